@@ -1,0 +1,3 @@
+"""The lean runtime of fer-engine: numpy and, on demand, one inference library."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,74 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from fer_engine.errors import FerError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` with `content` in one step; a reader sees the old file or the new one."""
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` with `text` (UTF-8) in one step."""
+    write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path` to fill; at the end it takes the place of `path`.
+
+    Where the body raises, `path` stays as it was. A folder cannot replace a filled one in one
+    step on every system, so an older one is moved aside first and moved back if that fails.
+    """
+    path = path.resolve()
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        aside = fresh.with_suffix(".old")
+        try:
+            fresh.chmod(0o755)
+            yield fresh
+            if path.exists():
+                os.replace(path, aside)
+            try:
+                os.replace(fresh, path)
+            except BaseException:
+                if aside.exists():
+                    os.replace(aside, path)
+                raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FerError(
+            f"cannot write {path}: {reason}; free the space, or give a folder that you may write to"
+        ) from error

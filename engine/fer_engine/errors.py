@@ -1,0 +1,38 @@
+"""The one family of errors that fer-engine raises on purpose."""
+
+from __future__ import annotations
+
+
+class FerError(Exception):
+    """Base of all errors; commands print its text on standard error and exit with code 2.
+
+    The text says what was wrong, what was got, what was expected and how to put it right.
+    """
+
+
+class ConfigError(FerError):
+    """An option or argument has a value that is not accepted."""
+
+
+class DataError(FerError):
+    """A dataset cannot be read, or does not hold what it should."""
+
+
+class CheckpointError(FerError):
+    """A checkpoint is missing, damaged, or made for another network."""
+
+
+class ArtifactError(FerError):
+    """An artifact folder or a model file is missing, damaged, or of another version."""
+
+
+class ExportError(FerError):
+    """A graph could not be made, or failed its verification."""
+
+
+class InputError(FerError):
+    """Faces given to the engine have the wrong type, rank, size or count."""
+
+
+class BackendError(FerError):
+    """A backend, device or precision is unknown, unavailable, or failed."""

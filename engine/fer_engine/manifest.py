@@ -1,0 +1,116 @@
+"""The manifest of an artifact folder: what is in it, and whether it still is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fer_engine.errors import ArtifactError
+from fer_engine.spec import FORMAT_VERSION, ModelSpec
+
+MANIFEST_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One graph of an artifact; `path` is relative to the folder."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an artifact holds.
+
+    `files` maps a precision ("fp32", "fp16", "int8") to its graph; `made` says how it was made
+    (versions, checkpoint, calibration); `verification` maps a precision to what was measured.
+    """
+
+    spec: ModelSpec
+    files: dict[str, ModelFile]
+    made: dict[str, Any] = field(default_factory=dict)
+    verification: dict[str, Any] = field(default_factory=dict)
+
+    def dumps(self) -> str:
+        """Return the JSON text of `manifest.json`."""
+        files = {
+            precision: {"path": file.path, "sha256": file.sha256, "bytes": file.bytes}
+            for precision, file in self.files.items()
+        }
+        data = {
+            "format_version": FORMAT_VERSION,
+            "spec": self.spec.to_json(),
+            "files": files,
+            "made": self.made,
+            "verification": self.verification,
+        }
+        return json.dumps(data, indent=2) + "\n"
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read the manifest of an artifact folder.
+
+        Raises:
+            ArtifactError: the folder or its manifest is missing, damaged or of another version.
+        """
+        path = folder / MANIFEST_NAME
+        try:
+            data = json.loads(path.read_text("utf-8"))
+        except OSError:
+            raise ArtifactError(
+                f"{folder} is not an artifact folder: {path} cannot be read; make one with "
+                f"'fer-export --model mini_xception --output {folder}'"
+            ) from None
+        except ValueError as error:
+            raise ArtifactError(f"{path} is damaged ({error}); run fer-export again") from None
+        version = data.get("format_version") if isinstance(data, dict) else None
+        if version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"{path} has format version {version!r}, this release reads {FORMAT_VERSION}; "
+                "run fer-export again with this release"
+            )
+        try:
+            files = {precision: _file(entry) for precision, entry in data["files"].items()}
+            spec, made, verification = data["spec"], data["made"], data["verification"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(
+                f"{path} is damaged: missing or wrong {error}; run fer-export again"
+            ) from None
+        return cls(ModelSpec.from_json(spec), files, made, verification)
+
+    def read_model(self, folder: Path, precision: str) -> bytes:
+        """Return the bytes of one graph, once their hash is found right.
+
+        Raises:
+            ArtifactError: there is no such precision, or the file is missing or changed.
+        """
+        if precision not in self.files:
+            raise ArtifactError(
+                f"{folder} holds no {precision!r} graph, it has {', '.join(self.files)}; "
+                f"make it with 'fer-export --model {self.spec.name} --{precision} --output {folder}'"
+            )
+        entry = self.files[precision]
+        path = folder / entry.path
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read ({error.strerror}); run fer-export again") from None
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != entry.sha256:
+            raise ArtifactError(
+                f"{path} is not the file that the manifest vouches for: SHA-256 {digest[:12]}..., "
+                f"expected {entry.sha256[:12]}... ({len(content)} bytes, expected {entry.bytes}); run fer-export again"
+            )
+        return content
+
+
+def _file(entry: dict[str, Any]) -> ModelFile:
+    path = PurePosixPath(str(entry["path"]))
+    if path.is_absolute() or ".." in path.parts:
+        raise ArtifactError(f"manifest names {path}, a path outside its folder: do not load this artifact")
+    return ModelFile(str(path), str(entry["sha256"]), int(entry["bytes"]))

@@ -1,0 +1,109 @@
+"""What a model takes and gives: the contract that travels with every checkpoint and graph."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fer_engine.errors import ArtifactError
+
+FORMAT_VERSION = 1
+EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+TASKS = ("classification", "regression")
+INPUT_NAME = "faces"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The interface of one trained network.
+
+    The graph takes raw faces, uint8 [batch, height, width] when `channels` is 1, else
+    [batch, height, width, channels]; it normalizes them itself as `(pixel - mean) / scale`,
+    one value a channel, and gives `output`, float32 [batch, len(labels)].
+    """
+
+    name: str
+    labels: tuple[str, ...] = EXPRESSIONS
+    task: str = "classification"
+    height: int = 48
+    width: int = 48
+    channels: int = 1
+    # (pixel - 128) / 64 is exact in symmetric int8 with a step of 1/64: the input quantizes without loss.
+    mean: tuple[float, ...] = (128.0,)
+    scale: tuple[float, ...] = (64.0,)
+    output: str = "logits"
+    opset: int = 18
+    checkpoint_sha256: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"spec has format version {self.format_version!r}, this release reads {FORMAT_VERSION}: "
+                "export the model again with this release, or install the one that wrote it"
+            )
+        if self.task not in TASKS:
+            raise ArtifactError(f"spec has task {self.task!r}, expected one of {', '.join(TASKS)}")
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ArtifactError(f"spec needs distinct labels, got {list(self.labels)}")
+        if min(self.height, self.width) < 1 or self.channels not in (1, 3):
+            raise ArtifactError(
+                f"spec has input {self.height}x{self.width} with {self.channels} channels, "
+                "expected a positive size and 1 (gray) or 3 (RGB) channels"
+            )
+        if len(self.mean) != self.channels or len(self.scale) != self.channels or 0 in self.scale:
+            raise ArtifactError(
+                f"spec needs one mean and one non-zero scale a channel ({self.channels}), "
+                f"got mean {list(self.mean)}, scale {list(self.scale)}"
+            )
+
+    @property
+    def face_shape(self) -> tuple[int, ...]:
+        """Shape of one face: (height, width), or (height, width, channels) for colour."""
+        size = (self.height, self.width)
+        return size if self.channels == 1 else (*size, self.channels)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> ModelSpec:
+        """Build a spec from parsed JSON.
+
+        Raises:
+            ArtifactError: a field is missing, unknown or of the wrong type.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        if not isinstance(data, dict) or set(data) != set(fields):
+            got = sorted(data) if isinstance(data, dict) else type(data).__name__
+            raise ArtifactError(f"spec must be an object with the keys {sorted(fields)}, got {got}")
+        values: dict[str, Any] = {}
+        for key, value in data.items():
+            kind = str(fields[key].type)
+            values[key] = _checked(key, kind, value)
+        return cls(**values)
+
+    @classmethod
+    def loads(cls, text: str) -> ModelSpec:
+        """Build a spec from JSON text; see `from_json`."""
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise ArtifactError(f"spec is not JSON: {error}") from None
+        return cls.from_json(data)
+
+
+def _checked(key: str, kind: str, value: Any) -> Any:
+    """Return `value` as the type that the field's annotation names."""
+    if kind.startswith("tuple"):
+        item = str if "str" in kind else (int, float)
+        if isinstance(value, list) and all(isinstance(entry, item) for entry in value):
+            return tuple(value) if item is str else tuple(float(entry) for entry in value)
+    elif type(value).__name__ == kind:
+        return value
+    raise ArtifactError(f"spec field {key!r} must be {kind}, got {value!r}")
