@@ -104,7 +104,8 @@ class Manifest:
         if digest != entry.sha256:
             raise ArtifactError(
                 f"{path} is not the file that the manifest vouches for: SHA-256 {digest[:12]}..., "
-                f"expected {entry.sha256[:12]}... ({len(content)} bytes, expected {entry.bytes}); run fer-export again"
+                f"expected {entry.sha256[:12]}... ({len(content)} bytes, expected {entry.bytes}); "
+                "run fer-export again"
             )
         return content
 

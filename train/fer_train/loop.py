@@ -92,7 +92,7 @@ class Trainer:
         self,
         train: tuple[Faces, Labels],
         validation: tuple[Faces, Labels],
-        advance: Callable[[int], None] = lambda count: None,
+        advance: Callable[[int], None] = lambda _: None,
     ) -> Epoch:
         """Train on every face once, then validate the averaged weights; calls `advance(count)`."""
         began = time.perf_counter()

@@ -31,7 +31,7 @@ MODELS: dict[str, Entry] = {
     "mini_xception": Entry(
         build=lambda spec: MiniXception(len(spec.labels), spec.channels),
         spec=ModelSpec("mini_xception"),
-        source="Arriaga et al. 2017, Real-time Convolutional Neural Networks for Emotion and Gender Classification",
+        source="Arriaga et al. 2017, Real-time CNNs for Emotion and Gender Classification",
     ),
 }
 
