@@ -1,3 +1,34 @@
 """The lean runtime of fer-engine: numpy and, on demand, one inference library."""
 
 __version__ = "0.1.0"
+
+from fer_engine.backend import BackendOptions
+from fer_engine.engine import Engine, EngineInfo, Prediction
+from fer_engine.errors import (
+    ArtifactError,
+    BackendError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ExportError,
+    FerError,
+    InputError,
+)
+from fer_engine.spec import ModelSpec
+
+__all__ = [
+    "ArtifactError",
+    "BackendError",
+    "BackendOptions",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Engine",
+    "EngineInfo",
+    "ExportError",
+    "FerError",
+    "InputError",
+    "ModelSpec",
+    "Prediction",
+    "__version__",
+]

@@ -39,14 +39,16 @@ def write_text(path: Path, text: str) -> None:
 def folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to fill; at the end it takes the place of `path`.
 
-    Where the body raises, `path` stays as it was. A folder cannot replace a filled one in one
-    step on every system, so an older one is moved aside first and moved back if that fails.
+    Where the body raises, `path` stays as it was. No system-independent call swaps two folders in
+    one step, so an older one is moved aside first; a process killed between the two renames leaves
+    it there, and `recover` puts it back.
     """
     path = path.resolve()
+    recover(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        aside = fresh.with_suffix(".old")
+        aside = _aside(path)
         try:
             fresh.chmod(0o755)
             yield fresh
@@ -61,6 +63,17 @@ def folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def recover(path: Path) -> None:
+    """Put back the folder that an interrupted `folder(path)` had moved aside, if it did."""
+    if not path.exists() and _aside(path).exists():
+        with _writing(path):
+            os.replace(_aside(path), path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
 
 
 @contextlib.contextmanager

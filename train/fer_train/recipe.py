@@ -21,6 +21,8 @@ class Recipe:
     ema_decay: float = 0.998  # an average over about two epochs; this average is what ships
     patience: int = 0  # epochs without a better validation accuracy before it stops; 0: never
     seed: int = 0
+    distillation: float = 0.7  # weight of the teacher's word against the labels', where there is one
+    temperature: float = 2.0  # softens both logits, so that the wrong classes count too
     bf16: bool = False  # autocast: about a quarter faster on CPUs with AMX or AVX-512 BF16
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -30,6 +32,10 @@ class Recipe:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.temperature <= 0:
+            raise ConfigError(f"temperature must be positive, got {self.temperature}")
+        if not 0 <= self.distillation <= 1:
+            raise ConfigError(f"distillation must be in [0, 1], got {self.distillation}")
         for name in ("warmup", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")

@@ -1,0 +1,46 @@
+# Two commands for a fresh machine with Python 3.10 to 3.13: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint bench image clean
+
+demo: $(VENV)/demo.done
+	$(BIN)/fer-export --model mini_xception --fp16 --int8
+	$(BIN)/fer-bench --batch 64
+
+test: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The committed measurement: batches from one face to a thousand, quiet and beside a busy process.
+bench: $(VENV)/demo.done
+	$(BIN)/fer-bench --batch 1,64,1024 --json docs/results/quiet.json --markdown docs/results.md
+	$(BIN)/fer-bench --batch 64,1024 --busy 1 --json docs/results/busy.json
+
+image:
+	docker build --target cpu --tag fer-engine:cpu .
+
+clean:
+	rm -rf $(VENV) artifacts reports
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Editable, so that a change in the source needs no new installation.
+$(VENV)/demo.done: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[bench,cpu]'
+	touch $@
+
+$(VENV)/dev.done: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/demo.done

@@ -1,0 +1,51 @@
+"""The faces that are measured on, and how a record calls them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SYNTHETIC_FACES = 2_048
+SYNTHETIC_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """Faces, uint8 [n, 48, 48], and their labels [n], or None where they have none."""
+
+    description: str
+    faces: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "description": self.description,
+            "faces": len(self.faces),
+            "labelled": self.labels is not None,
+            "sha256": hashlib.sha256(np.ascontiguousarray(self.faces).tobytes()).hexdigest(),
+        }
+
+
+def synthetic() -> Inputs:
+    """Return the faces that ship with the package: they need no dataset and have no labels."""
+    from fer_train import synthetic as generator
+
+    faces = generator.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
+    return Inputs(f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}", faces, None)
+
+
+def of_dataset(path: Path, split: str) -> Inputs:
+    """Return one split of a dataset in any form that `fer_train.data.load` reads.
+
+    Raises:
+        DataError: the dataset cannot be read, or has no such split.
+    """
+    from fer_train import data
+
+    faces, labels = data.load(path).split(split)
+    return Inputs(f"FER2013 {split}, n={len(faces)}", faces, labels)

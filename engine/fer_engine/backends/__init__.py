@@ -1,0 +1,1 @@
+"""The runtimes, one a file; `fer_engine.backend.find` imports them on demand."""

@@ -1,0 +1,36 @@
+"""A backend that computes nothing: what remains of a measurement with it is the engine's own cost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
+from fer_engine.cores import usable_cores
+from fer_engine.errors import BackendError
+
+DEFAULT_MICRO_BATCH = 8
+
+
+class NullBackend(Backend):
+    """Gives zeros for every face; never a default."""
+
+    name = "null"
+
+    def __init__(self, classes: int, options: BackendOptions) -> None:
+        self.providers = ("none",)
+        self.versions = {}
+        self.workers = options.threads or usable_cores()
+        self.micro_batches = (options.micro_batch or DEFAULT_MICRO_BATCH,)
+        self._classes = classes
+
+    @classmethod
+    def load(cls, model: Model, options: BackendOptions) -> NullBackend:
+        if options.device != "cpu":
+            raise BackendError(f"backend 'null' runs on device 'cpu' alone, got {options.device!r}")
+        return cls(len(model.spec.labels), options)
+
+    def infer(self, faces: Faces) -> Logits:
+        return np.zeros((len(faces), self._classes), np.float32)
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,44 @@
+"""What every command does with what goes wrong: one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from fer_engine.errors import FerError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+# The extra that brings each optional library.
+EXTRAS = {
+    "cv2": "vision",
+    "onnxruntime": "cpu",
+    "torch": "train",
+    "safetensors": "train",
+    "matplotlib": "train",
+    "rich": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+}
+
+
+def run(body: Callable[[], int]) -> int:
+    """Return the exit code of `body`: its own, 2 for an error of ours, 130 for Ctrl-C."""
+    try:
+        return body()
+    except FerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRAS:
+            raise
+        print(
+            f"error: {name} is not installed; install it with pip install 'fer-engine[{EXTRAS[name]}]'",
+            file=sys.stderr,
+        )
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

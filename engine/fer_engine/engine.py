@@ -1,0 +1,193 @@
+"""The engine: faces in, expressions out, on any backend."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_engine import __version__
+from fer_engine.backend import Backend, BackendOptions, Logits, Model, find
+from fer_engine.errors import BackendError, ConfigError
+from fer_engine.faces import check_faces
+from fer_engine.manifest import Manifest
+from fer_engine.sharder import Sharder
+from fer_engine.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The expressions of n faces.
+
+    `labels` holds the likeliest label of each face, `probabilities` is float32 [n, classes] in the
+    order of the spec's labels, each row with sum 1.
+    """
+
+    labels: list[str]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What runs, in truth: nothing here is a wish that the runtime may not have granted.
+
+    `precision` is that of the graph; `providers` names what executes it. `micro_batch_from` is
+    "given", "default", or "probe" once a large batch has been used to measure the best size.
+    """
+
+    model: str
+    precision: str
+    backend: str
+    device: str
+    providers: tuple[str, ...]
+    threads: int
+    micro_batch: int
+    micro_batch_from: str
+    versions: dict[str, str]
+
+
+@final
+class Engine:
+    """A model ready to run; make one with `Engine.load`.
+
+    Several threads may use one engine at once. It takes batches of any size.
+    """
+
+    def __init__(self, loaded: Backend, spec: ModelSpec, precision: str, device: str) -> None:
+        self._backend = loaded
+        self._spec = spec
+        self._precision = precision
+        self._device = device
+        self._sharder = Sharder(loaded, len(spec.labels))
+        self._state = threading.Condition()  # guards the two below
+        self._calls = 0
+        self._closed = False
+        # Also runs where the engine is dropped or the interpreter exits without `close`.
+        self._stop_threads = weakref.finalize(self, self._sharder.stop)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        precision: str = "fp32",
+        device: str = "cpu",
+        backend: str = "onnxruntime",
+        threads: int | None = None,
+        micro_batch: int | None = None,
+    ) -> Engine:
+        """Load one graph of an artifact folder and run it once.
+
+        Args:
+            path: The folder that `fer-export` wrote.
+            precision: One of those that the artifact holds.
+            device: Where to run; it is an error where the backend cannot run there.
+            backend: A name from `fer_engine.backend.BACKENDS`.
+            threads: Cores to use; None for all that this process may use.
+            micro_batch: Faces given to the runtime at once; None to measure which number is best.
+
+        Raises:
+            ArtifactError: the folder or the graph is missing, damaged, or not what its spec says.
+            BackendError: the backend or the device is unknown or not available.
+            ConfigError: `threads` or `micro_batch` is not a positive whole number.
+        """
+        options = BackendOptions(device, threads, micro_batch)
+        kind = find(backend)
+        folder = Path(path)
+        manifest = Manifest.load(folder)
+        spec = manifest.spec
+        content = manifest.read_model(folder, precision)
+        loaded = kind.load(Model(spec, precision, content, folder), options)
+        loaded.infer(np.zeros((1, *spec.face_shape), np.uint8))  # a graph that cannot run shows it now
+        return cls(loaded, spec, precision, device)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model takes and gives."""
+        return self._spec
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs, with which settings and versions."""
+        return EngineInfo(
+            model=self._spec.name,
+            precision=self._precision,
+            backend=self._backend.name,
+            device=self._device,
+            providers=self._backend.providers,
+            threads=self._backend.workers,
+            micro_batch=self._sharder.micro_batch,
+            micro_batch_from=self._sharder.micro_batch_from,
+            versions={
+                "fer-engine": __version__,
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                **self._backend.versions,
+            },
+        )
+
+    def logits(self, faces: Any) -> Logits:
+        """Return the raw outputs, float32 [n, classes], of faces, uint8 [n, *spec.face_shape].
+
+        Raises:
+            InputError: the faces have the wrong type, rank or size.
+            BackendError: the engine is closed, or the runtime failed.
+        """
+        faces = check_faces(faces, self._spec)
+        with self._state:
+            if self._closed:
+                raise BackendError("the engine is closed; make a new one with Engine.load")
+            self._calls += 1
+        try:
+            if len(faces) == 0:
+                return np.empty((0, len(self._spec.labels)), np.float32)
+            return self._sharder.infer(faces)
+        finally:
+            with self._state:
+                self._calls -= 1
+                if self._calls == 0:
+                    self._state.notify_all()
+
+    def predict(self, faces: Any) -> Prediction:
+        """Return label and probabilities of each face; takes and raises what `logits` does.
+
+        Raises:
+            ConfigError: the model is a regression, whose outputs are no probabilities.
+        """
+        if self._spec.task != "classification":
+            raise ConfigError(
+                f"{self._spec.name} is a {self._spec.task} model and gives no probabilities; use logits(faces)"
+            )
+        logits = self.logits(faces)
+        labels = self._spec.labels
+        return Prediction([labels[index] for index in logits.argmax(1).tolist()], _softmax(logits))
+
+    def close(self) -> None:
+        """Wait for the calls under way, then free the runtime; a second call does nothing."""
+        with self._state:
+            first, self._closed = not self._closed, True
+            self._state.wait_for(lambda: self._calls == 0)
+        if first:
+            self._stop_threads()
+            self._backend.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _softmax(logits: Logits) -> Logits:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)

@@ -1,0 +1,97 @@
+"""Cuts a batch into micro-batches and has all cores work on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from fer_engine.backend import Backend, Faces, Logits
+from fer_engine.pool import WorkerPool
+
+PROBE_ROUNDS = 4
+# Seconds after which no further round of the probe begins, so that a slow model is not held up by it.
+PROBE_BUDGET = 0.05
+# A smaller micro-batch spreads better over the cores, so it is worth this much of its own speed.
+PROBE_MARGIN = 1.03
+
+
+class Sharder:
+    """Runs batches of any size on a backend, from any thread.
+
+    `micro_batch` is the largest number of faces given to the runtime at once, and
+    `micro_batch_from` says why: "given" (the backend or the caller leaves no choice), "default", or
+    "probe": where the backend offers several sizes, the first batch that is large enough is used to
+    measure them.
+    """
+
+    def __init__(self, backend: Backend, classes: int) -> None:
+        self._backend = backend
+        self._classes = classes
+        self._sizes = backend.micro_batches
+        self._lock = threading.Lock()
+        self._pool: WorkerPool | None = None
+        self.micro_batch = self._sizes[len(self._sizes) // 2]
+        self.micro_batch_from = "default" if len(self._sizes) > 1 else "given"
+
+    def infer(self, faces: Faces) -> Logits:
+        """Return the logits, float32 [n, classes], of faces, uint8 [n, ...]; n is at least 1."""
+        if self.micro_batch_from == "default" and len(faces) >= self._sizes[-1]:
+            self._probe(faces)
+        count = _shard_count(len(faces), self.micro_batch, self._backend.workers)
+        if count == 1:
+            return self._backend.infer(np.ascontiguousarray(faces))
+        logits = np.empty((len(faces), self._classes), np.float32)
+
+        def task(shard: slice) -> None:
+            logits[shard] = self._backend.infer(np.ascontiguousarray(faces[shard]))
+
+        (self._pool or self._start_pool()).run(task, _shards(len(faces), count))
+        return logits
+
+    def stop(self) -> None:
+        """End the threads; `infer` still works, in the calling thread alone."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.stop()
+
+    def _start_pool(self) -> WorkerPool:
+        """Start the threads at their first use: a process that asks for single faces never pays for them."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = WorkerPool(self._backend.workers - 1)
+            return self._pool
+
+    def _probe(self, faces: Faces) -> None:
+        if not self._lock.acquire(blocking=False):
+            return  # another thread is at it: the default will do for this batch
+        try:
+            best = dict.fromkeys(self._sizes, float("inf"))  # seconds a face
+            start = time.perf_counter()
+            for done in range(PROBE_ROUNDS):
+                if done > 1 and time.perf_counter() - start > PROBE_BUDGET:
+                    break
+                for size in self._sizes:
+                    sample = np.ascontiguousarray(faces[:size])
+                    begin = time.perf_counter()
+                    self._backend.infer(sample)
+                    best[size] = min(best[size], (time.perf_counter() - begin) / size)
+            enough = min(best.values()) * PROBE_MARGIN
+            self.micro_batch = next(size for size in self._sizes if best[size] <= enough)
+            self.micro_batch_from = "probe"
+        finally:
+            self._lock.release()
+
+
+def _shard_count(faces: int, micro_batch: int, workers: int) -> int:
+    """Return the fewest micro-batches that give every worker equally many, or one face each."""
+    count = -(-faces // micro_batch)
+    return min(faces, -(-count // workers) * workers)
+
+
+def _shards(faces: int, count: int) -> Iterator[slice]:
+    """Cut into `count` parts whose sizes differ by one at most."""
+    for index in range(count):
+        yield slice(index * faces // count, (index + 1) * faces // count)

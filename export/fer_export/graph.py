@@ -1,0 +1,83 @@
+"""PyTorch to ONNX: raw faces in, logits out, batch norm folded, one self-contained graph."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from fer_engine.errors import ExportError
+from fer_engine.spec import INPUT_NAME, ModelSpec
+from fer_export.layers import find_layers
+from fer_train.loop import normalize
+
+SPEC_KEY = "fer_engine.spec"
+BATCH_AXIS = "batch"
+TRACE_BATCH = 2  # torch.export takes a size of 1 for a constant
+
+
+class _RawFaces(nn.Module):
+    """The network behind its own normalization, so that every runtime computes the same one."""
+
+    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+        super().__init__()
+        self.network = network
+        self.spec = spec
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return self.network(normalize(faces, self.spec))
+
+
+def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
+    """Export `network` with a dynamic batch: uint8 `faces` in, float32 logits out.
+
+    The spec travels in the model's metadata under `fer_engine.spec`.
+
+    Raises:
+        ExportError: PyTorch cannot export the network.
+    """
+    wrapped = _RawFaces(network, spec).eval()
+    example = torch.zeros((TRACE_BATCH, *spec.face_shape), dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside torch, nothing that a user can mend
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            program = torch.onnx.export(
+                wrapped,
+                (example,),
+                dynamo=True,
+                opset_version=spec.opset,
+                input_names=[INPUT_NAME],
+                output_names=[spec.output],
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+                external_data=False,
+                verbose=False,
+            )
+    except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()
+        raise ExportError(
+            f"PyTorch cannot export {spec.name} ({reason[0] if reason else type(error).__name__}); "
+            "check that forward() has no branch on values and no operator unknown to torch.onnx"
+        ) from error
+    if program is None:
+        raise ExportError(f"PyTorch exported nothing for {spec.name}; install onnxscript and try again")
+    model: onnx.ModelProto = program.model_proto
+    if any(node.op_type == "BatchNormalization" for node in model.graph.node):
+        raise ExportError(f"batch norm of {spec.name} was not folded; update onnxscript to 0.5.4 or later")
+    _name_batch(model)
+    for layer in find_layers(model):
+        layer.node.name = layer.name
+    model.graph.name = spec.name
+    onnx.helper.set_model_props(model, {SPEC_KEY: json.dumps(spec.to_json())})
+    return model
+
+
+def _name_batch(model: onnx.ModelProto) -> None:
+    """Call the dynamic axis `batch` and drop what was inferred in the exporter's own names."""
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH_AXIS

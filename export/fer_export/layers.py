@@ -1,0 +1,79 @@
+"""The layers of a graph that do its multiply-adds: convolutions and matrix products with fixed weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from fer_engine.errors import ExportError
+
+# The axis of the weights that runs over the output channels.
+CHANNEL_AXIS = {"Conv": 0, "Gemm": 1, "MatMul": 1}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One convolution or matrix product.
+
+    `name` comes from the weights' name in the PyTorch module, so it stays the same whatever names
+    the exporter gives to nodes and tensors. `multiply_adds` counts one image; `raw` marks a layer
+    that no other stands before: its input is the normalized faces.
+    """
+
+    name: str
+    node: onnx.NodeProto
+    weights: NDArray[np.float32]
+    axis: int
+    multiply_adds: int
+    raw: bool
+
+    @property
+    def input(self) -> str:
+        return self.node.input[0]
+
+
+def find_layers(model: onnx.ModelProto) -> list[Layer]:
+    """Return the layers of a float32 graph in its order.
+
+    Raises:
+        ExportError: a layer's output shape cannot be inferred.
+    """
+    weights = {entry.name: entry for entry in model.graph.initializer}
+    shapes = _shapes(model)
+    found = []
+    derived: set[str] = set()  # tensors that some layer had a part in
+    for node in model.graph.node:
+        raw = derived.isdisjoint(node.input)
+        is_layer = node.op_type in CHANNEL_AXIS and node.input[1] in weights
+        if is_layer or not raw:
+            derived.update(node.output)
+        if not is_layer:
+            continue
+        values = numpy_helper.to_array(weights[node.input[1]])
+        axis = CHANNEL_AXIS[node.op_type]
+        if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
+            axis = 0
+        if node.output[0] not in shapes:
+            raise ExportError(f"cannot infer the shape of {node.output[0]!r}; run onnx.checker on the graph")
+        positions = math.prod(shapes[node.output[0]]) // values.shape[axis]
+        name = node.input[1].removeprefix("network.").removesuffix(".weight")
+        found.append(Layer(name, node, values, axis, positions * values.size, raw))
+    return found
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Infer the shape of every tensor for a batch of one."""
+    single = onnx.ModelProto()
+    single.CopyFrom(model)
+    for value in (*single.graph.input, *single.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
+    return {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*inferred.value_info, *inferred.output)
+    }

@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fer_engine.errors import ConfigError
+from fer_export import parity
+
+
+def logits_of(answers, classes=3, height=4.0):
+    """Logits whose top answer is as given."""
+    return np.eye(classes)[answers] * height
+
+
+def test_a_network_agrees_with_itself():
+    logits = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    labels = np.arange(50) % 7
+    result = parity.measure(logits, logits, labels)
+    assert result.faces == 50
+    assert result.agreement == 1.0
+    assert result.changed == 0
+    assert result.max_abs_difference == result.mean_abs_difference == 0.0
+    assert result.logit_range == pytest.approx(logits.max() - logits.min())
+    assert result.labelled.mcnemar_p == 1.0
+    assert result.labelled.accuracy == result.labelled.reference_accuracy
+    assert result.labelled.recall_difference == (0.0,) * 7
+
+
+def test_flips_accuracy_and_recall_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    reference = logits_of([0, 0, 0, 1, 1, 2])  # 4 right
+    candidate = logits_of([0, 1, 1, 0, 1, 0])  # 3 right: two lost, one won, one wrong both times
+    result = parity.measure(reference, candidate, labels)
+    assert result.agreement == pytest.approx(2 / 6)
+    assert result.changed == 4
+    assert result.max_abs_difference == 4.0
+    assert result.mean_abs_difference == pytest.approx(4 * 2 * 4.0 / 18)
+    found = result.labelled
+    assert (found.right_to_wrong, found.wrong_to_right) == (2, 1)
+    assert (found.reference_accuracy, found.accuracy) == pytest.approx((4 / 6, 3 / 6))
+    assert found.recall == (0.5, 0.5, None)
+    assert found.recall_difference == (-0.25, 0.0, None)
+
+
+def test_without_labels_only_the_label_free_measures_are_given():
+    result = parity.measure(logits_of([0, 1]), logits_of([0, 2]))
+    assert result.labelled is None
+    assert result.changed == 1
+
+
+def test_the_result_survives_json():
+    result = parity.measure(logits_of([0, 1]), logits_of([0, 2]), np.array([0, 1]))
+    data = json.loads(json.dumps(result.to_json()))
+    assert data["agreement"] == 0.5
+    assert data["labelled"]["right_to_wrong"] == 1
+    assert data["labelled"]["recall"] == [1.0, 0.0, None]
+
+
+@pytest.mark.parametrize(
+    ("lost", "won"), [(0, 0), (1, 0), (3, 9), (40, 40), (57, 31), (1200, 1350), (0, 4000)]
+)
+def test_mcnemar_is_the_exact_binomial_test(lost, won):
+    expected = stats.binomtest(lost, lost + won).pvalue if lost + won else 1.0
+    assert parity.mcnemar_p(lost, won) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    assert parity.mcnemar_p(won, lost) == parity.mcnemar_p(lost, won)
+
+
+@pytest.mark.parametrize(("right", "total"), [(0, 10), (10, 10), (2325, 3589), (1, 2)])
+def test_wilson_interval_is_scipys(right, total):
+    expected = stats.binomtest(right, total).proportion_ci(0.95, method="wilson")
+    assert parity.wilson_interval(right, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def with_confidence(confidence, answer):
+    """Two-class logits whose softmax gives `answer` the probability `confidence`."""
+    row = np.log([1 - confidence, 1 - confidence])
+    row[answer] = np.log(confidence)
+    return row
+
+
+def test_calibration_error_by_hand():
+    # Two bins of (10/15, 11/15] and (13/15, 14/15]: three faces at 0.7, one right; one at 0.9, right.
+    logits = np.array([with_confidence(p, 0) for p in (0.7, 0.7, 0.7, 0.9)])
+    labels = np.array([0, 1, 1, 0])
+    expected = (3 * abs(1 / 3 - 0.7) + 1 * abs(1 - 0.9)) / 4
+    assert parity.calibration_error(logits, labels) == pytest.approx(expected)
+
+
+def test_errors_within_a_bin_cancel_and_across_bins_do_not():
+    same_bin = np.array([with_confidence(p, 0) for p in (0.75, 0.75, 0.75, 0.75)])
+    assert parity.calibration_error(same_bin, np.array([0, 0, 0, 1])) == pytest.approx(0.0)
+    two_bins = np.array([with_confidence(p, 0) for p in (0.6, 0.9)])
+    expected = (abs(1 - 0.6) + abs(0 - 0.9)) / 2
+    assert parity.calibration_error(two_bins, np.array([0, 1])) == pytest.approx(expected)
+
+
+def test_certain_answers_fall_into_the_last_bin():
+    assert parity.calibration_error(logits_of([0, 1], height=1000.0), np.array([0, 1])) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "labels", "message"),
+    [
+        (np.zeros((2, 3)), np.zeros((3, 3)), None, r"one shape .* got \[2, 3\] and \[3, 3\]"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), None, "n at least 1"),
+        (np.zeros(3), np.zeros(3), None, "one shape"),
+        (np.zeros((2, 3)), np.full((2, 3), np.nan), None, "candidate gave 6"),
+        (np.full((1, 3), np.inf), np.zeros((1, 3)), None, "reference gave 3"),
+        (np.zeros((2, 3)), np.zeros((2, 3)), np.array([0, 3]), "labels 0 to 3"),
+        (np.zeros((2, 3)), np.zeros((2, 3)), np.array([-1, 0]), "labels -1 to 0"),
+        (np.zeros((2, 3)), np.zeros((2, 3)), np.array([0]), r"shape \[1\]"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(reference, candidate, labels, message):
+    with pytest.raises(ConfigError, match=message):
+        parity.measure(reference, candidate, labels)

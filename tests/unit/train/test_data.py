@@ -1,0 +1,219 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_engine.errors import DataError
+from fer_engine.spec import EXPRESSIONS
+from fer_train.data import Dataset, load
+
+N = 30
+SPLITS = ("Training", "PublicTest", "PrivateTest")
+
+
+@pytest.fixture
+def arrays():
+    generator = np.random.default_rng(0)
+    return {
+        "images": generator.integers(0, 256, (N, 48, 48), dtype=np.uint8),
+        "labels": np.arange(N, dtype=np.uint8) % 7,
+        "usage": np.array(SPLITS)[np.arange(N) // 3 % 3],
+    }
+
+
+def write_csv(path: Path, arrays, columns: str) -> Path:
+    order = [name.strip().lower() for name in columns.split(",")]
+    lines = [columns]
+    for image, label, usage in zip(arrays["images"], arrays["labels"], arrays["usage"], strict=True):
+        row = {
+            "emotion": str(label),
+            "pixels": " ".join(map(str, image.ravel().tolist())),
+            "usage": str(usage),
+        }
+        lines.append(",".join(row[name] for name in order))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_folder(root: Path, arrays) -> Path:
+    """Kaggle's form: both test splits lie under `test`, told apart by the prefix of the file name."""
+    for index, image in enumerate(arrays["images"]):
+        usage = str(arrays["usage"][index])
+        parent = root / ("train" if usage == "Training" else "test") / EXPRESSIONS[arrays["labels"][index]]
+        parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(parent / f"{usage}_{index}.png"), image)
+    return root
+
+
+def write_npz(path: Path, arrays) -> Path:
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def sources(tmp_path, arrays):
+    return {
+        "fer2013.csv": write_csv(tmp_path / "fer2013.csv", arrays, "emotion,pixels,Usage"),
+        "icml_face_data.csv": write_csv(tmp_path / "icml_face_data.csv", arrays, "emotion, Usage, pixels"),
+        "folder": write_folder(tmp_path / "folder", arrays),
+        "npz": write_npz(tmp_path / "fer.npz", arrays),
+    }
+
+
+def test_every_form_gives_the_same_dataset(sources, arrays):
+    expected = Dataset(**arrays, source="memory").fingerprint
+    loaded = {name: load(path, cache=False) for name, path in sources.items()}
+    assert {name: dataset.fingerprint for name, dataset in loaded.items()} == dict.fromkeys(sources, expected)
+    for name in ("fer2013.csv", "icml_face_data.csv", "npz"):
+        for key, value in arrays.items():
+            np.testing.assert_array_equal(getattr(loaded[name], key), value)
+    assert all(dataset.images.dtype == np.uint8 for dataset in loaded.values())
+
+
+def test_a_path_may_be_text(sources):
+    assert len(load(str(sources["npz"]))) == N
+
+
+@pytest.mark.parametrize("field", ["images", "labels", "usage"])
+def test_the_fingerprint_sees_every_field_and_no_order(arrays, field):
+    original = Dataset(**arrays, source="memory").fingerprint
+    order = np.random.default_rng(1).permutation(N)
+    moved = {name: value[order] for name, value in arrays.items()}
+    assert Dataset(**moved, source="memory").fingerprint == original
+    changed = {name: value.copy() for name, value in arrays.items()}
+    changed[field][0] = "PrivateTest" if field == "usage" else changed[field][0] ^ 1
+    assert Dataset(**changed, source="memory").fingerprint != original
+
+
+def test_split_gives_its_faces_and_labels_in_order(arrays):
+    dataset = Dataset(**arrays, source="memory")
+    for name in SPLITS:
+        faces, labels = dataset.split(name)
+        np.testing.assert_array_equal(faces, arrays["images"][arrays["usage"] == name])
+        np.testing.assert_array_equal(labels, arrays["labels"][arrays["usage"] == name])
+
+
+def test_split_refuses_unknown_and_empty(arrays):
+    kept = arrays["usage"] != "PrivateTest"
+    dataset = Dataset(**{name: value[kept] for name, value in arrays.items()}, source="memory")
+    with pytest.raises(DataError, match="no images of the split PrivateTest; it holds PublicTest, Training"):
+        dataset.split("PrivateTest")
+    with pytest.raises(DataError, match="unknown split 'test', expected Training, PublicTest, PrivateTest"):
+        dataset.split("test")
+
+
+def test_the_report_counts_classes_and_repeated_images(arrays):
+    training, public = (np.flatnonzero(arrays["usage"] == name) for name in SPLITS[:2])
+    arrays["images"][public[:2]] = arrays["images"][training[0]]
+    report = Dataset(**arrays, source="some.csv").report()
+    assert report.startswith("some.csv: 30 images of 48x48, fingerprint ")
+    counts = np.bincount(arrays["labels"][training], minlength=7)
+    row = next(line for line in report.splitlines() if line.startswith("Training")).split()
+    assert row[1:9] == [str(count) for count in (*counts, len(training))]
+    assert "(published: 28709)" in report
+    assert "repeated within PublicTest: 1" in report
+    assert "images of PublicTest that Training holds too: 2" in report
+    assert "images of PrivateTest that Training holds too: 0" in report
+
+
+def without_labels(arrays):
+    del arrays["labels"]
+
+
+def float_images(arrays):
+    arrays["images"] = arrays["images"].astype(np.float32)
+
+
+def small_images(arrays):
+    arrays["images"] = arrays["images"][:, :32, :32]
+
+
+def fewer_labels(arrays):
+    arrays["labels"] = arrays["labels"][:-1]
+
+
+def label_seven(arrays):
+    arrays["labels"][4] = 7
+
+
+def unknown_usage(arrays):
+    arrays["usage"][4] = "Test"
+
+
+def numbers_as_usage(arrays):
+    arrays["usage"] = np.zeros(N, np.int64)
+
+
+def objects(arrays):
+    arrays["usage"] = arrays["usage"].astype(object)
+
+
+def scalar(arrays):
+    arrays["images"] = np.uint8(3)
+
+
+def nothing(arrays):
+    for name, value in arrays.items():
+        arrays[name] = value[:0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without_labels, "no array 'labels', found images, usage"),
+        (float_images, r"'images' is float32 \[30, 48, 48\], expected uint8 \[30, 48, 48\]"),
+        (small_images, r"'images' is uint8 \[30, 32, 32\], expected uint8 \[30, 48, 48\]"),
+        (fewer_labels, r"'labels' is uint8 \[29\], expected uint8 \[30\]"),
+        (label_seven, "label 7 at index 4, expected 0 to 6"),
+        (unknown_usage, "unknown usage 'Test', expected Training, PublicTest, PrivateTest"),
+        (numbers_as_usage, r"'usage' is int64 \[30\], expected str"),
+        (objects, "damaged, or not an .npz file"),
+        (scalar, r"'images' is uint8 \[\]"),
+        (nothing, "holds no images"),
+    ],
+)
+def test_an_npz_of_other_content_is_refused(tmp_path, arrays, spoil, message):
+    spoil(arrays)
+    with pytest.raises(DataError, match=message):
+        load(write_npz(tmp_path / "fer.npz", arrays))
+
+
+def test_a_damaged_npz_is_refused(tmp_path, arrays):
+    path = write_npz(tmp_path / "fer.npz", arrays)
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"fer\.npz: damaged, or not an \.npz file"):
+        load(path)
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"fer\.npz: damaged, or not an \.npz file"):
+        load(path)
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"fer\.npz: damaged, or not an \.npz file"):
+        load(path)
+
+
+def test_a_missing_or_unknown_source_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no such file or folder; expected a \.csv, an \.npz or a folder"):
+        load(tmp_path / "none.csv")
+    (tmp_path / "fer2013.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"unknown kind of file '\.zip'"):
+        load(tmp_path / "fer2013.zip")
+
+
+@pytest.mark.real
+def test_the_real_set_has_the_published_counts_and_its_csv_equals_it(tmp_path):
+    source = os.environ.get("FER2013_DATA")
+    if not source:
+        pytest.skip("FER2013_DATA does not name a copy of FER2013")
+    dataset = load(source, cache=False)
+    counts = {name: np.bincount(dataset.split(name)[1]).tolist() for name in SPLITS[:2]}
+    assert counts["Training"] == [3995, 436, 4097, 7215, 4830, 3171, 4965]
+    assert counts["PublicTest"] == [467, 56, 496, 895, 653, 415, 607]
+    arrays = {name: getattr(dataset, name) for name in ("images", "labels", "usage")}
+    written = write_csv(tmp_path / "fer2013.csv", arrays, "emotion,pixels,Usage")
+    again = load(written, cache=False)
+    assert again.fingerprint == dataset.fingerprint
+    assert again.report().splitlines()[1:] == dataset.report().splitlines()[1:]

@@ -1,0 +1,138 @@
+"""Checkpoints: a folder with the weights (`model.safetensors`) and their spec (`spec.json`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from fer_engine import atomic
+from fer_engine.errors import CheckpointError
+from fer_engine.spec import ModelSpec
+from fer_train.models import MODELS, find
+
+WEIGHTS_NAME = "model.safetensors"
+SPEC_NAME = "spec.json"
+PRETRAINED = Path(__file__).with_name("pretrained")
+
+
+def pretrained(name: str) -> Path:
+    """Return the folder of the checkpoint that ships with the package.
+
+    Raises:
+        ConfigError: there is no such network.
+        CheckpointError: none ships for it.
+    """
+    find(name)
+    folder = PRETRAINED / name
+    if not (folder / WEIGHTS_NAME).exists():
+        shipped = [model for model in sorted(MODELS) if (PRETRAINED / model / WEIGHTS_NAME).exists()]
+        raise CheckpointError(
+            f"no checkpoint of {name!r} ships with the package (there are: {', '.join(shipped)}); "
+            f"train one with 'fer-train --model {name} --data PATH' and give it with --checkpoint"
+        )
+    return folder
+
+
+def save(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
+    """Write a checkpoint in place of `folder`; return its spec, which now names the weights' hash."""
+    tensors = {name: weight.contiguous().clone() for name, weight in network.state_dict().items()}
+    content = save_tensors(tensors)
+    spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
+    with atomic.folder(folder) as fresh:
+        (fresh / WEIGHTS_NAME).write_bytes(content)
+        (fresh / SPEC_NAME).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
+    return spec
+
+
+def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
+    """Load a checkpoint folder: the network in evaluation mode, and its spec.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or does not belong to the other.
+    """
+    content = _read(folder / WEIGHTS_NAME)
+    spec = ModelSpec.loads(_read(folder / SPEC_NAME).decode("utf-8", "replace"))
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != spec.checkpoint_sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_NAME} is not the file that {SPEC_NAME} vouches for: "
+            f"SHA-256 {digest[:12]}..., expected {spec.checkpoint_sha256[:12]}...; restore both files from one checkpoint"
+        )
+    return _build(folder / WEIGHTS_NAME, _tensors(folder / WEIGHTS_NAME, content), spec), spec
+
+
+def load_state_dict(path: Path, spec: ModelSpec) -> tuple[nn.Module, ModelSpec]:
+    """Load a bare state dict (`.pth`, `.pt` or `.safetensors`) into the network that `spec` names.
+
+    Pickled files are read with `weights_only=True` alone: they can carry no code.
+
+    Raises:
+        CheckpointError: the file is missing, no state dict, or made for another network.
+    """
+    content = _read(path)
+    spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
+    tensors = _tensors(path, content) if path.suffix == ".safetensors" else _unpickled(path)
+    return _build(path, tensors, spec), spec
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {path} ({error.strerror}); expected a folder with {WEIGHTS_NAME} and {SPEC_NAME}, "
+            "as fer-train writes it"
+        ) from None
+
+
+def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        return load_tensors(content)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is no whole safetensors file ({error}); copy or train it again"
+        ) from None
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path} holds no plain state dict ({reason}); save it with torch.save(model.state_dict(), PATH)"
+        ) from None
+    if isinstance(data, dict) and isinstance(data.get("state_dict"), dict):
+        data = data["state_dict"]
+    if not isinstance(data, dict) or not all(isinstance(value, Tensor) for value in data.values()):
+        raise CheckpointError(
+            f"{path} holds {type(data).__name__}, expected a state dict of tensors; "
+            "save it with torch.save(model.state_dict(), PATH)"
+        )
+    return {str(name).removeprefix("module."): value for name, value in data.items()}
+
+
+def _build(path: Path, tensors: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
+    network = find(spec.name).build(spec)
+    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    found = {name: tuple(weight.shape) for name, weight in tensors.items()}
+    if found != expected:
+        odd = sorted(set(found.items()) ^ set(expected.items()))
+        names = ", ".join(dict.fromkeys(name for name, _ in odd[:6]))
+        raise CheckpointError(
+            f"{path} was not made for {spec.name} with {len(spec.labels)} classes: "
+            f"{len(found)} tensors, expected {len(expected)}; missing, unknown or of another shape: {names}"
+        )
+    if not all(weight.isfinite().all() for weight in tensors.values() if weight.is_floating_point()):
+        raise CheckpointError(f"{path} holds weights that are NaN or infinite; take an earlier checkpoint")
+    network.load_state_dict(tensors)
+    return network.eval()

@@ -1,0 +1,88 @@
+"""Parsed datasets kept as uncompressed `.npz`, so that a csv or folder is parsed once.
+
+The file stands beside its source, else in the user's cache folder; where FER_ENGINE_CACHE is set,
+it stands there and nowhere else. It carries the key of its source: path, sizes, times, version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fer_engine import atomic
+from fer_engine.errors import DataError, FerError
+from fer_train.data import folder, npz
+from fer_train.data.dataset import Dataset
+
+FORMAT_VERSION = 1
+VARIABLE = "FER_ENGINE_CACHE"
+LOG = logging.getLogger(__name__)
+
+
+def key(path: Path) -> str:
+    """Hex SHA-256 of the format version and of the path, size and time of each file of the source."""
+    files = [file for file, _, _ in folder.images(path)] if path.is_dir() else [path]
+    digest = hashlib.sha256(f"{FORMAT_VERSION}\0{path.resolve()}".encode())
+    for file in files:
+        status = file.stat()
+        digest.update(f"\0{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def read(path: Path, key: str) -> Dataset | None:
+    """Return the cached dataset of the source `path`, or None where none is intact and of this `key`."""
+    found = (_read(place, key, path.name) for place in _places(path))
+    return next((dataset for dataset in found if dataset is not None), None)
+
+
+def write(path: Path, key: str, dataset: Dataset) -> None:
+    """Keep `dataset` for later loads of `path`; where no place can be written, warn and go on."""
+    content = io.BytesIO()
+    np.savez(content, images=dataset.images, labels=dataset.labels, usage=dataset.usage, key=np.array(key))
+    if not any(_write(place, content.getvalue()) for place in _places(path)):
+        LOG.warning(
+            "%s will be parsed again next time: no cache could be written; name a folder in %s",
+            path,
+            VARIABLE,
+        )
+
+
+def _read(place: Path, key: str, source: str) -> Dataset | None:
+    try:
+        arrays = npz.arrays(place, (*npz.ARRAYS, "key"))
+        fresh = str(arrays.pop("key")) == key
+        return Dataset(**arrays, source=source) if fresh else None
+    except (DataError, OSError):  # none there, or a damaged one: parse the source and write it anew
+        return None
+
+
+def _write(place: Path, content: bytes) -> bool:
+    try:
+        atomic.write_bytes(place, content)
+    except FerError:
+        return False
+    return True
+
+
+def _places(path: Path) -> list[Path]:
+    """Where the cache of `path` may stand, best first."""
+    path = path.resolve()
+    elsewhere = f"{path.name}.{hashlib.sha256(bytes(path)).hexdigest()[:16]}.npz"
+    if named := os.environ.get(VARIABLE):
+        return [Path(named) / elsewhere]
+    return [path.with_name(f"{path.name}.cache.npz"), _user_folder() / "fer-engine" / elsewhere]
+
+
+def _user_folder() -> Path:
+    """The platform's folder for caches of this user."""
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")

@@ -1,0 +1,188 @@
+"""One training run in a folder of its own: log, figures, and a state from which it goes on.
+
+run.json           what was asked for; a resumed run must ask for the same
+state.pt           network, average, optimizer, epochs done: replaced whole after each epoch
+best/              the checkpoint with the best validation accuracy so far
+log.csv            one row an epoch
+curves.png         loss and accuracy
+confusion.png      of the best checkpoint, on the validation split
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fer_engine import atomic
+from fer_engine.errors import CheckpointError, ConfigError
+from fer_engine.spec import ModelSpec
+from fer_train import checkpoint, figures, progress
+from fer_train.data import Dataset
+from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
+from fer_train.models import find
+from fer_train.recipe import Recipe
+
+TRAIN_SPLIT = "Training"
+VALIDATION_SPLIT = "PublicTest"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What to train, where to put it, and where to start from."""
+
+    model: str
+    output: Path
+    recipe: Recipe
+    init: Path | None = None  # a checkpoint folder whose weights to start from
+    teacher: Path | None = None  # a checkpoint folder to distill from
+    threads: int = 1  # part of the run: another number rounds sums another way
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads must be at least 1, got {self.threads}")
+
+
+def train(options: RunOptions, dataset: Dataset) -> Path:
+    """Train to the end of the recipe (or its patience); return the best checkpoint's folder.
+
+    Raises:
+        ConfigError: the output folder holds a run and `resume` was not asked for, or another run.
+        CheckpointError: `init`, `teacher` or the state to resume from cannot be used.
+        DataError: a split is missing.
+    """
+    torch.set_num_threads(options.threads)
+    train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
+    trainer = _trainer(options)
+    _claim(options, dataset)
+    epochs = _restore(options, trainer)
+    while trainer.finished < options.recipe.epochs and not _exhausted(epochs, options.recipe.patience):
+        title = f"epoch {trainer.finished + 1}/{options.recipe.epochs}"
+        with progress.bar(title, len(train_split[0])) as advance:
+            epoch = trainer.run_epoch(train_split, validation, advance)
+        better = epoch.validation_accuracy > _best(epochs)
+        epochs.append(epoch)
+        _save(options.output, trainer, epochs, better)
+        print(
+            f"{title}: loss {epoch.train_loss:.4f}, {VALIDATION_SPLIT} accuracy "
+            f"{epoch.validation_accuracy:.2%}{' (best)' if better else ''}, {epoch.seconds:.0f} s",
+            flush=True,
+        )
+    best = options.output / "best"
+    _draw_confusion(best, validation, options.output / "confusion.png")
+    return best
+
+
+def _trainer(options: RunOptions) -> Trainer:
+    torch.manual_seed(options.recipe.seed)
+    if options.init is None:
+        entry = find(options.model)
+        network, spec = entry.build(entry.spec), entry.spec
+    else:
+        network, spec = checkpoint.load(options.init)
+        if spec.name != options.model:
+            raise ConfigError(f"{options.init} is a checkpoint of {spec.name}, not of {options.model}")
+    return Trainer(network, spec, options.recipe, _teacher(options, spec))
+
+
+def _teacher(options: RunOptions, spec: ModelSpec) -> nn.Module | None:
+    if options.teacher is None:
+        return None
+    teacher, taught = checkpoint.load(options.teacher)
+    if (taught.labels, taught.mean, taught.scale) != (spec.labels, spec.mean, spec.scale):
+        raise ConfigError(
+            f"the teacher {options.teacher} has other labels or normalization than {spec.name}; "
+            "train one with the same spec"
+        )
+    return teacher
+
+
+def _claim(options: RunOptions, dataset: Dataset) -> None:
+    """Write run.json, or hold it against what is asked for now."""
+    asked = {
+        "model": options.model,
+        "init": None if options.init is None else checkpoint.load(options.init)[1].checkpoint_sha256,
+        "teacher": None if options.teacher is None else checkpoint.load(options.teacher)[1].checkpoint_sha256,
+        "threads": options.threads,
+        "data": dataset.fingerprint,
+        **dataclasses.asdict(options.recipe),
+    }
+    path = options.output / "run.json"
+    if not path.exists():
+        atomic.write_text(path, json.dumps(asked, indent=2) + "\n")
+        return
+    if not options.resume:
+        raise ConfigError(
+            f"{options.output} already holds a run; add --resume to go on with it, or give another --output"
+        )
+    try:
+        there = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}); start anew in another --output") from None
+    differing = sorted(key for key in asked if there.get(key) != asked[key])
+    if differing:
+        was = ", ".join(f"{key} {there.get(key)!r} (now {asked[key]!r})" for key in differing)
+        raise ConfigError(f"{options.output} was trained with {was}; resume with the same options and data")
+
+
+def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
+    path = options.output / "state.pt"
+    atomic.recover(options.output / "best")
+    if not path.exists():
+        return []
+    try:
+        state = torch.load(path, weights_only=True)
+        trainer.restore(state)
+        return [Epoch(**row) for row in state["epochs"]]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be resumed from ({type(error).__name__}); start anew in another --output, "
+            f"with --init {options.output / 'best'} to keep what was learned"
+        ) from None
+
+
+def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> None:
+    """Write the best checkpoint first: if it is cut off here, the epoch is repeated to the bit."""
+    if better:
+        checkpoint.save(output / "best", trainer.average, trainer.spec)
+    rows = [dataclasses.asdict(epoch) for epoch in epochs]
+    content = io.BytesIO()
+    torch.save({**trainer.state(), "epochs": rows}, content)
+    atomic.write_bytes(output / "state.pt", content.getvalue())
+    atomic.write_text(output / "log.csv", _csv(rows))
+    figures.learning_curves(epochs, output / "curves.png")
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _best(epochs: list[Epoch]) -> float:
+    return max((epoch.validation_accuracy for epoch in epochs), default=-1.0)
+
+
+def _exhausted(epochs: list[Epoch], patience: int) -> bool:
+    """Tell whether the last `patience` epochs brought nothing better; never with a patience of 0."""
+    if not patience or len(epochs) <= patience:
+        return False
+    return _best(epochs[-patience:]) <= _best(epochs[:-patience])
+
+
+def _draw_confusion(best: Path, validation: tuple[Faces, Labels], path: Path) -> None:
+    network, spec = checkpoint.load(best)
+    faces, labels = validation
+    predicted = logits(network, spec, faces).argmax(1)
+    figures.confusion_matrix(figures.confusion_counts(labels, predicted, len(spec.labels)), spec.labels, path)
