@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import shlex
+import datetime as dt
 import sys
 import tempfile
 import time
@@ -22,8 +21,10 @@ from fer_engine.manifest import Manifest
 from fer_train.progress import bar
 
 
-def measure(folder: Path, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions) -> dict[str, Any]:
-    """Measure the contenders of the artifact in `folder`; return the record.
+def measure(
+    folder: Path, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions, command: str
+) -> dict[str, Any]:
+    """Measure the contenders of the artifact in `folder`; return the record, which names `command`.
 
     Raises:
         FerError: a contender cannot be loaded, fails, or gives logits that cannot be compared.
@@ -35,7 +36,6 @@ def measure(folder: Path, contenders: Sequence[Contender], inputs: Inputs, optio
         np.save(faces_path, inputs.faces)
         started = _startup(contenders, faces_path, options)
         with working(contenders, faces_path) as workers:
-            infos = {name: worker.loaded["info"] for name, worker in workers.items()}
             say(f"parity with PyTorch: {inputs.description}")
             with bar("parity", len(workers) - 1) as advance:
                 parities = accuracy.measure(workers, inputs, Path(name), advance)
@@ -43,11 +43,12 @@ def measure(folder: Path, contenders: Sequence[Contender], inputs: Inputs, optio
             with rounds.busy(options.busy):
                 for batch in options.batches:
                     speed += _speed(workers, batch, options)
+            infos = {name: worker.ask("info") for name, worker in workers.items()}
     return {
         "kind": record.KIND,
         "format_version": record.FORMAT_VERSION,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "command": command,
         "seconds": round(time.perf_counter() - began, 1),
         "environment": environment.describe()
         | {"load_average": {"before": load_before, "after": environment.load_average()}},
@@ -70,7 +71,9 @@ def say(text: str) -> None:
 
 
 def _startup(contenders: Sequence[Contender], faces_path: str, options: BenchOptions) -> dict[str, Any]:
-    say(f"cold start and memory: {options.cold_starts} new processes for each of {len(contenders)} contenders")
+    say(
+        f"cold start and memory: {options.cold_starts} new processes for each of {len(contenders)} contenders"
+    )
     with bar("cold start", options.cold_starts * len(contenders)) as advance:
         return startup.measure(contenders, faces_path, options, advance)
 
@@ -89,5 +92,8 @@ def _artifact(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "model": manifest.spec.name,
         "labels": list(manifest.spec.labels),
         "checkpoint_sha256": manifest.spec.checkpoint_sha256,
-        "files": {precision: {"sha256": file.sha256, "bytes": file.bytes} for precision, file in manifest.files.items()},
+        "files": {
+            precision: {"sha256": file.sha256, "bytes": file.bytes}
+            for precision, file in manifest.files.items()
+        },
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_engine.backend import BACKENDS, find
-from fer_engine.errors import BackendError
+from fer_engine.errors import ArtifactError, BackendError
 from fer_engine.manifest import Manifest
 
 REFERENCE = "pytorch"  # parity is measured against it
@@ -62,6 +62,11 @@ def line_up(
         find(backend)
     for precision in {"fp32", *precisions}:
         manifest.read_model(folder, precision)
+    if not (folder / CHECKPOINT).is_dir():
+        raise ArtifactError(
+            f"{folder} holds no folder {CHECKPOINT!r} with the PyTorch weights, against which parity is "
+            "measured; run fer-export again"
+        )
     graphs = {precision: str(folder / file.path) for precision, file in manifest.files.items()}
     artifact, checkpoint = str(folder), str(folder / CHECKPOINT)
     return [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SYNTHETIC_FACES = 2_048
+SYNTHETIC_FACES = 1_024
 SYNTHETIC_SEED = 0
 
 

@@ -55,10 +55,8 @@ class Worker:
         assert self._process.stdin is not None  # noqa: S101 - a pipe, see the constructor
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
 
     def kill(self) -> None:
@@ -77,7 +75,9 @@ class Worker:
         except OSError:
             line = ""
         if not line:
-            raise BackendError(f"{self.contender.name} ended in the middle of a measurement: {self._last_words()}")
+            raise BackendError(
+                f"{self.contender.name} ended in the middle of a measurement: {self._last_words()}"
+            )
         reply: dict[str, Any] = json.loads(line)
         if reply.get("missing"):
             raise ModuleNotFoundError(reply["error"], name=reply["missing"])

@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 def dumps(record: dict[str, Any]) -> str:
     """Return indented JSON in which a list of numbers takes one line."""
     text = json.dumps(record, indent=1, allow_nan=False)
-    return re.sub(r"\[[\s\d.,eE+-]+\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
+    return re.sub(r"\[\n[\s\d.,eE+-]+\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -45,7 +45,9 @@ def check(data: Any, name: str = "the record") -> None:
     """
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind != KIND:
-        raise FerError(f"{name} is no benchmark record (kind {kind!r}, expected {KIND!r}); give one of fer-bench")
+        raise FerError(
+            f"{name} is no benchmark record (kind {kind!r}, expected {KIND!r}); give one of fer-bench"
+        )
     if data.get("format_version") != FORMAT_VERSION:
         raise FerError(
             f"{name} has format version {data.get('format_version')!r}, this release reads {FORMAT_VERSION}; "

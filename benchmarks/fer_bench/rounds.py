@@ -55,9 +55,7 @@ def run_rounds(
 
 def summarize(samples: Mapping[str, list[list[int]]], batch: int, seed: int) -> list[dict[str, Any]]:
     """Return, for the record, each contender's throughput, latency and ratio to the baseline."""
-    rates = {
-        name: [latency.throughput(turn, batch) for turn in rounds] for name, rounds in samples.items()
-    }
+    rates = {name: [latency.throughput(turn, batch) for turn in rounds] for name, rounds in samples.items()}
     return [
         {
             "batch": batch,

@@ -21,12 +21,12 @@ class Runtime(NamedTuple):
     """A loaded contender.
 
     `predict` maps uint8 [n, 48, 48] to float32 [n, classes]; `splits` tells whether it splits
-    any n by itself, `info` what it says of its own settings.
+    any n by itself, `info` tells its settings, some of which it may choose while it runs.
     """
 
     predict: Predict
     splits: bool
-    info: dict[str, Any]
+    info: Callable[[], dict[str, Any]]
 
 
 class Kind(NamedTuple):
@@ -41,13 +41,18 @@ def load_pytorch(settings: Settings) -> Runtime:
     from pathlib import Path
 
     import torch
+
     from fer_train import checkpoint, loop
 
     if settings["threads"]:
         torch.set_num_threads(settings["threads"])
     network, spec = checkpoint.load(Path(settings["file"]))
-    info = {"version": torch.__version__, "threads": torch.get_num_threads()}
-    return Runtime(lambda faces: loop.logits(network, spec, faces), splits=False, info=info)
+    info = {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "checkpoint_sha256": spec.checkpoint_sha256,
+    }
+    return Runtime(lambda faces: loop.logits(network, spec, faces), splits=False, info=lambda: info)
 
 
 def load_onnxruntime(settings: Settings) -> Runtime:
@@ -57,7 +62,7 @@ def load_onnxruntime(settings: Settings) -> Runtime:
     session = onnxruntime.InferenceSession(settings["file"], providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     info = {"version": onnxruntime.__version__, "threads": "default"}
-    return Runtime(lambda faces: session.run(None, {name: faces})[0], splits=False, info=info)
+    return Runtime(lambda faces: session.run(None, {name: faces})[0], splits=False, info=lambda: info)
 
 
 def load_engine(settings: Settings) -> Runtime:
@@ -75,7 +80,7 @@ def load_engine(settings: Settings) -> Runtime:
     )
     import dataclasses
 
-    return Runtime(engine.logits, splits=True, info=dataclasses.asdict(engine.info))
+    return Runtime(engine.logits, splits=True, info=lambda: dataclasses.asdict(engine.info))
 
 
 KINDS = {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Faces = NDArray[np.uint8]
 
 SPLIT = 64  # faces a call for a contender that does not split by itself
-MEMORY_BATCHES = 32  # of a contender that does not split; its peak no longer grows after a few
+MEMORY_BATCHES = 16  # of a contender that does not split; its peak no longer grows after a few
 
 
 def take_samples(
@@ -68,6 +68,9 @@ class Session:
         loaded = time.perf_counter_ns()
         self.times = {"import_ns": imported - began, "load_ns": loaded - imported}
         self.faces: Faces
+
+    def info(self) -> dict[str, Any]:
+        return self.runtime.info()
 
     def read_faces(self, path: str) -> dict[str, Any]:
         import numpy as np
@@ -146,7 +149,7 @@ def serve(requests: TextIO, replies: TextIO) -> int:
         try:
             if session is None:
                 session = Session(request)
-                reply = session.times | {"info": session.runtime.info}
+                reply: dict[str, Any] = session.times
             else:
                 reply = getattr(session, request.pop("do"))(**request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it

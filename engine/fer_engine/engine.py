@@ -164,7 +164,7 @@ class Engine:
         """
         if self._spec.task != "classification":
             raise ConfigError(
-                f"{self._spec.name} is a {self._spec.task} model and gives no probabilities; use logits(faces)"
+                f"{self._spec.name} is a {self._spec.task} model without probabilities; use logits(faces)"
             )
         logits = self.logits(faces)
         labels = self._spec.labels

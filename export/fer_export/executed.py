@@ -44,7 +44,8 @@ def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:
             return "int8"
         return kinds.get(node.input[1], "fp32")  # a weight dequantized for a float input runs in float
 
-    return _shares({node.name: kind(node) for node in model.graph.node}, layers)
+    named = {node.name: kind(node) for node in model.graph.node if node.op_type in CHANNEL_AXIS}
+    return _shares(named, layers)
 
 
 def executed_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+import torch
+
+from fer_engine.errors import ArtifactError, CheckpointError, ConfigError
+from fer_train import checkpoint
+from fer_train.models import find
+
+ENTRY = find("mini_xception")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    network = ENTRY.build(ENTRY.spec)
+    checkpoint.save(tmp_path / "c", network, ENTRY.spec)
+    return tmp_path / "c", network
+
+
+def test_round_trip_keeps_every_weight_and_the_spec(saved):
+    folder, network = saved
+    loaded, spec = checkpoint.load(folder)
+    assert not loaded.training
+    assert spec.labels == ENTRY.spec.labels
+    for name, weight in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight), name
+
+
+def test_truncated_weights_are_refused(saved):
+    path = saved[0] / checkpoint.WEIGHTS_NAME
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"not the file that spec\.json vouches for"):
+        checkpoint.load(saved[0])
+
+
+def test_missing_folder_says_what_was_expected(tmp_path):
+    with pytest.raises(CheckpointError, match=r"cannot read .*model\.safetensors .*as fer-train writes it"):
+        checkpoint.load(tmp_path / "nowhere")
+
+
+def test_damaged_spec_is_refused(saved):
+    (saved[0] / checkpoint.SPEC_NAME).write_text("{")
+    with pytest.raises(ArtifactError, match="spec is not JSON"):
+        checkpoint.load(saved[0])
+
+
+def test_spec_of_another_network_is_refused(saved):
+    path = saved[0] / checkpoint.SPEC_NAME
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "name": "fer_teacher"}))
+    with pytest.raises(CheckpointError, match="was not made for fer_teacher"):
+        checkpoint.load(saved[0])
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    network = ENTRY.build(ENTRY.spec)
+    with torch.no_grad():
+        network.head.bias[0] = float("nan")
+    checkpoint.save(tmp_path / "c", network, ENTRY.spec)
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        checkpoint.load(tmp_path / "c")
+
+
+def test_no_shipped_checkpoint_names_the_shipped_ones():
+    with pytest.raises(CheckpointError, match=r"no checkpoint of 'fer_teacher' ships .*mini_xception"):
+        checkpoint.pretrained("fer_teacher")
+    with pytest.raises(ConfigError, match="unknown model"):
+        checkpoint.pretrained("../../etc")
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {f"module.{k}": v for k, v in s.items()}]
+)
+def test_bare_state_dicts_load(tmp_path, wrap):
+    network = ENTRY.build(ENTRY.spec)
+    torch.save(wrap(network.state_dict()), tmp_path / "w.pth")
+    loaded, spec = checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)
+    assert torch.equal(loaded.state_dict()["head.weight"], network.head.weight)
+    assert len(spec.checkpoint_sha256) == 64
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [pickle.dumps(Evil()), b"", b"\x80\x02not a pickle", b"PK\x03\x04 cut off"],
+    ids=["code", "empty", "garbage", "truncated"],
+)
+def test_foreign_pth_is_refused_and_runs_no_code(tmp_path, capsys, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match="holds no plain state dict"):
+        checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_state_dict_of_another_network_names_what_differs(tmp_path):
+    torch.save({"fc.weight": torch.zeros(7, 3)}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"was not made for mini_xception .*1 tensors, expected"):
+        checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fer_engine.errors import ConfigError
+from fer_engine.spec import ModelSpec
+from fer_train.loop import Trainer, logits, normalize
+from fer_train.models import find
+from fer_train.recipe import Recipe
+
+SPEC = ModelSpec("mini_xception")
+RECIPE = Recipe(epochs=4, batch_size=16)
+
+
+def data(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    labels = np.arange(count, dtype=np.uint8) % 7
+    # Each class has a level of gray of its own, so that a few steps can learn it.
+    faces = random.integers(0, 40, (count, 48, 48)) + labels[:, None, None] * 30
+    return faces.astype(np.uint8), labels
+
+
+def trainer(recipe: Recipe = RECIPE, teacher: torch.nn.Module | None = None) -> Trainer:
+    torch.manual_seed(recipe.seed)
+    return Trainer(find("mini_xception").build(SPEC), SPEC, recipe, teacher)
+
+
+def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight.clone() for name, weight in network.state_dict().items()}
+
+
+def test_normalize_is_the_spec_s_formula_for_gray_and_colour():
+    gray = torch.arange(2 * 3 * 4, dtype=torch.uint8).view(2, 3, 4)
+    assert torch.equal(normalize(gray, SPEC), ((gray.float() - 128) / 64).unsqueeze(1))
+    colour = ModelSpec("mini_xception", channels=3, mean=(1.0, 2.0, 3.0), scale=(1.0, 2.0, 4.0))
+    pixels = torch.full((1, 2, 2, 3), 9, dtype=torch.uint8)
+    assert normalize(pixels, colour)[0, :, 0, 0].tolist() == [8.0, 3.5, 1.5]
+
+
+def test_training_learns_an_easy_set():
+    run = trainer(Recipe(epochs=12, batch_size=16, learning_rate=0.01, ema_decay=0.5))
+    epochs = [run.run_epoch(data(), data()) for _ in range(12)]
+    assert epochs[-1].train_loss < 0.6 * epochs[0].train_loss
+    assert epochs[-1].validation_accuracy > 0.5
+
+
+def test_two_runs_of_one_recipe_give_the_same_weights():
+    one, two = trainer(), trainer()
+    for run in (one, two):
+        run.run_epoch(data(), data())
+    for name, weight in weights(one.average).items():
+        assert torch.equal(weight, two.average.state_dict()[name]), name
+
+
+def test_a_restored_trainer_goes_on_to_the_bit():
+    whole = trainer()
+    for _ in range(3):
+        whole.run_epoch(data(), data())
+    first = trainer()
+    first.run_epoch(data(), data())
+    state = {key: value for key, value in first.state().items()}
+    second = trainer()
+    second.restore(state)
+    for _ in range(2):
+        second.run_epoch(data(), data())
+    for name, weight in weights(whole.network).items():
+        assert torch.equal(weight, second.network.state_dict()[name]), name
+    for name, weight in weights(whole.average).items():
+        assert torch.equal(weight, second.average.state_dict()[name]), name
+
+
+def test_distillation_follows_the_teacher_s_wrong_word():
+    """A teacher that always says class 3, and nothing but the teacher, makes a student that does."""
+
+    class Stubborn(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.eye(7)[3].expand(len(x), 7) * 8
+
+    recipe = Recipe(epochs=8, batch_size=16, learning_rate=0.01, distillation=1.0, ema_decay=0.5)
+    run = trainer(recipe, Stubborn())
+    for _ in range(8):
+        run.run_epoch(data(), data())
+    assert (logits(run.network, SPEC, data()[0]).argmax(1) == 3).mean() > 0.9
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    run = trainer(Recipe(epochs=2, batch_size=16, learning_rate=1.0, warmup=0.5))
+    rates = []
+    for step in range(100):
+        run._set_learning_rate(step, 100)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(0.02)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) in (49, 50)
+    assert rates[-1] < 0.002
+
+
+def test_logits_of_no_faces_are_empty():
+    assert logits(trainer().network, SPEC, np.empty((0, 48, 48), np.uint8)).shape == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("ema_decay", 1.0),
+        ("warmup", -0.1),
+        ("temperature", 0.0),
+        ("distillation", 1.5),
+    ],
+)
+def test_a_recipe_refuses_what_cannot_work(field, value):
+    with pytest.raises(ConfigError, match=field):
+        Recipe(**{field: value})
