@@ -5,22 +5,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint bench image clean
+.PHONY: demo install test lint bench image clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8
 	$(BIN)/fer-bench --batch 64
 
-test: $(VENV)/dev.done
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+install: $(VENV)/demo.done
+
+test: lint
 	$(BIN)/pytest
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 # The committed measurement: batches from one face to a thousand, quiet and beside a busy process.
 bench: $(VENV)/demo.done

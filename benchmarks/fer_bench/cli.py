@@ -93,13 +93,17 @@ def _settings(options: argparse.Namespace) -> BenchOptions:
 
 def _batches(text: str) -> tuple[int, ...]:
     try:
-        return tuple(dict.fromkeys(int(part) for part in _list(text)))
+        return tuple(int(part) for part in _list("--batch", text))
     except ValueError:
         raise ConfigError(f"--batch must be whole numbers, as in 1,64,1024, got {text!r}") from None
 
 
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _list(option: str, text: str) -> tuple[str, ...]:
+    """Return the parts of a comma list, each once."""
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in parts:
+        raise ConfigError(f"{option} must be a list without gaps, as in a,b, got {text!r}")
+    return parts
 
 
 def _inputs(options: argparse.Namespace) -> Inputs:
@@ -120,8 +124,10 @@ def _contenders(options: argparse.Namespace) -> tuple[Path, list[Contender]]:
     if options.artifact is None and not (folder / MANIFEST_NAME).exists():
         _make_artifact(folder)
     manifest = Manifest.load(folder)
-    precisions = tuple(manifest.files) if options.precision is None else _list(options.precision)
-    backends = at_hand() if options.backend is None else _list(options.backend)
+    precisions = (
+        tuple(manifest.files) if options.precision is None else _list("--precision", options.precision)
+    )
+    backends = at_hand() if options.backend is None else _list("--backend", options.backend)
     return folder, line_up(folder, manifest, backends, precisions, options.threads)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_engine.backend import BACKENDS, find
-from fer_engine.errors import ArtifactError, BackendError
+from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.manifest import Manifest
 
 REFERENCE = "pytorch"  # parity is measured against it
@@ -57,8 +57,13 @@ def line_up(
     Raises:
         ArtifactError: a graph or the checkpoint is missing or damaged.
         BackendError: a backend is not known, or its runtime is not installed.
+        ConfigError: the backend that computes nothing was named.
     """
     for backend in backends:
+        if backend == OVERHEAD:
+            raise ConfigError(
+                f"backend {OVERHEAD!r} is measured in every run: name those to measure beside it"
+            )
         find(backend)
     for precision in {"fp32", *precisions}:
         manifest.read_model(folder, precision)

@@ -39,15 +39,15 @@ def render_table(record: Record) -> str:
     """
     head, tables = _parts(record)
     text = io.StringIO()
-    console = Console(file=text, width=WIDTH, highlight=False)
-    console.print("\n".join(head), markup=False)
+    console = Console(file=text, width=WIDTH, highlight=False, markup=False)
+    console.print("\n".join(head))
     for table in tables:
         drawn = RichTable(box=box.SIMPLE_HEAD)
         for place, column in enumerate(table.columns):
             drawn.add_column(column, justify="right" if place else "left", no_wrap=not place)
         for row in table.rows:
             drawn.add_row(*row)
-        console.print("", table.title, drawn, table.note, sep="\n", markup=False)
+        console.print("", table.title, drawn, table.note, sep="\n")
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
@@ -142,7 +142,7 @@ def _speed_row(entry: Record, threads: str) -> tuple[str, ...]:
         threads,
         f"{statistics.median(entry['images_per_second']):,.0f}",
         f"{entry['latency_ms']['samples']:,}",
-        *(f"{entry['latency_ms'][key]:.2f}" for key in ("p50", "p90", "p99")),
+        *(_milliseconds(entry["latency_ms"][key]) for key in ("p50", "p90", "p99")),
         f"{ratio['median']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]",
     )
 
@@ -154,7 +154,7 @@ def _startup(record: Record) -> Table:
         found, memory = record["startup"][name], record["startup"][name]["memory"]
         starts = found["cold_starts"]
         keys = ("total_ns", "import_ns", "load_ns", "first_call_ns")
-        times = (f"{statistics.median(start[key] for start in starts) / 1e6:,.1f}" for key in keys)
+        times = (_milliseconds(statistics.median(start[key] for start in starts) / 1e6) for key in keys)
         peak = memory["peak_bytes"]
         rows.append(
             (
@@ -167,11 +167,11 @@ def _startup(record: Record) -> Table:
         )
     return Table(
         "Cold start and memory",
-        ("contender", "file kB", "start ms", "import", "load", "first call", "peak MiB", "faces"),
+        ("contender", "kB", "start ms", "import ms", "load ms", "call ms", "peak MiB", "faces"),
         rows,
-        f"Median of {record['options']['cold_starts']} new processes in turn, the interpreter's own start "
-        "left out; the peak is the resident memory of a new process that predicts "
-        "so many faces, so many a call.",
+        f"Start is import, load and first call: the median of {record['options']['cold_starts']} new "
+        "processes in turn, the interpreter's own start left out; the peak is the resident memory of a new "
+        "process that predicts so many faces, so many a call.",
     )
 
 
@@ -207,7 +207,7 @@ def _parity(record: Record) -> Iterator[Table]:
         "Recall by class",
         ("contender", *record["artifact"]["labels"]),
         [(name, *_recall(name, found)) for name, found in labelled.items()],
-        "PyTorch in percent, the others' differences from it in points; few faces of a class make large steps.",
+        "PyTorch in percent, the others' differences from it in points.",
     )
 
 
@@ -224,6 +224,10 @@ def _accuracy(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 def _recall(name: str, found: dict[str, Any]) -> Iterator[str]:
     key, form = ("recall", ".1f") if name == REFERENCE else ("recall_difference", "+.1f")
     return (_number(None if share is None else 100 * share, form) for share in found[key])
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3f}" if value < 10 else f"{value:,.1f}"
 
 
 def _percent(share: float) -> str:

@@ -73,12 +73,14 @@ def summarize(samples: Mapping[str, list[list[int]]], batch: int, seed: int) -> 
 
 
 @contextlib.contextmanager
-def busy(count: int) -> Iterator[None]:
-    """Run `count` processes beside that each keep one core busy."""
+def busy(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Give `count` processes that each keep one core busy until the end of the block."""
     with contextlib.ExitStack() as stack:
+        processes = []
         for _ in range(count):
             process = stack.enter_context(
                 subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
             )
             stack.callback(process.kill)
-        yield
+            processes.append(process)
+        yield processes

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Faces = NDArray[np.uint8]
 
 SPLIT = 64  # faces a call for a contender that does not split by itself
-MEMORY_BATCHES = 16  # of a contender that does not split; its peak no longer grows after a few
+MEMORY_BATCHES = 8  # of a contender that does not split; its peak no longer grows after a few
 
 
 def take_samples(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 
 from fer_engine import __version__
 from fer_engine.backend import Backend, BackendOptions, Logits, Model, find
-from fer_engine.errors import BackendError, ConfigError
+from fer_engine.errors import ConfigError
 from fer_engine.faces import check_faces
+from fer_engine.gate import Gate
 from fer_engine.manifest import Manifest
 from fer_engine.sharder import Sharder
 from fer_engine.spec import ModelSpec
@@ -67,11 +67,10 @@ class Engine:
         self._precision = precision
         self._device = device
         self._sharder = Sharder(loaded, len(spec.labels))
-        self._state = threading.Condition()  # guards the two below
-        self._calls = 0
-        self._closed = False
-        # Also runs where the engine is dropped or the interpreter exits without `close`.
-        self._stop_threads = weakref.finalize(self, self._sharder.stop)
+        self._gate = Gate()
+        # Also runs where the engine is dropped, and when the interpreter exits: a thread that is
+        # inside a native library while the interpreter ends can abort the process.
+        self._shut = weakref.finalize(self, _shut, self._gate, self._sharder, loaded)
 
     @classmethod
     def load(
@@ -142,19 +141,10 @@ class Engine:
             BackendError: the engine is closed, or the runtime failed.
         """
         faces = check_faces(faces, self._spec)
-        with self._state:
-            if self._closed:
-                raise BackendError("the engine is closed; make a new one with Engine.load")
-            self._calls += 1
-        try:
+        with self._gate:
             if len(faces) == 0:
                 return np.empty((0, len(self._spec.labels)), np.float32)
             return self._sharder.infer(faces)
-        finally:
-            with self._state:
-                self._calls -= 1
-                if self._calls == 0:
-                    self._state.notify_all()
 
     def predict(self, faces: Any) -> Prediction:
         """Return label and probabilities of each face; takes and raises what `logits` does.
@@ -172,12 +162,7 @@ class Engine:
 
     def close(self) -> None:
         """Wait for the calls under way, then free the runtime; a second call does nothing."""
-        with self._state:
-            first, self._closed = not self._closed, True
-            self._state.wait_for(lambda: self._calls == 0)
-        if first:
-            self._stop_threads()
-            self._backend.close()
+        self._shut()
 
     def __enter__(self) -> Engine:
         return self
@@ -186,6 +171,12 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _shut(gate: Gate, sharder: Sharder, loaded: Backend) -> None:
+    gate.close()
+    sharder.stop()
+    loaded.close()
 
 
 def _softmax(logits: Logits) -> Logits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from fer_engine.errors import ArtifactError
@@ -77,7 +77,7 @@ class Manifest:
         try:
             files = {precision: _file(entry) for precision, entry in data["files"].items()}
             spec, made, verification = data["spec"], data["made"], data["verification"]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ArtifactError(
                 f"{path} is damaged: missing or wrong {error}; run fer-export again"
             ) from None
@@ -111,7 +111,7 @@ class Manifest:
 
 
 def _file(entry: dict[str, Any]) -> ModelFile:
-    path = PurePosixPath(str(entry["path"]))
-    if path.is_absolute() or ".." in path.parts:
+    path = PureWindowsPath(str(entry["path"]))  # knows both separators and drives, on every system
+    if path.anchor or ".." in path.parts:
         raise ArtifactError(f"manifest names {path}, a path outside its folder: do not load this artifact")
-    return ModelFile(str(path), str(entry["sha256"]), int(entry["bytes"]))
+    return ModelFile(path.as_posix(), str(entry["sha256"]), int(entry["bytes"]))

@@ -38,13 +38,12 @@ class WorkerPool:
         job.wait()
 
     def stop(self) -> None:
-        """End the threads once the jobs already given are done; a second call does nothing."""
+        """End the threads once the jobs already given are done."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             if thread is not threading.current_thread():  # garbage collection may call from any thread
                 thread.join()
-        self._threads = []
 
 
 class _Job:

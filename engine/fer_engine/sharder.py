@@ -52,10 +52,9 @@ class Sharder:
         return logits
 
     def stop(self) -> None:
-        """End the threads; `infer` still works, in the calling thread alone."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.stop()
+        """End the threads; no `infer` may be under way or follow."""
+        if self._pool is not None:
+            self._pool.stop()
 
     def _start_pool(self) -> WorkerPool:
         """Start the threads at their first use: a process that asks for single faces never pays for them."""

@@ -69,6 +69,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     if any(node.op_type == "BatchNormalization" for node in model.graph.node):
         raise ExportError(f"batch norm of {spec.name} was not folded; update onnxscript to 0.5.4 or later")
     _name_batch(model)
+    _strip_traces(model)
     for layer in find_layers(model):
         layer.node.name = layer.name
     model.graph.name = spec.name
@@ -81,3 +82,11 @@ def _name_batch(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_AXIS
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes on each node: source lines and paths of the machine that made it."""
+    for entry in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        del entry.metadata_props[:]
+        entry.doc_string = ""
+    del model.graph.metadata_props[:]

@@ -66,7 +66,8 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
     if digest != spec.checkpoint_sha256:
         raise CheckpointError(
             f"{folder / WEIGHTS_NAME} is not the file that {SPEC_NAME} vouches for: "
-            f"SHA-256 {digest[:12]}..., expected {spec.checkpoint_sha256[:12]}...; restore both files from one checkpoint"
+            f"SHA-256 {digest[:12]}..., expected {spec.checkpoint_sha256[:12]}...; "
+            "restore both files from one checkpoint"
         )
     return _build(folder / WEIGHTS_NAME, _tensors(folder / WEIGHTS_NAME, content), spec), spec
 

@@ -1,0 +1,197 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_bench import cli, record
+from fer_export.pipeline import ExportOptions, export_model
+from fer_train import checkpoint, synthetic
+from fer_train.models import find
+
+QUICK = ["--rounds", "2", "--seconds", "0.02", "--cold-starts", "1"]
+ENGINES = {"engine/onnxruntime/fp32", "engine/onnxruntime/fp16"}
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """The artifact of an untrained network: its answers are as reproducible as a trained one's."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("bench")
+    torch.manual_seed(0)
+    entry = find("mini_xception")
+    checkpoint.save(folder / "checkpoint", entry.build(entry.spec), entry.spec)
+    return export_model(
+        ExportOptions("mini_xception", folder / "artifact", checkpoint=folder / "checkpoint", fp16=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def labelled_data(tmp_path_factory):
+    """Faces in the form of FER2013; only the split's size matters here."""
+    path = tmp_path_factory.mktemp("data") / "fer2013.npz"
+    usage = np.array(["Training"] * 10 + ["PublicTest"] * 90)
+    np.savez(
+        path, images=synthetic.faces(100, seed=3), labels=np.arange(100, dtype=np.uint8) % 7, usage=usage
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(artifact, tmp_path_factory):
+    """The record of one run on synthetic faces, and its Markdown."""
+    folder = tmp_path_factory.mktemp("measured")
+    paths = folder / "bench.json", folder / "bench.md"
+    arguments = ["--artifact", str(artifact), "--batch", "1,8", "--threads", "1", *QUICK]
+    arguments += ["--backend", "onnxruntime", "--json", str(paths[0]), "--markdown", str(paths[1])]
+    assert cli.main(arguments) == 0
+    return record.load(paths[0]), paths[1].read_text()
+
+
+def test_everyone_was_measured_at_every_batch(measured):
+    found, _ = measured
+    everyone = {"pytorch", "onnxruntime", "null"} | ENGINES
+    assert {entry["name"] for entry in found["contenders"]} == everyone
+    for batch in (1, 8):
+        assert {entry["contender"] for entry in found["speed"] if entry["batch"] == batch} == everyone
+    assert set(found["startup"]) == everyone
+    assert set(found["parity"]) == everyone - {"null"}
+
+
+def test_speed_follows_from_the_raw_samples(measured):
+    found, _ = measured
+    for entry in found["speed"]:
+        samples = entry["samples_ns"]
+        assert len(samples) == len(entry["images_per_second"]) == 2
+        for turn, rate in zip(samples, entry["images_per_second"], strict=True):
+            assert rate == pytest.approx(entry["batch"] * len(turn) / (sum(turn) / 1e9))
+        pooled = np.concatenate(samples) / 1e6
+        assert entry["latency_ms"]["p90"] == pytest.approx(np.percentile(pooled, 90))
+        assert entry["latency_ms"]["samples"] == pooled.size
+
+
+def test_the_engine_gives_the_answers_of_pytorch(measured):
+    found, _ = measured
+    for name in ("onnxruntime", "engine/onnxruntime/fp32"):
+        parity = found["parity"][name]
+        assert parity["agreement"] == 1.0
+        assert parity["max_abs_difference"] <= 1e-4 * parity["logit_range"]
+    assert found["parity"]["engine/onnxruntime/fp16"]["max_abs_difference"] > 0.0
+
+
+def test_cold_start_and_memory_were_measured(measured):
+    found, _ = measured
+    for entry in found["startup"].values():
+        (start,) = entry["cold_starts"]
+        assert min(start.values()) > 0
+        assert start["total_ns"] == start["import_ns"] + start["load_ns"] + start["first_call_ns"]
+        assert entry["memory"]["peak_bytes"] is None or entry["memory"]["peak_bytes"] > 2**20
+    assert found["startup"]["engine/onnxruntime/fp32"]["memory"]["faces_a_call"] == 10_000
+
+
+def test_the_record_says_what_was_measured_and_where(measured, artifact):
+    found, markdown = measured
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    assert found["artifact"]["checkpoint_sha256"] == manifest["spec"]["checkpoint_sha256"]
+    assert found["artifact"]["files"]["fp32"]["sha256"] == manifest["files"]["fp32"]["sha256"]
+    assert found["inputs"]["description"].startswith("synthetic faces, seed 0")
+    assert not found["inputs"]["labelled"]
+    assert found["command"].startswith(f"fer-bench --artifact {artifact}")
+    engine = next(entry for entry in found["contenders"] if entry["name"] == "engine/onnxruntime/fp32")
+    assert engine["info"]["threads"] == engine["threads"] == 1
+    assert "synthetic faces" in markdown
+    assert "Speed, batch 8" in markdown
+
+
+def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys):
+    path = tmp_path / "bench.json"
+    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--precision", "fp32"]
+    assert cli.main([*arguments, *QUICK, "--busy", "1", "--json", str(path)]) == 0
+    found = record.load(path)
+    assert found["inputs"]["description"] == "FER2013 PublicTest, n=90"
+    labelled = found["parity"]["engine/onnxruntime/fp32"]["labelled"]
+    low, high = labelled["interval"]
+    assert low <= labelled["accuracy"] <= high
+    assert labelled["accuracy"] == labelled["reference_accuracy"]
+    output = capsys.readouterr().out
+    assert "Accuracy" in output
+    assert "on purpose: 1" in output
+    assert str(path) in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--precision", "int8"], "holds no 'int8' graph"),
+        (["--backend", "abacus"], "unknown backend 'abacus'"),
+        (["--artifact", "nowhere"], "nowhere is not an artifact folder"),
+        (["--json", "."], "cannot write ."),
+    ],
+)
+def test_a_bad_request_ends_before_anything_is_measured(
+    artifact, tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["--artifact", str(artifact), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "cold start" not in error
+    assert not list(tmp_path.glob("reports/*"))
+
+
+def test_data_without_the_split_is_refused(artifact, labelled_data, tmp_path, capsys):
+    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--split", "PrivateTest"]
+    assert cli.main([*arguments, "--json", str(tmp_path / "bench.json")]) == 2
+    assert "no images of the split PrivateTest; it holds PublicTest, Training" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_ctrl_c_ends_with_one_line_and_leaves_nothing(artifact, tmp_path):
+    path = tmp_path / "bench.json"
+    path.write_text("an earlier record")
+    code = "import sys; from fer_bench.cli import main; sys.exit(main())"
+    arguments = ["--artifact", str(artifact), "--rounds", "1000", "--cold-starts", "1", "--json", str(path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    for line in process.stderr:
+        if line.startswith("speed at batch"):
+            break
+    children = _children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "interrupted\n"
+    assert path.read_text() == "an earlier record"
+    assert list(tmp_path.iterdir()) == [path]
+    _wait_for_the_end_of(children)
+
+
+def _children(parent: int) -> list[int]:
+    """Return the children of a process, on Linux; elsewhere none are known."""
+    path = Path(f"/proc/{parent}/task/{parent}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
+def _wait_for_the_end_of(processes: list[int]) -> None:
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{process}").exists() for process in processes):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.1)
+
+
+@pytest.mark.real
+@pytest.mark.skipif("FER2013_DATA" not in os.environ, reason="FER2013_DATA names no dataset")
+def test_fer2013_gives_the_accuracy_of_its_public_test(artifact, tmp_path):
+    path = tmp_path / "bench.json"
+    arguments = ["--artifact", str(artifact), "--data", os.environ["FER2013_DATA"], "--precision", "fp32"]
+    assert cli.main([*arguments, *QUICK, "--json", str(path)]) == 0
+    found = record.load(path)
+    assert found["inputs"]["description"] == "FER2013 PublicTest, n=3589"
+    assert found["parity"]["engine/onnxruntime/fp32"]["agreement"] == 1.0

@@ -1,0 +1,163 @@
+"""fer-train as a user runs it: whole runs, kill -9 at bad moments, bad input."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fer_train.cli import main
+
+COMMAND = [sys.executable, "-c", "import sys; from fer_train.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    random, count = np.random.default_rng(0), 1200
+    usage = np.where(np.arange(count) % 6 == 0, "PublicTest", "Training")
+    np.savez(
+        path,
+        images=random.integers(0, 256, (count, 48, 48), dtype=np.uint8),
+        labels=(np.arange(count) % 7).astype(np.uint8),
+        usage=usage,
+    )
+    return path
+
+
+def arguments(data, output, epochs=3):
+    return ["--data", str(data), "--output", str(output), "--epochs", str(epochs), "--batch-size", "32"]
+
+
+def test_a_run_leaves_checkpoint_log_and_figures(data, tmp_path, capsys):
+    output = tmp_path / "run"
+    assert main(arguments(data, output, epochs=2)) == 0
+    assert "best checkpoint" in capsys.readouterr().out
+    with (output / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[0]["train_loss"]) > 0
+    for name in ("curves.png", "confusion.png"):
+        assert (output / name).read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in (output / "best").iterdir()) == ["model.safetensors", "spec.json"]
+    assert not [path for path in output.rglob("*") if path.name.startswith(".")]
+
+
+def test_a_killed_run_resumes_to_the_bit(data, tmp_path):
+    """Three kills, each as soon as a new state is there and the next epoch under way."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run([*COMMAND, *arguments(data, whole, 4)], check=True, capture_output=True)
+    for finished in (0, 1, 2):
+        resume = ["--resume"] if finished else []
+        process = subprocess.Popen(
+            [*COMMAND, *arguments(data, cut, 4), *resume],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(f"epoch {finished + 1}/4"):
+                break
+        time.sleep(0.2)
+        process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        process.wait()
+        process.stdout.close()
+    subprocess.run([*COMMAND, *arguments(data, cut, 4), "--resume"], check=True, capture_output=True)
+    for folder in (whole, cut):
+        assert (folder / "best" / "spec.json").exists()
+    expected, found = (load_file(folder / "best" / "model.safetensors") for folder in (whole, cut))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    states = [torch.load(folder / "state.pt", weights_only=True) for folder in (whole, cut)]
+    for part in ("network", "average"):
+        assert all(torch.equal(states[0][part][name], states[1][part][name]) for name in states[0][part])
+    moments = [state["optimizer"]["state"] for state in states]
+    assert all(
+        torch.equal(moments[0][key]["exp_avg_sq"], moments[1][key]["exp_avg_sq"]) for key in moments[0]
+    )
+
+
+def test_patience_stops_a_run_that_gets_no_better(data, tmp_path):
+    output = tmp_path / "run"
+    assert main([*arguments(data, output, 30), "--patience", "1", "--learning-rate", "1e-6"]) == 0
+    with (output / "log.csv").open() as file:
+        assert len(list(csv.DictReader(file))) < 30
+
+
+def test_distillation_and_init_take_checkpoint_folders(data, tmp_path):
+    first = tmp_path / "first"
+    assert main(arguments(data, first, 1)) == 0
+    best = str(first / "best")
+    taught = [*arguments(data, tmp_path / "taught", 1), "--init", best, "--teacher", best]
+    assert main(taught) == 0
+    assert (tmp_path / "taught" / "best" / "spec.json").exists()
+
+
+def error_of(capsys, argv) -> str:
+    assert main(argv) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in error
+    return error
+
+
+def test_bad_input_is_one_line_and_exit_code_2(data, tmp_path, capsys):
+    output = tmp_path / "run"
+    assert "--data is missing" in error_of(capsys, ["--output", str(output)])
+    assert "no such file" in error_of(capsys, arguments(tmp_path / "no.csv", output))
+    assert "unknown model 'x'" in error_of(capsys, [*arguments(data, output), "--model", "x"])
+    assert "epochs must be at least 1" in error_of(capsys, arguments(data, output, epochs=0))
+    assert "threads must be at least 1" in error_of(capsys, [*arguments(data, output), "--threads", "0"])
+    assert "cannot read" in error_of(capsys, [*arguments(data, output), "--init", str(tmp_path / "none")])
+    assert not output.exists()
+
+
+def test_an_output_that_cannot_be_written_is_said_at_once(data, tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert "cannot write" in error_of(capsys, arguments(data, blocked / "run"))
+    assert blocked.read_text() == "in the way"
+
+
+def test_a_run_is_never_overwritten_nor_mixed_with_another(data, tmp_path, capsys):
+    output = tmp_path / "run"
+    assert main(arguments(data, output, 1)) == 0
+    before = (output / "state.pt").read_bytes()
+    assert "already holds a run; add --resume" in error_of(capsys, arguments(data, output, 1))
+    assert "epochs 1 (now 5)" in error_of(capsys, [*arguments(data, output, 5), "--resume"])
+    assert (output / "state.pt").read_bytes() == before
+    (output / "state.pt").write_bytes(before[:1000])
+    assert "cannot be resumed from" in error_of(capsys, [*arguments(data, output, 1), "--resume"])
+
+
+def test_list_names_the_networks(capsys):
+    assert main(["--list"]) == 0
+    assert "mini_xception: Arriaga" in capsys.readouterr().out
+
+
+def test_help_needs_no_extras():
+    code = (
+        "import sys; sys.modules.update(torch=None, cv2=None, rich=None, safetensors=None, matplotlib=None)\n"
+        "from fer_train.cli import main; main(['-h'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--epochs" in done.stdout
+
+
+def test_a_missing_extra_names_the_command_that_brings_it():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from fer_train.cli import main; sys.exit(main(['--data', 'x.csv']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "torch is not installed; install it with pip install 'fer-engine[train]'" in done.stderr

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from fer_bench import accuracy
+from fer_bench.inputs import Inputs
+from fer_engine.errors import ConfigError
+
+ANSWERS = {
+    "pytorch": [0, 1, 2, 2],
+    "onnxruntime": [0, 1, 2, 2],
+    "engine/onnxruntime/int8": [0, 1, 1, 2],
+    "null": [0, 0, 0, 0],
+}
+
+
+class FakeWorker:
+    def __init__(self, logits):
+        self.logits = logits
+
+    def ask(self, do, path):
+        assert do == "logits"
+        np.save(path, self.logits)
+        return {"faces": len(self.logits)}
+
+
+def workers():
+    return {name: FakeWorker(np.eye(3)[answers].astype(np.float32)) for name, answers in ANSWERS.items()}
+
+
+def inputs(labels):
+    return Inputs("four faces", np.zeros((4, 48, 48), np.uint8), labels)
+
+
+def test_each_contender_is_compared_with_pytorch(tmp_path):
+    advanced = []
+    found = accuracy.measure(workers(), inputs(np.array([0, 1, 2, 0], np.uint8)), tmp_path, advanced.append)
+    assert list(found) == ["pytorch", "onnxruntime", "engine/onnxruntime/int8"]
+    assert found["onnxruntime"]["agreement"] == 1.0
+    int8 = found["engine/onnxruntime/int8"]
+    assert (int8["agreement"], int8["changed"]) == (0.75, 1)
+    assert int8["labelled"]["accuracy"] == 0.5
+    assert int8["labelled"]["reference_accuracy"] == 0.75
+    assert (int8["labelled"]["right_to_wrong"], int8["labelled"]["wrong_to_right"]) == (1, 0)
+    assert sum(advanced) == 3
+
+
+def test_faces_without_labels_have_no_accuracy(tmp_path):
+    found = accuracy.measure(workers(), inputs(None), tmp_path)
+    assert all(entry["labelled"] is None for entry in found.values())
+
+
+def test_logits_that_are_not_finite_end_the_run(tmp_path):
+    broken = workers() | {"onnxruntime": FakeWorker(np.full((4, 3), np.nan, np.float32))}
+    with pytest.raises(ConfigError, match="candidate gave 12"):
+        accuracy.measure(broken, inputs(None), tmp_path)

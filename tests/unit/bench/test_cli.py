@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+
+from fer_bench import cli
+from fer_bench import record as records
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch", "0"], "batch must be a whole number of at least 1, got 0"),
+        (["--batch", "many"], "--batch must be whole numbers, as in 1,64,1024, got 'many'"),
+        (["--batch", "1,,2"], "--batch must be a list without gaps"),
+        (["--rounds", "0"], "rounds must be a whole number of at least 1"),
+        (["--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--busy", "-1"], "busy must be"),
+        (["--split", "PublicTest"], "--split needs --data"),
+        (["--data", "nowhere.npz"], "nowhere.npz: no such file"),
+        (["--render", "nowhere.json"], "cannot read nowhere.json"),
+    ],
+)
+def test_bad_arguments_end_with_one_line_and_code_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "reports" / "bench.json").exists()
+
+
+def test_help_needs_no_extra():
+    code = """
+import sys
+for name in ("torch", "onnx", "onnxruntime", "rich", "cv2"):
+    sys.modules[name] = None
+from fer_bench.cli import main
+main(["--help"])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "--batch" in result.stdout
+
+
+def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.delitem(sys.modules, "fer_bench.report", raising=False)
+    monkeypatch.delattr("fer_bench.report", raising=False)
+    assert cli.main(["--batch", "1"]) == 2
+    assert "rich is not installed; install it with pip install" in capsys.readouterr().err
+
+
+def test_a_record_is_shown_again_without_measuring(record, tmp_path, capsys):
+    path, markdown = tmp_path / "bench.json", tmp_path / "report.md"
+    records.write(path, record)
+    assert cli.main(["--render", str(path), "--markdown", str(markdown)]) == 0
+    assert "Imaginary 9000" in capsys.readouterr().out
+    assert markdown.read_text().startswith("# Benchmark of tiny")

@@ -1,0 +1,96 @@
+import copy
+
+import pytest
+
+from fer_bench import report
+from fer_engine.errors import FerError
+
+RENDERERS = pytest.mark.parametrize("render", [report.render_table, report.render_markdown])
+
+
+@RENDERERS
+def test_the_report_holds_the_figures_of_the_record(render, record):
+    text = render(record)
+    for figure in (
+        "9,876",  # the median of the rounds, not their mean
+        "6.500",
+        "11.2",
+        "123.4",
+        "1.62x [1.50, 1.75]",
+        "171.5",
+        "321",
+        "10,000 by 10,000",
+        "95.34",
+        "167",
+        "17.2",
+        "66.12 [64.56, 67.65]",
+        "81",
+        "49",
+        "0.0063",
+        "0.0417",
+        "-1.2",
+        "+3.1",
+        "Imaginary 9000",
+        "avx2",
+        "GPU not measured",
+        "0.25 before, not available after",
+        "on purpose: 1",
+        "synthetic faces, seed 0, n=1024",
+        "fer-bench --batch 64",
+        "6500.0 us a call",
+    ):
+        assert figure in text, figure
+
+
+@RENDERERS
+def test_without_labels_there_is_no_accuracy(render, unlabelled_record):
+    text = render(unlabelled_record)
+    assert "95.34" in text
+    assert "Accuracy" not in text
+    assert "top-1" not in text
+
+
+@RENDERERS
+def test_what_was_not_measured_is_said(render, record):
+    record["environment"]["cpu"] = None
+    assert "CPU: not available" in render(record)
+
+
+def test_the_reference_is_not_compared_with_itself(record):
+    lines = report.render_markdown(record).splitlines()
+    rows = [line for line in lines if line.startswith("| pytorch")]
+    assert not [row for row in rows if "95.34" in row]
+    accuracy = next(row for row in rows if "66.12" in row)
+    assert accuracy.split("|")[3:6] == ["  ", "  ", "  "]
+
+
+def test_markdown_rows_have_as_many_cells_as_their_table(record):
+    width = None
+    for line in report.render_markdown(record).splitlines():
+        if not line.startswith("|"):
+            width = None
+            continue
+        cells = line.count("|")
+        assert width in (None, cells)
+        width = cells
+
+
+def test_rendering_leaves_the_record_alone(record):
+    before = copy.deepcopy(record)
+    report.render_markdown(record)
+    report.render_table(record)
+    assert record == before
+
+
+@RENDERERS
+@pytest.mark.parametrize("missing", ["environment", "speed", "parity", "startup", "contenders", "inputs"])
+def test_a_damaged_record_is_refused(render, record, missing):
+    record[missing] = None
+    with pytest.raises(FerError, match="damaged"):
+        render(record)
+
+
+@RENDERERS
+def test_a_foreign_record_is_refused(render):
+    with pytest.raises(FerError, match="no benchmark record"):
+        render({"something": "else"})

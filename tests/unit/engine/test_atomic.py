@@ -1,0 +1,104 @@
+import os
+
+import pytest
+
+from fer_engine import FerError, atomic
+
+
+class Interrupt(BaseException):
+    """Stands for Ctrl-C."""
+
+
+def test_replaces_a_file_and_makes_its_folder(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    atomic.write_text(path, "old")
+    atomic.write_text(path, "é")
+    assert path.read_bytes() == "é".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "file.txt"
+    atomic.write_text(path, "old")
+
+    def interrupt(*_):
+        raise Interrupt
+
+    monkeypatch.setattr(os, step, interrupt)
+    with pytest.raises(Interrupt):
+        atomic.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "artifact"
+    for name in ("first", "second"):
+        with atomic.folder(path) as fresh:
+            (fresh / name).touch()
+    assert [entry.name for entry in path.iterdir()] == ["second"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_folder_leaves_the_old_one(tmp_path):
+    path = tmp_path / "artifact"
+    with atomic.folder(path) as fresh:
+        (fresh / "old").touch()
+    with pytest.raises(Interrupt), atomic.folder(path) as fresh:  # noqa: PT012 - both belong together
+        (fresh / "half").touch()
+        raise Interrupt
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_replacement_puts_the_old_folder_back(tmp_path, monkeypatch):
+    path = tmp_path / "artifact"
+    with atomic.folder(path) as fresh:
+        (fresh / "old").touch()
+    replace = os.replace
+
+    def full(source, target):
+        if str(source).endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    expected = r"cannot write .*artifact: No space left on device; free the space"
+    with pytest.raises(FerError, match=expected), atomic.folder(path) as fresh:
+        (fresh / "new").touch()
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    # A file where a folder should be refuses even the superuser, whom permissions do not stop.
+    (tmp_path / "file").touch()
+    with pytest.raises(FerError, match=r"cannot write .*file/model.*; free the space, or give a folder"):
+        atomic.write_bytes(tmp_path / "file" / "model", b"")
+    with (
+        pytest.raises(FerError, match=r"cannot write .*file/artifact"),
+        atomic.folder(tmp_path / "file" / "artifact"),
+    ):
+        pass
+
+
+def test_recovers_the_folder_that_a_killed_process_had_moved_aside(tmp_path, monkeypatch):
+    path = tmp_path / "artifact"
+    with atomic.folder(path) as fresh:
+        (fresh / "old").touch()
+
+    def die(*_):
+        path.rename(tmp_path / ".artifact.old")
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+        with pytest.raises(Interrupt), atomic.folder(path) as fresh:
+            (fresh / "new").touch()
+    assert not path.exists()
+    atomic.recover(path)
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    atomic.recover(path)
+    assert [entry.name for entry in path.iterdir()] == ["old"]

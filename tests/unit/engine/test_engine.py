@@ -1,0 +1,205 @@
+import dataclasses
+import threading
+import time
+import weakref
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fer_engine import BackendError, ConfigError, Engine, InputError, __version__
+from fer_engine.backends.null import NullBackend
+
+LABELS = ("angry", "happy", "neutral")
+
+
+@pytest.fixture
+def engine(artifact):
+    with Engine.load(artifact.folder, threads=3, micro_batch=4) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7, 64, 1000, 100_000])
+def test_any_number_of_faces_in_order(artifact, engine, count):
+    faces = artifact.faces(count)
+    logits = engine.logits(faces)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(logits, artifact.logits(faces))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("micro_batch", [None, 1, 3, 1000])
+def test_any_threads_and_micro_batch(artifact, threads, micro_batch):
+    with Engine.load(artifact.folder, threads=threads, micro_batch=micro_batch) as engine:
+        for count in (1, 10, 101):
+            faces = artifact.faces(count)
+            np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
+
+
+def test_faces_need_not_be_contiguous(artifact, engine):
+    faces = artifact.faces(40)
+    for view in (faces[::2], faces[::-1], faces.transpose(0, 2, 1), faces[:1].transpose(0, 2, 1)):
+        np.testing.assert_array_equal(engine.logits(view), artifact.logits(np.ascontiguousarray(view)))
+    read_only = np.asfortranarray(faces)
+    read_only.setflags(write=False)
+    np.testing.assert_array_equal(engine.logits(read_only), artifact.logits(faces))
+
+
+def test_predict_gives_labels_and_probabilities(artifact, engine):
+    faces = artifact.faces(50)
+    prediction = engine.predict(faces)
+    logits = artifact.logits(faces).astype(np.float64)
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    expected = powers / powers.sum(1, keepdims=True)
+    # Float32 holds 1e-30 and not 1e-300; its exponential of -200 is right to 200 half-ulps.
+    np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-5, atol=1e-30)
+    assert prediction.probabilities.dtype == np.float32
+    assert prediction.labels == [LABELS[i] for i in logits.argmax(1)]
+
+
+def test_predict_is_stable_for_huge_logits(artifact, engine):
+    faces = np.full((2, 4, 4), 255, np.uint8)
+    assert np.abs(artifact.logits(faces)).max() > 100  # exp of that overflows float32
+    assert np.isfinite(engine.predict(faces).probabilities).all()
+
+
+def test_predict_nothing(engine):
+    prediction = engine.predict(np.empty((0, 4, 4), np.uint8))
+    assert prediction.labels == []
+    assert prediction.probabilities.shape == (0, 3)
+    assert prediction.probabilities.dtype == np.float32
+
+
+@pytest.mark.parametrize("method", ["logits", "predict"])
+def test_bad_faces_are_refused(engine, method):
+    with pytest.raises(InputError, match=r"give one face as faces\[None\]"):
+        getattr(engine, method)(np.zeros((4, 4), np.uint8))
+
+
+def test_regression_has_logits_alone(artifact):
+    artifact.spec = dataclasses.replace(artifact.spec, task="regression")
+    artifact.write_model((artifact.folder / "model.onnx").read_bytes())
+    with Engine.load(artifact.folder) as engine:
+        assert engine.logits(artifact.faces(2)).shape == (2, 3)
+        with pytest.raises(ConfigError, match=r"tiny is a regression model .*; use logits\(faces\)"):
+            engine.predict(artifact.faces(2))
+
+
+def test_info_tells_what_runs(artifact, engine):
+    info = engine.info
+    assert engine.spec == artifact.spec
+    assert (info.model, info.precision, info.backend, info.device) == ("tiny", "fp32", "onnxruntime", "cpu")
+    assert info.providers == ("CPUExecutionProvider",)
+    assert (info.threads, info.micro_batch, info.micro_batch_from) == (3, 4, "given")
+    assert info.versions["onnxruntime"] == onnxruntime.__version__
+    assert info.versions["fer-engine"] == __version__
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        info.threads = 1
+
+
+def test_the_first_large_batch_measures_the_micro_batch(artifact):
+    with Engine.load(artifact.folder, threads=1) as engine:
+        engine.logits(artifact.faces(5))
+        assert engine.info.micro_batch_from == "default"
+        faces = artifact.faces(100)
+        np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
+        assert engine.info.micro_batch_from == "probe"
+        assert engine.info.micro_batch in engine._backend.micro_batches
+
+
+def test_eight_threads_get_their_own_answers(artifact, engine):
+    wrong = []
+
+    def hammer(seed):
+        for turn, count in enumerate([1, 50, 3, 200] * 10):
+            faces = artifact.faces(count, seed * 1000 + turn)
+            if not np.array_equal(engine.logits(faces), artifact.logits(faces)):
+                wrong.append((seed, turn))
+
+    threads = [threading.Thread(target=hammer, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_closed_engine_says_so(artifact):
+    engine = Engine.load(artifact.folder)
+    engine.close()
+    engine.close()
+    for method in (engine.logits, engine.predict):
+        with pytest.raises(BackendError, match=r"^the engine is closed; make a new one with Engine.load$"):
+            method(artifact.faces(1))
+    assert engine.info.model == "tiny"
+
+
+class Slow(NullBackend):
+    """Waits within `infer` until it is let go."""
+
+    name = "slow"
+    entered = threading.Event()
+    leave = threading.Event()
+    closed = threading.Event()
+
+    def infer(self, faces):
+        if faces.any():  # not the run at load
+            self.entered.set()
+            assert not self.closed.is_set()
+            assert self.leave.wait(30)
+        return super().infer(faces)
+
+    def close(self):
+        self.closed.set()
+
+
+def wait_until_closed(engine, faces):
+    for _ in range(3000):
+        try:
+            engine.logits(faces)
+        except BackendError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_close_waits_for_the_calls_under_way(artifact, monkeypatch):
+    monkeypatch.setattr("fer_engine.engine.find", lambda _: Slow)
+    engine = Engine.load(artifact.folder, backend="slow", threads=2)
+    results = []
+    caller = threading.Thread(target=lambda: results.append(engine.logits(artifact.faces(100))))
+    caller.start()
+    assert Slow.entered.wait(30)
+    closer = threading.Thread(target=engine.close)
+    closer.start()
+    assert wait_until_closed(engine, artifact.faces(0))
+    assert not Slow.closed.is_set()
+    Slow.leave.set()
+    for thread in (caller, closer):
+        thread.join(30)
+    assert Slow.closed.is_set()
+    assert results[0].shape == (100, 3)
+
+
+def test_an_error_of_the_runtime_reaches_the_caller(artifact, monkeypatch):
+    def infer(_, faces):
+        if faces.any():
+            raise BackendError("out of memory")
+        return np.zeros((len(faces), 3), np.float32)
+
+    monkeypatch.setattr(NullBackend, "infer", infer)
+    with Engine.load(artifact.folder, backend="null", threads=2) as engine:
+        for count in (1, 100):
+            with pytest.raises(BackendError, match=r"out of memory"):
+                engine.logits(artifact.faces(count))
+
+
+def test_a_dropped_engine_ends_its_threads(artifact):
+    before = threading.active_count()
+    engine = Engine.load(artifact.folder, threads=3)
+    engine.logits(artifact.faces(100))
+    assert threading.active_count() == before + 2
+    gone = weakref.ref(engine)
+    del engine
+    assert gone() is None
+    assert threading.active_count() == before

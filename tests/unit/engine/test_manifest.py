@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from fer_engine import ArtifactError
+from fer_engine.manifest import MANIFEST_NAME, Manifest
+
+
+def edit(folder, change):
+    path = folder / MANIFEST_NAME
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def test_gives_back_what_was_written(artifact):
+    manifest = Manifest.load(artifact.folder)
+    assert manifest.spec == artifact.spec
+    assert manifest.read_model(artifact.folder, "fp32") == (artifact.folder / "model.onnx").read_bytes()
+    (artifact.folder / MANIFEST_NAME).write_text(manifest.dumps())
+    assert Manifest.load(artifact.folder) == manifest
+
+
+def test_missing_folder_says_how_to_make_one(tmp_path):
+    with pytest.raises(ArtifactError, match=r"is not an artifact folder.*fer-export --model"):
+        Manifest.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, -3])
+def test_truncated_manifest(artifact, keep):
+    path = artifact.folder / MANIFEST_NAME
+    path.write_text(path.read_text()[:keep])
+    with pytest.raises(ArtifactError, match=r"is damaged.*run fer-export again"):
+        Manifest.load(artifact.folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format_version": 99}'])
+def test_foreign_manifest(artifact, text):
+    (artifact.folder / MANIFEST_NAME).write_text(text)
+    with pytest.raises(ArtifactError, match=r"this release reads 1"):
+        Manifest.load(artifact.folder)
+
+
+@pytest.mark.parametrize("key", ["spec", "files", "made", "verification"])
+def test_manifest_without_a_part(artifact, key):
+    edit(artifact.folder, lambda data: data.pop(key))
+    with pytest.raises(ArtifactError, match=f"is damaged: missing or wrong '{key}'"):
+        Manifest.load(artifact.folder)
+
+
+@pytest.mark.parametrize("entry", [None, {"path": "model.onnx"}, {"path": "a", "sha256": "", "bytes": "?"}])
+def test_damaged_file_entry(artifact, entry):
+    edit(artifact.folder, lambda data: data["files"].update(fp32=entry))
+    with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong"):
+        Manifest.load(artifact.folder)
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.onnx", "/etc/passwd", "a/../../b", "C:\\\\secret", "..\\\\secret"]
+)
+def test_path_outside_the_folder(artifact, path):
+    edit(artifact.folder, lambda data: data["files"]["fp32"].update(path=path))
+    with pytest.raises(ArtifactError, match=r"a path outside its folder: do not load"):
+        Manifest.load(artifact.folder)
+
+
+def test_absent_precision_names_those_present(artifact):
+    with pytest.raises(ArtifactError, match=r"holds no 'int8' graph, it has fp32; make it with"):
+        Manifest.load(artifact.folder).read_model(artifact.folder, "int8")
+
+
+def test_missing_graph(artifact):
+    (artifact.folder / "model.onnx").unlink()
+    with pytest.raises(ArtifactError, match=r"model.onnx cannot be read"):
+        Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")
+
+
+def test_changed_and_truncated_graph(artifact):
+    path = artifact.folder / "model.onnx"
+    content = path.read_bytes()
+    for damaged in (content[:-1], content[:-1] + b"?", b""):
+        path.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match=r"is not the file that the manifest vouches for: SHA-256"):
+            Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")

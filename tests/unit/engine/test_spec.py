@@ -1,0 +1,63 @@
+import dataclasses
+
+import pytest
+
+from fer_engine import ArtifactError, ModelSpec
+
+COLOUR = ModelSpec("net", channels=3, mean=(1.0, 2.0, 3.0), scale=(4.0, 5.0, 6.0), labels=("a", "b"))
+
+
+@pytest.mark.parametrize("spec", [ModelSpec("net"), COLOUR, ModelSpec("net", task="regression")])
+def test_survives_json(spec):
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_face_shape_has_channels_for_colour_only():
+    assert ModelSpec("net").face_shape == (48, 48)
+    assert COLOUR.face_shape == (48, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "ranking"}, "spec has task 'ranking', expected one of classification, regression"),
+        ({"labels": ()}, "spec needs distinct labels, got []"),
+        ({"labels": ("a", "a")}, "spec needs distinct labels, got ['a', 'a']"),
+        ({"height": 0}, "spec has input 0x48 with 1 channels"),
+        ({"channels": 2}, "with 2 channels, expected a positive size and 1 (gray) or 3 (RGB) channels"),
+        ({"mean": (1.0, 2.0)}, "one mean and one non-zero scale a channel (1), got mean [1.0, 2.0]"),
+        ({"scale": (0.0,)}, "scale [0.0]"),
+        ({"format_version": 2}, "spec has format version 2, this release reads 1"),
+    ],
+)
+def test_refuses_impossible_values(changes, message):
+    with pytest.raises(ArtifactError) as caught:
+        dataclasses.replace(ModelSpec("net"), **changes)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"height": "48"}, "spec field 'height' must be int, got '48'"),
+        ({"height": True}, "spec field 'height' must be int, got True"),
+        ({"labels": "angry"}, "spec field 'labels' must be tuple[str, ...], got 'angry'"),
+        ({"labels": [1]}, "spec field 'labels' must be tuple[str, ...], got [1]"),
+        ({"surprise": 1}, "spec must be an object with the keys"),
+    ],
+)
+def test_refuses_json_of_the_wrong_types(changes, message):
+    with pytest.raises(ArtifactError) as caught:
+        ModelSpec.from_json(ModelSpec("net").to_json() | changes)
+    assert message in str(caught.value)
+
+
+def test_refuses_a_missing_field_and_other_json():
+    data = ModelSpec("net").to_json()
+    del data["mean"]
+    with pytest.raises(ArtifactError, match=r"spec must be an object with the keys"):
+        ModelSpec.from_json(data)
+    with pytest.raises(ArtifactError, match=r"got list"):
+        ModelSpec.loads("[]")
+    with pytest.raises(ArtifactError, match=r"spec is not JSON"):
+        ModelSpec.loads("{")
