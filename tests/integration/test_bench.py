@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_bench import cli, record
+from fer_bench import cli, inputs, record
 from fer_export.pipeline import ExportOptions, export_model
 from fer_train import checkpoint, synthetic
 from fer_train.models import find
@@ -50,7 +50,9 @@ def measured(artifact, tmp_path_factory):
     paths = folder / "bench.json", folder / "bench.md"
     arguments = ["--artifact", str(artifact), "--batch", "1,8", "--threads", "1", *QUICK]
     arguments += ["--backend", "onnxruntime", "--json", str(paths[0]), "--markdown", str(paths[1])]
-    assert cli.main(arguments) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs, "SYNTHETIC_FACES", 100)
+        assert cli.main(arguments) == 0
     return record.load(paths[0]), paths[1].read_text()
 
 
@@ -152,11 +154,12 @@ def test_data_without_the_split_is_refused(artifact, labelled_data, tmp_path, ca
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_ctrl_c_ends_with_one_line_and_leaves_nothing(artifact, tmp_path):
+def test_ctrl_c_ends_with_one_line_and_leaves_nothing(artifact, labelled_data, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text("an earlier record")
     code = "import sys; from fer_bench.cli import main; sys.exit(main())"
-    arguments = ["--artifact", str(artifact), "--rounds", "1000", "--cold-starts", "1", "--json", str(path)]
+    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--json", str(path)]
+    arguments += ["--rounds", "1000", "--cold-starts", "1"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )

@@ -1,0 +1,27 @@
+"""What many tests share: an artifact made once from the shipped checkpoint, and the real dataset."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fer_export.pipeline import ExportOptions, export_model
+from fer_train.data import Dataset, load
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the shipped mini_xception in all precisions; tests must not change it."""
+    output = tmp_path_factory.mktemp("artifacts") / "mini_xception"
+    return export_model(ExportOptions("mini_xception", output, fp16=True, int8=True))
+
+
+@pytest.fixture(scope="session")
+def fer2013() -> Dataset:
+    """Give the real dataset, or skip."""
+    path = os.environ.get("FER2013_DATA")
+    if not path:
+        pytest.skip("FER2013_DATA does not point at the dataset")
+    return load(path)

@@ -1,0 +1,214 @@
+"""fer-export as a user runs it: the artifact, kill -9 in the middle, bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from fer_engine.manifest import Manifest
+from fer_export.cli import main
+from fer_export.pipeline import ExportOptions, export_model
+from fer_export.report import render
+from fer_train import checkpoint
+from fer_train.data import load
+from fer_train.models import find
+
+COMMAND = [sys.executable, "-c", "import sys; from fer_export.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    count = 210
+    np.savez(
+        path,
+        images=np.random.default_rng(0).integers(0, 256, (count, 48, 48), dtype=np.uint8),
+        labels=(np.arange(count) % 7).astype(np.uint8),
+        usage=np.where(np.arange(count) < 140, "Training", "PublicTest"),
+    )
+    return path
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def error_of(capsys, argv) -> str:
+    assert main([str(word) for word in argv]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in error
+    return error
+
+
+def test_the_artifact_holds_what_its_manifest_says(artifact):
+    manifest = Manifest.load(artifact)
+    assert list(manifest.files) == ["fp32", "fp16", "int8"]
+    for precision, file in manifest.files.items():
+        data = manifest.read_model(artifact, precision)
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (file.bytes, file.sha256)
+    assert set(content(artifact)) == {
+        "manifest.json", "model.onnx", "model.fp16.onnx", "model.int8.onnx", "calibration.json", "report.md",
+        "checkpoint/model.safetensors", "checkpoint/spec.json",
+    }  # fmt: skip
+    assert manifest.spec.checkpoint_sha256 == checkpoint.load(artifact / "checkpoint")[1].checkpoint_sha256
+    assert sorted(path.name for path in artifact.parent.iterdir()) == [artifact.name]
+
+
+def test_the_report_is_made_from_the_manifest_alone(artifact):
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    text = (artifact / "report.md").read_text()
+    assert text == render(manifest)
+    assert "synthetic faces, seed 0" in text
+    assert f"{manifest['verification']['int8']['parity']['agreement']:.2%}" in text
+
+
+def test_verification_is_on_record_for_every_precision(artifact):
+    verification = Manifest.load(artifact).verification
+    assert verification["fp32"]["difference"] <= 1e-4
+    assert verification["fp32"]["batches"] == [1, 3, 64]
+    assert verification["fp16"]["declared"] == {"fp16": 1.0}
+    assert verification["int8"]["declared"] == {"int8": 1.0}
+    assert (verification["int8"]["quantize_nodes"], verification["int8"]["dequantize_nodes"]) == (23, 46)
+    assert verification["int8"]["multiply_adds"] == 5_520_448
+
+
+def test_the_command_calibrates_and_verifies_on_a_dataset(small, tmp_path, capsys):
+    output = tmp_path / "a"
+    argv = [
+        "--int8",
+        "--data",
+        small,
+        "--calibration-size",
+        70,
+        "--calibration-method",
+        "max",
+        "--max-batch",
+        5,
+    ]
+    assert main([str(word) for word in [*argv, "--output", output]]) == 0
+    assert f"artifact: {output}" in capsys.readouterr().out
+    manifest = Manifest.load(output)
+    assert manifest.made["calibration"]["samples"] == 70
+    assert manifest.made["calibration"]["method"] == "max"
+    assert manifest.verification["int8"]["samples"] == "FER2013 PublicTest, n=70"
+    assert manifest.verification["int8"]["batches"] == [1, 3, 5]
+    assert manifest.verification["int8"]["parity"]["labelled"]["accuracy"] <= 1
+
+
+def test_the_same_input_gives_the_same_graphs(artifact, tmp_path):
+    again = export_model(ExportOptions("mini_xception", tmp_path / "again", fp16=True, int8=True))
+    first, second = Manifest.load(artifact), Manifest.load(again)
+    assert first.files == second.files
+
+
+def test_a_foreign_state_dict_needs_its_normalization(small, tmp_path, capsys):
+    torch.manual_seed(1)
+    path = tmp_path / "w.pth"
+    torch.save(find("mini_xception").build(find("mini_xception").spec).state_dict(), path)
+    output = tmp_path / "a"
+    assert "--mean and --scale" in error_of(capsys, ["--checkpoint", path, "--output", output])
+    normalization = ["--mean", 0, "--scale", 255]
+    assert "--int8 needs faces" in error_of(
+        capsys, ["--checkpoint", path, *normalization, "--int8", "--output", output]
+    )
+    assert not output.exists()
+    argv = ["--checkpoint", path, *normalization, "--int8", "--data", small, "--calibration-size", 64]
+    assert main([str(word) for word in [*argv, "--output", output]]) == 0
+    assert Manifest.load(output).spec.scale == (255.0,)
+
+
+def test_an_export_killed_at_any_moment_leaves_the_earlier_artifact(artifact, tmp_path):
+    output = tmp_path / "mini_xception"
+    shutil.copytree(artifact, output)
+    before = content(output)
+    for wait in (2.0, 6.0):
+        process = subprocess.Popen(
+            [*COMMAND, "--int8", "--output", str(output)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(wait)
+        finished = process.poll() is not None
+        process.kill()
+        process.wait()
+        if not finished:
+            assert content(output) == before
+            Manifest.load(output).read_model(output, "fp32")
+
+
+def test_a_failure_while_writing_leaves_the_earlier_artifact(artifact, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "mini_xception"
+    shutil.copytree(artifact, output)
+    before = content(output)
+
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    assert "No space left on device" in error_of(capsys, ["--output", output])
+    assert content(output) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mini_xception"]
+
+
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, small, capsys):
+    output = tmp_path / "a"
+    cases = [
+        (["--model", "nope"], "unknown model 'nope'; known: "),
+        (["--model", "fer_teacher"], "no checkpoint of 'fer_teacher' ships"),
+        (["--checkpoint", tmp_path / "none.pth", "--mean", 0, "--scale", 1], "cannot read"),
+        (["--checkpoint", tmp_path], "cannot read"),
+        (["--data", tmp_path / "none.csv"], "no such file"),
+        (["--calibration-method", "best"], "unknown calibration method 'best'"),
+        (["--calibration-size", 0], "calibration_size must be at least 1"),
+        (["--max-batch", 0], "max_batch must be at least 1"),
+        (["--int8", "--data", small, "--calibration-size", 5000], "5000"),
+        (["--mean", 0, "--scale", 255], "a checkpoint folder has its own"),
+    ]
+    for argv, text in cases:
+        assert text in error_of(capsys, [*argv, "--output", output]), argv
+    assert not output.exists()
+
+
+def test_a_folder_that_is_no_artifact_is_not_replaced(tmp_path, capsys):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("keep me")
+    assert "is no artifact folder" in error_of(capsys, ["--output", tmp_path / "letters"])
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "keep me"
+
+
+def test_an_output_below_a_file_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot write" in error_of(capsys, ["--output", tmp_path / "file" / "a"])
+
+
+def test_calibration_of_the_test_splits_is_impossible(small, tmp_path):
+    """The samples' hash on record is that of faces of Training."""
+    dataset = load(small)
+    folder = export_model(
+        ExportOptions("mini_xception", tmp_path / "a", int8=True, dataset=dataset, calibration_size=140)
+    )
+    faces, labels = dataset.split("Training")
+    from fer_train.sampling import stratified
+
+    rows = stratified(labels, 140, 0)
+    made = Manifest.load(folder).made["calibration"]
+    assert made["samples_sha256"] == hashlib.sha256(faces[rows].tobytes()).hexdigest()
+
+
+def test_help_needs_no_extras():
+    code = (
+        "import sys; sys.modules.update(torch=None, onnx=None, onnxruntime=None, cv2=None, rich=None)\n"
+        "from fer_export.cli import main; main(['-h'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--calibration-method" in done.stdout
