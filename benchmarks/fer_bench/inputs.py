@@ -33,9 +33,9 @@ class Inputs:
 
 def synthetic() -> Inputs:
     """Return the faces that ship with the package: they need no dataset and have no labels."""
-    from fer_train import synthetic as generator
+    from fer_train import synthetic as synthesis
 
-    faces = generator.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
+    faces = synthesis.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
     return Inputs(f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}", faces, None)
 
 

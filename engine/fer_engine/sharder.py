@@ -45,10 +45,10 @@ class Sharder:
             return self._backend.infer(np.ascontiguousarray(faces))
         logits = np.empty((len(faces), self._classes), np.float32)
 
-        def task(shard: slice) -> None:
-            logits[shard] = self._backend.infer(np.ascontiguousarray(faces[shard]))
+        def task(shard: slice) -> Logits:
+            return self._backend.infer(np.ascontiguousarray(faces[shard]))
 
-        (self._pool or self._start_pool()).run(task, _shards(len(faces), count))
+        (self._pool or self._start_pool()).run(task, _shards(len(faces), count), logits)
         return logits
 
     def stop(self) -> None:

@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 import os
 import signal
@@ -10,26 +12,10 @@ import numpy as np
 import pytest
 
 from fer_bench import cli, inputs, record
-from fer_export.pipeline import ExportOptions, export_model
-from fer_train import checkpoint, synthetic
-from fer_train.models import find
+from fer_train import synthetic
 
 QUICK = ["--rounds", "2", "--seconds", "0.02", "--cold-starts", "1"]
-ENGINES = {"engine/onnxruntime/fp32", "engine/onnxruntime/fp16"}
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory):
-    """The artifact of an untrained network: its answers are as reproducible as a trained one's."""
-    import torch
-
-    folder = tmp_path_factory.mktemp("bench")
-    torch.manual_seed(0)
-    entry = find("mini_xception")
-    checkpoint.save(folder / "checkpoint", entry.build(entry.spec), entry.spec)
-    return export_model(
-        ExportOptions("mini_xception", folder / "artifact", checkpoint=folder / "checkpoint", fp16=True)
-    )
+ENGINES = {f"engine/onnxruntime/{precision}" for precision in ("fp32", "fp16", "int8")}
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +30,27 @@ def labelled_data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def measured(artifact, tmp_path_factory):
-    """The record of one run on synthetic faces, and its Markdown."""
+def measured(tmp_path_factory):
+    """The folder of one run that had to make its artifact, the record, and what it said."""
     folder = tmp_path_factory.mktemp("measured")
-    paths = folder / "bench.json", folder / "bench.md"
-    arguments = ["--artifact", str(artifact), "--batch", "1,8", "--threads", "1", *QUICK]
-    arguments += ["--backend", "onnxruntime", "--json", str(paths[0]), "--markdown", str(paths[1])]
-    with pytest.MonkeyPatch.context() as patch:
+    arguments = ["--batch", "1,8", "--threads", "1", "--markdown", "bench.md", *QUICK]
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+        patch.chdir(folder)
         patch.setattr(inputs, "SYNTHETIC_FACES", 100)
-        assert cli.main(arguments) == 0
-    return record.load(paths[0]), paths[1].read_text()
+        assert cli.main([*arguments, "--backend", "onnxruntime"]) == 0
+    return folder, record.load(folder / "reports" / "bench.json"), said.getvalue()
+
+
+def test_an_artifact_is_made_where_there_is_none(measured):
+    folder, found, said = measured
+    assert "no artifact at artifacts/mini_xception: exporting the shipped mini_xception" in said
+    assert (folder / "artifacts" / "mini_xception" / "manifest.json").exists()
+    assert found["artifact"]["model"] == "mini_xception"
 
 
 def test_everyone_was_measured_at_every_batch(measured):
-    found, _ = measured
+    _, found, _ = measured
     everyone = {"pytorch", "onnxruntime", "null"} | ENGINES
     assert {entry["name"] for entry in found["contenders"]} == everyone
     for batch in (1, 8):
@@ -67,7 +60,7 @@ def test_everyone_was_measured_at_every_batch(measured):
 
 
 def test_speed_follows_from_the_raw_samples(measured):
-    found, _ = measured
+    _, found, _ = measured
     for entry in found["speed"]:
         samples = entry["samples_ns"]
         assert len(samples) == len(entry["images_per_second"]) == 2
@@ -79,16 +72,16 @@ def test_speed_follows_from_the_raw_samples(measured):
 
 
 def test_the_engine_gives_the_answers_of_pytorch(measured):
-    found, _ = measured
+    _, found, _ = measured
     for name in ("onnxruntime", "engine/onnxruntime/fp32"):
         parity = found["parity"][name]
-        assert parity["agreement"] == 1.0
         assert parity["max_abs_difference"] <= 1e-4 * parity["logit_range"]
-    assert found["parity"]["engine/onnxruntime/fp16"]["max_abs_difference"] > 0.0
+    int8, fp16 = (found["parity"][f"engine/onnxruntime/{precision}"] for precision in ("int8", "fp16"))
+    assert int8["mean_abs_difference"] > fp16["mean_abs_difference"] > 0.0
 
 
 def test_cold_start_and_memory_were_measured(measured):
-    found, _ = measured
+    _, found, _ = measured
     for entry in found["startup"].values():
         (start,) = entry["cold_starts"]
         assert min(start.values()) > 0
@@ -97,14 +90,15 @@ def test_cold_start_and_memory_were_measured(measured):
     assert found["startup"]["engine/onnxruntime/fp32"]["memory"]["faces_a_call"] == 10_000
 
 
-def test_the_record_says_what_was_measured_and_where(measured, artifact):
-    found, markdown = measured
-    manifest = json.loads((artifact / "manifest.json").read_text())
+def test_the_record_says_what_was_measured_and_where(measured):
+    folder, found, _ = measured
+    manifest = json.loads((folder / "artifacts" / "mini_xception" / "manifest.json").read_text())
+    markdown = (folder / "bench.md").read_text()
     assert found["artifact"]["checkpoint_sha256"] == manifest["spec"]["checkpoint_sha256"]
     assert found["artifact"]["files"]["fp32"]["sha256"] == manifest["files"]["fp32"]["sha256"]
     assert found["inputs"]["description"].startswith("synthetic faces, seed 0")
     assert not found["inputs"]["labelled"]
-    assert found["command"].startswith(f"fer-bench --artifact {artifact}")
+    assert found["command"].startswith("fer-bench --batch 1,8 --threads 1 ")
     engine = next(entry for entry in found["contenders"] if entry["name"] == "engine/onnxruntime/fp32")
     assert engine["info"]["threads"] == engine["threads"] == 1
     assert "synthetic faces" in markdown
@@ -130,7 +124,7 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--precision", "int8"], "holds no 'int8' graph"),
+        (["--precision", "fp8"], "holds no 'fp8' graph, it has fp32, fp16, int8"),
         (["--backend", "abacus"], "unknown backend 'abacus'"),
         (["--artifact", "nowhere"], "nowhere is not an artifact folder"),
         (["--json", "."], "cannot write ."),
@@ -190,11 +184,13 @@ def _wait_for_the_end_of(processes: list[int]) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.skipif("FER2013_DATA" not in os.environ, reason="FER2013_DATA names no dataset")
+@pytest.mark.usefixtures("fer2013")
 def test_fer2013_gives_the_accuracy_of_its_public_test(artifact, tmp_path):
     path = tmp_path / "bench.json"
     arguments = ["--artifact", str(artifact), "--data", os.environ["FER2013_DATA"], "--precision", "fp32"]
     assert cli.main([*arguments, *QUICK, "--json", str(path)]) == 0
     found = record.load(path)
     assert found["inputs"]["description"] == "FER2013 PublicTest, n=3589"
-    assert found["parity"]["engine/onnxruntime/fp32"]["agreement"] == 1.0
+    parity = found["parity"]["engine/onnxruntime/fp32"]
+    assert parity["agreement"] >= 0.999  # a tie between two classes may fall either way
+    assert parity["labelled"]["accuracy"] > 0.6
