@@ -6,7 +6,7 @@ import datetime as dt
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from fer_bench import accuracy, environment, record, rounds, startup
 from fer_bench.contender import Contender
 from fer_bench.inputs import Inputs
 from fer_bench.options import BenchOptions
-from fer_bench.process import working
+from fer_bench.process import Asked, working
 from fer_engine.manifest import Manifest
 from fer_train.progress import bar
 
@@ -31,38 +31,43 @@ def measure(
     """
     began, load_before = time.perf_counter(), environment.load_average()
     manifest = Manifest.load(folder)
-    with tempfile.TemporaryDirectory(prefix="fer-bench.") as name:
-        faces_path = str(Path(name) / "faces.npy")
-        np.save(faces_path, inputs.faces)
-        started = _startup(contenders, faces_path, options)
-        with working(contenders, faces_path) as workers:
-            say(f"parity with PyTorch: {inputs.description}")
-            with bar("parity", len(workers) - 1) as advance:
-                parities = accuracy.measure(workers, inputs, Path(name), advance)
-            speed = []
-            with rounds.busy(options.busy):
-                for batch in options.batches:
-                    speed += _speed(workers, batch, options)
-            infos = {name: worker.ask("info") for name, worker in workers.items()}
+    with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
+        measured = _measure(contenders, inputs, options, Path(scratch))
+    load = {"before": load_before, "after": environment.load_average()}
     return {
         "kind": record.KIND,
         "format_version": record.FORMAT_VERSION,
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "command": command,
         "seconds": round(time.perf_counter() - began, 1),
-        "environment": environment.describe()
-        | {"load_average": {"before": load_before, "after": environment.load_average()}},
+        "environment": environment.describe() | {"load_average": load},
         "artifact": _artifact(folder, manifest),
         "inputs": inputs.to_json(),
         "options": options.to_json(),
-        "contenders": [
-            contender.to_json() | {"bytes": contender.bytes, "info": infos[contender.name]}
-            for contender in contenders
-        ],
-        "startup": started,
-        "parity": parities,
-        "speed": speed,
+        **measured,
     }
+
+
+def _measure(
+    contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions, scratch: Path
+) -> dict[str, Any]:
+    faces_path = str(scratch / "faces.npy")
+    np.save(faces_path, inputs.faces)
+    started = _startup(contenders, faces_path, options)
+    with working(contenders, faces_path) as workers:
+        say(f"parity with PyTorch: {inputs.description}")
+        with bar("parity", len(workers) - 1) as advance:
+            parities = accuracy.measure(workers, inputs, scratch, advance)
+        speed = []
+        with rounds.busy(options.busy):
+            for batch in options.batches:
+                speed += _speed(workers, batch, options)
+        # Asked at the end: an engine may settle on its micro-batch while it runs.
+        described = [
+            contender.to_json() | {"bytes": contender.bytes, "info": workers[contender.name].ask("info")}
+            for contender in contenders
+        ]
+    return {"contenders": described, "startup": started, "parity": parities, "speed": speed}
 
 
 def say(text: str) -> None:
@@ -78,7 +83,7 @@ def _startup(contenders: Sequence[Contender], faces_path: str, options: BenchOpt
         return startup.measure(contenders, faces_path, options, advance)
 
 
-def _speed(workers: Any, batch: int, options: BenchOptions) -> list[dict[str, Any]]:
+def _speed(workers: Mapping[str, Asked], batch: int, options: BenchOptions) -> list[dict[str, Any]]:
     beside = f", beside {options.busy} busy processes" if options.busy else ""
     say(f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}")
     with bar(f"batch {batch}", options.rounds * len(workers)) as advance:

@@ -16,6 +16,8 @@ PROBE_ROUNDS = 4
 PROBE_BUDGET = 0.05
 # A smaller micro-batch spreads better over the cores, so it is worth this much of its own speed.
 PROBE_MARGIN = 1.03
+# Waking a thread for one face of a small network takes as long as the calling thread needs for it.
+SMALLEST_SHARD = 2
 
 
 class Sharder:
@@ -45,10 +47,10 @@ class Sharder:
             return self._backend.infer(np.ascontiguousarray(faces))
         logits = np.empty((len(faces), self._classes), np.float32)
 
-        def task(shard: slice) -> Logits:
-            return self._backend.infer(np.ascontiguousarray(faces[shard]))
+        def task(shard: slice) -> None:
+            logits[shard] = self._backend.infer(np.ascontiguousarray(faces[shard]))
 
-        (self._pool or self._start_pool()).run(task, _shards(len(faces), count), logits)
+        (self._pool or self._start_pool()).run(task, _shards(len(faces), count))
         return logits
 
     def stop(self) -> None:
@@ -85,9 +87,10 @@ class Sharder:
 
 
 def _shard_count(faces: int, micro_batch: int, workers: int) -> int:
-    """Return the fewest micro-batches that give every worker equally many, or one face each."""
-    count = -(-faces // micro_batch)
-    return min(faces, -(-count // workers) * workers)
+    """Return the fewest micro-batches that give every worker equally many, where they are not too small."""
+    needed = -(-faces // micro_batch)
+    even = -(-needed // workers) * workers
+    return max(needed, min(even, faces // SMALLEST_SHARD))
 
 
 def _shards(faces: int, count: int) -> Iterator[slice]:

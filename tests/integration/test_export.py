@@ -123,7 +123,9 @@ def test_a_foreign_state_dict_needs_its_normalization(small, tmp_path, capsys):
     assert not output.exists()
     argv = ["--checkpoint", path, *normalization, "--int8", "--data", small, "--calibration-size", 64]
     assert main([str(word) for word in [*argv, "--output", output]]) == 0
-    assert Manifest.load(output).spec.scale == (255.0,)
+    spec = Manifest.load(output).spec
+    assert spec.scale == (255.0,)
+    assert spec.checkpoint_sha256 == checkpoint.load(output / "checkpoint")[1].checkpoint_sha256
 
 
 def test_an_export_killed_at_any_moment_leaves_the_earlier_artifact(artifact, tmp_path):

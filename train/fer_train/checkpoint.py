@@ -45,8 +45,7 @@ def pretrained(name: str) -> Path:
 
 def save(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
     """Write a checkpoint in place of `folder`; return its spec, which now names the weights' hash."""
-    tensors = {name: weight.contiguous().clone() for name, weight in network.state_dict().items()}
-    content = save_tensors(tensors)
+    content = _encode(network)
     spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
     with atomic.folder(folder) as fresh:
         (fresh / WEIGHTS_NAME).write_bytes(content)
@@ -81,9 +80,14 @@ def load_state_dict(path: Path, spec: ModelSpec) -> tuple[nn.Module, ModelSpec]:
         CheckpointError: the file is missing, no state dict, or made for another network.
     """
     content = _read(path)
-    spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
     tensors = _tensors(path, content) if path.suffix == ".safetensors" else _unpickled(path)
-    return _build(path, tensors, spec), spec
+    network = _build(path, tensors, spec)
+    # The hash of these weights as `save` writes them, whatever form they came in.
+    return network, dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(_encode(network)).hexdigest())
+
+
+def _encode(network: nn.Module) -> bytes:
+    return save_tensors({name: weight.contiguous().clone() for name, weight in network.state_dict().items()})
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,43 @@
+"""Every figure in the documents comes from a committed record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fer_bench.report import render_markdown
+
+ROOT = Path(__file__).parents[2]
+RESULTS = {"quiet": "results.md", "busy": "results-busy.md"}
+
+
+@pytest.mark.parametrize(("record", "document"), sorted(RESULTS.items()))
+def test_results_are_rendered_from_the_committed_record(record, document):
+    data = json.loads((ROOT / "docs" / "results" / f"{record}.json").read_text("utf-8"))
+    assert (ROOT / "docs" / document).read_text("utf-8") == render_markdown(data)
+
+
+def test_the_record_is_of_the_checkpoint_that_ships():
+    spec = ROOT / "train" / "fer_train" / "pretrained" / "mini_xception" / "spec.json"
+    shipped = json.loads(spec.read_text("utf-8"))["checkpoint_sha256"]
+    for record in RESULTS:
+        data = json.loads((ROOT / "docs" / "results" / f"{record}.json").read_text("utf-8"))
+        assert data["artifact"]["checkpoint_sha256"] == shipped
+
+
+def test_every_measured_row_of_the_readme_stands_in_the_results():
+    results = "".join((ROOT / "docs" / document).read_text("utf-8") for document in RESULTS.values())
+    measured = (ROOT / "README.md").read_text("utf-8").partition("## Measured")[2].partition("\n## ")[0]
+    rows = [line for line in measured.splitlines() if line.startswith("| ")]
+    assert len(rows) >= 6
+    assert [row for row in rows if row not in results] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))])
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text("utf-8")
+    targets = [part.partition(")")[0] for part in text.split("](")[1:]]
+    local = [target for target in targets if not target.startswith("http")]
+    assert [target for target in local if not (ROOT / document).parent.joinpath(target).exists()] == []
