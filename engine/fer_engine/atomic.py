@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -46,23 +47,30 @@ def folder(path: Path) -> Iterator[Path]:
     path = path.resolve()
     recover(path)
     with _writing(path):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        aside = _aside(path)
         try:
             fresh.chmod(0o755)
             yield fresh
-            if path.exists():
-                os.replace(path, aside)
-            try:
-                os.replace(fresh, path)
-            except BaseException:
-                if aside.exists():
-                    os.replace(aside, path)
-                raise
+            _take_place(fresh, path)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _take_place(fresh: Path, path: Path) -> None:
+    aside = _aside(path)
+    if path.exists():
+        shutil.rmtree(aside, ignore_errors=True)  # older than what stands at `path`
+        os.replace(path, aside)
+    try:
+        os.replace(fresh, path)
+    except BaseException:
+        if aside.exists():
+            os.replace(aside, path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def recover(path: Path) -> None:

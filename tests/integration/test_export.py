@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -145,6 +147,27 @@ def test_an_export_killed_at_any_moment_leaves_the_earlier_artifact(artifact, tm
         if not finished:
             assert content(output) == before
             Manifest.load(output).read_model(output, "fp32")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for one child alone")
+def test_ctrl_c_ends_with_one_line_and_changes_nothing(artifact, tmp_path):
+    output = tmp_path / "mini_xception"
+    shutil.copytree(artifact, output)
+    before = content(output)
+    process = subprocess.Popen(
+        [*COMMAND, "--int8", "--output", str(output)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "export to ONNX" in process.stderr.readline()  # under way now
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr.read().splitlines()[-1] == "interrupted"
+    process.stderr.close()
+    assert content(output) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mini_xception"]
 
 
 def test_a_failure_while_writing_leaves_the_earlier_artifact(artifact, tmp_path, monkeypatch, capsys):

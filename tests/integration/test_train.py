@@ -85,6 +85,24 @@ def test_a_killed_run_resumes_to_the_bit(data, tmp_path):
     )
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for one child alone")
+def test_ctrl_c_ends_with_one_line_and_the_run_can_go_on(data, tmp_path):
+    output = tmp_path / "run"
+    process = subprocess.Popen(
+        [*COMMAND, *arguments(data, output, 50)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 1/50"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted"
+    assert not [path for path in output.rglob("*") if path.suffix == ".tmp"]
+    assert torch.load(output / "state.pt", weights_only=True)["finished"] >= 1
+
+
 def test_patience_stops_a_run_that_gets_no_better(data, tmp_path):
     output = tmp_path / "run"
     assert main([*arguments(data, output, 30), "--patience", "1", "--learning-rate", "1e-6"]) == 0

@@ -102,3 +102,23 @@ def test_recovers_the_folder_that_a_killed_process_had_moved_aside(tmp_path, mon
     assert [entry.name for entry in path.iterdir()] == ["old"]
     atomic.recover(path)
     assert [entry.name for entry in path.iterdir()] == ["old"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("keep me")
+    with pytest.raises(FerError, match="it is a file, not a folder"), atomic.folder(target):
+        pass
+    assert target.read_text() == "keep me"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_kill_left_aside_does_not_stop_the_next_writer(tmp_path):
+    """Killed after the second rename: the new folder is in place, the old one still aside."""
+    for name, text in (("target", "new"), (".target.old", "old")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(text)
+    with atomic.folder(tmp_path / "target") as fresh:
+        (fresh / "a").write_text("newest")
+    assert (tmp_path / "target" / "a").read_text() == "newest"
+    assert list(tmp_path.iterdir()) == [tmp_path / "target"]
