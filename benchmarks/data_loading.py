@@ -13,8 +13,13 @@ import json, os, resource, sys, time
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 began = time.perf_counter()
+from fer_engine.errors import DataError
 from fer_train.data import load
-dataset = load(sys.argv[1], cache=False)
+try:
+    dataset = load(sys.argv[1], cache=False)
+except DataError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 seconds = time.perf_counter() - began
 usage = resource.getrusage(resource.RUSAGE_SELF)
 unit = 1 if sys.platform == "darwin" else 1024

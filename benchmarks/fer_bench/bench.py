@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -55,8 +54,7 @@ def _measure(
     np.save(faces_path, inputs.faces)
     started = _startup(contenders, faces_path, options)
     with working(contenders, faces_path) as workers:
-        say(f"parity with PyTorch: {inputs.description}")
-        with bar("parity", len(workers) - 1) as advance:
+        with bar(f"parity with PyTorch: {inputs.description}", len(workers) - 1) as advance:
             parities = accuracy.measure(workers, inputs, scratch, advance)
         speed = []
         with rounds.busy(options.busy):
@@ -70,23 +68,18 @@ def _measure(
     return {"contenders": described, "startup": started, "parity": parities, "speed": speed}
 
 
-def say(text: str) -> None:
-    """Tell the user what goes on, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def _startup(contenders: Sequence[Contender], faces_path: str, options: BenchOptions) -> dict[str, Any]:
-    say(
+    title = (
         f"cold start and memory: {options.cold_starts} new processes for each of {len(contenders)} contenders"
     )
-    with bar("cold start", options.cold_starts * len(contenders)) as advance:
+    with bar(title, options.cold_starts * len(contenders)) as advance:
         return startup.measure(contenders, faces_path, options, advance)
 
 
 def _speed(workers: Mapping[str, Asked], batch: int, options: BenchOptions) -> list[dict[str, Any]]:
     beside = f", beside {options.busy} busy processes" if options.busy else ""
-    say(f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}")
-    with bar(f"batch {batch}", options.rounds * len(workers)) as advance:
+    title = f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}"
+    with bar(title, options.rounds * len(workers)) as advance:
         samples = rounds.run_rounds(workers, batch, options, advance)
     return rounds.summarize(samples, batch, options.seed)
 

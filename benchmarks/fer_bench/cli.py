@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,8 +64,6 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
-    import sys
-
     from fer_bench import bench, record, report  # noqa: F401 - what the report needs must be here now
 
     settings = _settings(options)
@@ -132,10 +131,13 @@ def _contenders(options: argparse.Namespace) -> tuple[Path, list[Contender]]:
 
 
 def _make_artifact(folder: Path) -> None:
-    from fer_bench.bench import say
     from fer_export.pipeline import ExportOptions, export_model
 
-    say(f"no artifact at {folder}: exporting the shipped {MODEL} in fp32, fp16 and int8")
+    print(
+        f"no artifact at {folder}: exporting the shipped {MODEL} in fp32, fp16 and int8",
+        file=sys.stderr,
+        flush=True,
+    )
     export_model(ExportOptions(model=MODEL, output=folder, fp16=True, int8=True))
 
 

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, and nothing anywhere else."""
+"""Progress of long work on standard error: a bar on a terminal, one plain line elsewhere."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that advances the bar; it does nothing where standard error is no terminal."""
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show `title` while the body works; give it `advance(count)`, whose counts add up to `total`."""
     if not sys.stderr.isatty():
+        print(title, file=sys.stderr, flush=True)
         yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(description, total=total)
+        task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)
