@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fer_engine.cores import usable_cores
+
 PACKAGES = ("fer-engine", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "onnx")
 # Instructions that decide how fast convolutions and INT8 products run, as Linux names them.
 FLAGS = (
@@ -36,7 +38,7 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        "usable_cores": _usable_cores(),
+        "usable_cores": usable_cores(),
         "cpu_flags": _cpu_flags(),
         "governor": _governor(),
         "gpu": "not measured",
@@ -52,12 +54,6 @@ def load_average() -> float | None:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
         return None
-
-
-def _usable_cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _cpuinfo(*keys: str) -> str | None:

@@ -108,8 +108,11 @@ def _natural(entry: Path) -> list[tuple[int, str]]:
 def _decode(file: Path) -> NDArray[Any]:
     try:
         import cv2
-    except ImportError:
-        raise ConfigError("folders of images need OpenCV: pip install 'fer-engine[train]'") from None
+    except ImportError as error:  # not installed, or a system library such as libGL is missing
+        raise ConfigError(
+            f"folders of images need OpenCV ({error}): pip install 'fer-engine[train]', and on Debian "
+            "apt-get install libgl1"
+        ) from None
     content = np.frombuffer(file.read_bytes(), np.uint8)
     # imdecode, not imread: the latter cannot open every path on Windows.
     face = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
