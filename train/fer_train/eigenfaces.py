@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine import atomic
-from fer_engine.errors import DataError, FerError
+from fer_engine import atomic, command
+from fer_engine.errors import DataError
 from fer_train.data import load
 from fer_train.synthetic import SIDE, UNIT, Eigenfaces, draw
 
@@ -73,16 +73,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="FER2013: a csv, a folder or an .npz")
     parser.add_argument("--output", type=Path, required=True, help="the .npz to write")
     options = parser.parse_args(argv)
-    try:
-        model = measure(load(options.data).split("Training")[0])
-        content = io.BytesIO()
-        arrays = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
-        np.savez_compressed(content, **arrays)
-        atomic.write_bytes(options.output, content.getvalue())
-    except FerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.output}: {len(model.components)} components, {len(content.getvalue())} bytes")
+    return command.run(lambda: _write(options.data, options.output))
+
+
+def _write(data: Path, output: Path) -> int:
+    model = measure(load(data).split("Training")[0])
+    content = io.BytesIO()
+    arrays = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    np.savez_compressed(content, **arrays)
+    atomic.write_bytes(output, content.getvalue())
+    print(f"{output}: {len(model.components)} components, {len(content.getvalue())} bytes")
     return 0
 
 
