@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import pickle
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,10 +21,25 @@ from fer_engine import atomic
 from fer_engine.errors import CheckpointError
 from fer_engine.spec import ModelSpec
 from fer_train.models import MODELS, find
+from fer_train.tracing import layers
 
 WEIGHTS_NAME = "model.safetensors"
 SPEC_NAME = "spec.json"
+QUANTIZATION_NAME = "quantization.json"
+QUANTIZATION_VERSION = 1
 PRETRAINED = Path(__file__).with_name("pretrained")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """What weights were trained for INT8 with, and from which float checkpoint.
+
+    `ranges` holds the absolute value that 127 stands for at the input of each layer, by the layer's
+    module path.
+    """
+
+    ranges: dict[str, float]
+    float_sha256: str
 
 
 def pretrained(name: str) -> Path:
@@ -38,18 +55,27 @@ def pretrained(name: str) -> Path:
         shipped = [model for model in sorted(MODELS) if (PRETRAINED / model / WEIGHTS_NAME).exists()]
         raise CheckpointError(
             f"no checkpoint of {name!r} ships with the package (there are: {', '.join(shipped)}); "
-            f"train one with 'fer-train --model {name} --data PATH' and give it with --checkpoint"
+            f"train one with 'fer-train --model {name} --data PATH' and give its folder best/"
         )
     return folder
 
 
-def save(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
+def save(
+    folder: Path, network: nn.Module, spec: ModelSpec, quantization: Quantization | None = None
+) -> ModelSpec:
     """Write a checkpoint in place of `folder`; return its spec, which now names the weights' hash."""
     content = _encode(network)
     spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
     with atomic.folder(folder) as fresh:
         (fresh / WEIGHTS_NAME).write_bytes(content)
         (fresh / SPEC_NAME).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
+        if quantization is not None:
+            entry = {
+                "format_version": QUANTIZATION_VERSION,
+                "checkpoint_sha256": spec.checkpoint_sha256,
+                **dataclasses.asdict(quantization),
+            }
+            (fresh / QUANTIZATION_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
     return spec
 
 
@@ -69,6 +95,41 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
             "restore both files from one checkpoint"
         )
     return _build(folder / WEIGHTS_NAME, _tensors(folder / WEIGHTS_NAME, content), spec), spec
+
+
+def load_quantization(folder: Path) -> Quantization | None:
+    """Return what the weights were trained for INT8 with; None for a float checkpoint.
+
+    Raises:
+        CheckpointError: they are damaged, of another version or network, or belong to other weights.
+    """
+    path = folder / QUANTIZATION_NAME
+    if not path.exists():
+        return None
+    network, spec = load(folder)
+    try:
+        data = json.loads(_read(path))
+        version, digest, origin = data["format_version"], data["checkpoint_sha256"], data["float_sha256"]
+        ranges = {str(name): float(reach) for name, reach in data["ranges"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error!r}); restore it, or train again") from None
+    if version != QUANTIZATION_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version!r}, this release reads {QUANTIZATION_VERSION}; train again"
+        )
+    if digest != spec.checkpoint_sha256:
+        raise CheckpointError(
+            f"{path} belongs to the weights {str(digest)[:12]}..., not to {spec.checkpoint_sha256[:12]}... "
+            "beside it; restore both from one checkpoint"
+        )
+    odd = sorted(set(ranges) ^ set(layers(network)))
+    odd += sorted(name for name, reach in ranges.items() if not 0 < reach < math.inf)
+    if odd:
+        raise CheckpointError(
+            f"{path} needs one positive range for each layer of {spec.name}; missing, unknown or not "
+            f"positive: {', '.join(odd[:5])}; restore it, or train again"
+        )
+    return Quantization(ranges, str(origin))
 
 
 def load_state_dict(path: Path, spec: ModelSpec) -> tuple[nn.Module, ModelSpec]:

@@ -23,8 +23,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="mini_xception", help="network to train (default: %(default)s)")
     parser.add_argument("--list", action="store_true", help="list the networks and leave")
     parser.add_argument("--data", type=Path, help="FER2013: a csv, a folder of images, or an npz")
-    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/MODEL)")
+    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/MODEL, runs/MODEL-qat)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    parser.add_argument(
+        "--qat", action="store_true", help="train for INT8, from --init or the checkpoint that ships"
+    )
     parser.add_argument("--init", type=Path, help="start from the weights of this checkpoint folder")
     parser.add_argument("--teacher", type=Path, help="distill from this checkpoint folder as well")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
@@ -51,7 +54,7 @@ def _train(options: argparse.Namespace) -> int:
     from fer_train.augment import Augmentation
     from fer_train.data import load
     from fer_train.models import MODELS, find
-    from fer_train.recipe import Recipe
+    from fer_train.recipe import QAT, Recipe
     from fer_train.run import RunOptions, train
 
     if options.list:
@@ -62,15 +65,17 @@ def _train(options: argparse.Namespace) -> int:
     if options.data is None:
         raise ConfigError("--data is missing: give fer2013.csv, a folder of images, or an npz")
     given = {key: value for key, value in vars(options).items() if value is not None}
-    augmentation = Augmentation(**_of(Augmentation, given))
+    defaults = QAT if options.qat else Recipe()
+    augmentation = dataclasses.replace(defaults.augmentation, **_of(Augmentation, given))
     run = RunOptions(
         model=options.model,
-        output=options.output or Path("runs") / options.model,
-        recipe=Recipe(**_of(Recipe, given), augmentation=augmentation),
+        output=options.output or Path("runs") / f"{options.model}{'-qat' if options.qat else ''}",
+        recipe=dataclasses.replace(defaults, **_of(Recipe, given), augmentation=augmentation),
         init=options.init,
         teacher=options.teacher,
         threads=options.threads,
         resume=options.resume,
+        qat=options.qat,
     )
     dataset = load(options.data)
     print(dataset.report())

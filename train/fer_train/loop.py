@@ -25,7 +25,11 @@ Labels = NDArray[np.integer[Any]]
 
 @dataclass(slots=True)
 class Epoch:
-    """What one epoch gave; `seconds` is its wall time, validation included."""
+    """What one epoch gave; `seconds` is its wall time, validation included.
+
+    `agreement` is the share of validation faces that get the float network's answer, in
+    quantization-aware training.
+    """
 
     epoch: int
     learning_rate: float
@@ -34,13 +38,20 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+    agreement: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What the best epoch has most of: agreement where it is measured, else validation accuracy."""
+        return self.validation_accuracy if self.agreement is None else self.agreement
 
 
 def normalize(faces: Tensor, spec: ModelSpec) -> Tensor:
     """Map raw gray levels [n, h, w] or [n, h, w, c] to what the network takes, [n, c, h, w]."""
-    faces = faces.unsqueeze(1) if spec.channels == 1 else faces.permute(0, 3, 1, 2)
+    pixels = faces.float()  # first: nothing but a cast takes uint8 in TensorRT
+    pixels = pixels.unsqueeze(1) if spec.channels == 1 else pixels.permute(0, 3, 1, 2)
     mean, scale = (torch.tensor(values).view(1, -1, 1, 1) for values in (spec.mean, spec.scale))
-    return (faces.float() - mean) / scale
+    return (pixels - mean) / scale
 
 
 def batches(faces: Faces, size: int = 256) -> Iterator[Tensor]:
@@ -64,11 +75,17 @@ class Trainer:
     """
 
     def __init__(
-        self, network: nn.Module, spec: ModelSpec, recipe: Recipe, teacher: nn.Module | None = None
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        recipe: Recipe,
+        teacher: nn.Module | None = None,
+        original: nn.Module | None = None,  # whose answers the network should keep
     ) -> None:
         self.network = _channels_last(network)
         self.average = copy.deepcopy(self.network)
         self.teacher = _channels_last(teacher).eval() if teacher else None
+        self.original = _channels_last(original).eval() if original else None
         self.spec = spec
         self.recipe = recipe
         self.optimizer = torch.optim.AdamW(
@@ -119,15 +136,23 @@ class Trainer:
         self.finished += 1
         scores = torch.from_numpy(logits(self.average, self.spec, validation[0]))
         truth = torch.from_numpy(validation[1].astype(np.int64))
+        answers = scores.argmax(1)
         return Epoch(
             epoch=self.finished,
             learning_rate=self.optimizer.param_groups[0]["lr"],
             train_loss=loss_sum / len(faces),
             train_accuracy=correct / len(faces),
             validation_loss=float(functional.cross_entropy(scores, truth)),
-            validation_accuracy=float((scores.argmax(1) == truth).float().mean()),
+            validation_accuracy=float((answers == truth).float().mean()),
+            agreement=self._agreement(answers, validation[0]),
             seconds=time.perf_counter() - began,
         )
+
+    def _agreement(self, answers: Tensor, faces: Faces) -> float | None:
+        if self.original is None:
+            return None
+        expected = torch.from_numpy(logits(self.original, self.spec, faces)).argmax(1)
+        return float((answers == expected).float().mean())
 
     def _step(self, faces: Tensor, target: Tensor, generator: Generator) -> tuple[float, int]:
         self.network.train()

@@ -39,3 +39,19 @@ class Recipe:
         for name in ("warmup", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
+
+# The defaults of quantization-aware training, which mends a finished network in small steps.
+QAT = Recipe(
+    epochs=5,
+    learning_rate=5e-5,  # at four times that, an epoch ended no closer to the float network
+    weight_decay=0.0,  # the float run did the regularizing
+    label_smoothing=0.0,
+    ema_decay=0.99,  # an average over less than an epoch: there are few
+    distillation=1.0,  # the float network's answers are what to keep; the labels had their say in it
+    temperature=1.0,  # its probabilities as they are
+    # Nearly as the faces come: it is their answers that have to stay the same.
+    augmentation=Augmentation(
+        rotation=0.0, shift=0.0, zoom=0.0, brightness=0.0, contrast=0.0, erase=0.0, noise=0.0
+    ),
+)

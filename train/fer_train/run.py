@@ -2,7 +2,8 @@
 
 run.json           what was asked for; a resumed run must ask for the same
 state.pt           network, average, optimizer, epochs done: replaced whole after each epoch
-best/              the checkpoint with the best validation accuracy so far
+best/              the checkpoint with the best score so far: validation accuracy, or agreement with
+                   the float network in quantization-aware training, whose ranges lie there as well
 log.csv            one row an epoch
 curves.png         loss and accuracy
 confusion.png      of the best checkpoint, on the validation split
@@ -25,8 +26,9 @@ from torch import nn
 from fer_engine import atomic
 from fer_engine.errors import CheckpointError, ConfigError
 from fer_engine.spec import ModelSpec
-from fer_train import checkpoint, figures, progress
+from fer_train import checkpoint, figures, progress, qat
 from fer_train.data import Dataset
+from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
 from fer_train.models import find
 from fer_train.recipe import Recipe
@@ -46,10 +48,22 @@ class RunOptions:
     teacher: Path | None = None  # a checkpoint folder to distill from
     threads: int = 1  # part of the run: another number rounds sums another way
     resume: bool = False
+    qat: bool = False  # train for INT8, from `init` or the checkpoint that ships
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, got {self.threads}")
+        if self.qat and self.recipe.bf16:
+            raise ConfigError(
+                "--qat trains in float32: bfloat16 rounds about as coarsely as the int8 to be learned; "
+                "leave out --bf16"
+            )
+
+    def start(self) -> Path | None:
+        """Return the checkpoint folder to start from; None for fresh weights."""
+        if self.init is None and self.qat:
+            return checkpoint.pretrained(self.model)
+        return self.init
 
 
 def train(options: RunOptions, dataset: Dataset) -> Path:
@@ -62,36 +76,36 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     """
     torch.set_num_threads(options.threads)
     train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
-    trainer = _trainer(options)
+    trainer = _trainer(options, train_split[0])
     _claim(options, dataset)
     epochs = _restore(options, trainer)
     while trainer.finished < options.recipe.epochs and not _exhausted(epochs, options.recipe.patience):
         title = f"epoch {trainer.finished + 1}/{options.recipe.epochs}"
         with progress.bar(title, len(train_split[0])) as advance:
             epoch = trainer.run_epoch(train_split, validation, advance)
-        better = epoch.validation_accuracy > _best(epochs)
+        better = epoch.score > _best(epochs)
         epochs.append(epoch)
         _save(options.output, trainer, epochs, better)
-        print(
-            f"{title}: loss {epoch.train_loss:.4f}, {VALIDATION_SPLIT} accuracy "
-            f"{epoch.validation_accuracy:.2%}{' (best)' if better else ''}, {epoch.seconds:.0f} s",
-            flush=True,
-        )
+        print(f"{title}: {_summary(epoch)}{' (best)' if better else ''}, {epoch.seconds:.0f} s", flush=True)
     best = options.output / "best"
-    _draw_confusion(best, validation, options.output / "confusion.png")
+    _draw_confusion(best, options.qat, validation, options.output / "confusion.png")
     return best
 
 
-def _trainer(options: RunOptions) -> Trainer:
+def _trainer(options: RunOptions, faces: Faces) -> Trainer:
     torch.manual_seed(options.recipe.seed)
-    if options.init is None:
+    start = options.start()
+    if start is None:
         entry = find(options.model)
         network, spec = entry.build(entry.spec), entry.spec
     else:
-        network, spec = checkpoint.load(options.init)
+        network, spec = checkpoint.load(start)
         if spec.name != options.model:
-            raise ConfigError(f"{options.init} is a checkpoint of {spec.name}, not of {options.model}")
-    return Trainer(network, spec, options.recipe, _teacher(options, spec))
+            raise ConfigError(f"{start} is a checkpoint of {spec.name}, not of {options.model}")
+    teacher = _teacher(options, spec)
+    if options.qat:
+        return qat.trainer(network, spec, options.recipe, teacher, faces)
+    return Trainer(network, spec, options.recipe, teacher)
 
 
 def _teacher(options: RunOptions, spec: ModelSpec) -> nn.Module | None:
@@ -110,11 +124,12 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
     """Write run.json, or hold it against what is asked for now."""
     asked = {
         "model": options.model,
-        "init": None if options.init is None else checkpoint.load(options.init)[1].checkpoint_sha256,
-        "teacher": None if options.teacher is None else checkpoint.load(options.teacher)[1].checkpoint_sha256,
+        "init": _digest(options.start()),
+        "teacher": _digest(options.teacher),
         "threads": options.threads,
         "data": dataset.fingerprint,
         **dataclasses.asdict(options.recipe),
+        **({"qat": True} if options.qat else {}),
     }
     path = options.output / "run.json"
     if not path.exists():
@@ -128,10 +143,14 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
         there = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}); start anew in another --output") from None
-    differing = sorted(key for key in asked if there.get(key) != asked[key])
+    differing = sorted(key for key in {**there, **asked} if there.get(key) != asked.get(key))
     if differing:
-        was = ", ".join(f"{key} {there.get(key)!r} (now {asked[key]!r})" for key in differing)
+        was = ", ".join(f"{key} {there.get(key)!r} (now {asked.get(key)!r})" for key in differing)
         raise ConfigError(f"{options.output} was trained with {was}; resume with the same options and data")
+
+
+def _digest(folder: Path | None) -> str | None:
+    return None if folder is None else checkpoint.load(folder)[1].checkpoint_sha256
 
 
 def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
@@ -153,13 +172,24 @@ def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
 def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> None:
     """Write the best checkpoint first: if it is cut off here, the epoch is repeated to the bit."""
     if better:
-        checkpoint.save(output / "best", trainer.average, trainer.spec)
-    rows = [dataclasses.asdict(epoch) for epoch in epochs]
+        _save_best(output / "best", trainer)
+    rows = [_row(epoch) for epoch in epochs]
     content = io.BytesIO()
     torch.save({**trainer.state(), "epochs": rows}, content)
     atomic.write_bytes(output / "state.pt", content.getvalue())
     atomic.write_text(output / "log.csv", _csv(rows))
     figures.learning_curves(epochs, output / "curves.png")
+
+
+def _save_best(folder: Path, trainer: Trainer) -> None:
+    if isinstance(trainer.average, FakeQuantized):
+        qat.save(folder, trainer.average, trainer.spec)
+    else:
+        checkpoint.save(folder, trainer.average, trainer.spec)
+
+
+def _row(epoch: Epoch) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(epoch).items() if value is not None}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
@@ -170,8 +200,13 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
+def _summary(epoch: Epoch) -> str:
+    text = f"loss {epoch.train_loss:.4f}, {VALIDATION_SPLIT} accuracy {epoch.validation_accuracy:.2%}"
+    return text if epoch.agreement is None else f"{text}, agreement with float {epoch.agreement:.2%}"
+
+
 def _best(epochs: list[Epoch]) -> float:
-    return max((epoch.validation_accuracy for epoch in epochs), default=-1.0)
+    return max((epoch.score for epoch in epochs), default=-1.0)
 
 
 def _exhausted(epochs: list[Epoch], patience: int) -> bool:
@@ -181,8 +216,8 @@ def _exhausted(epochs: list[Epoch], patience: int) -> bool:
     return _best(epochs[-patience:]) <= _best(epochs[:-patience])
 
 
-def _draw_confusion(best: Path, validation: tuple[Faces, Labels], path: Path) -> None:
-    network, spec = checkpoint.load(best)
+def _draw_confusion(best: Path, int8: bool, validation: tuple[Faces, Labels], path: Path) -> None:
+    network, spec = qat.load(best) if int8 else checkpoint.load(best)
     faces, labels = validation
     predicted = logits(network, spec, faces).argmax(1)
     figures.confusion_matrix(figures.confusion_counts(labels, predicted, len(spec.labels)), spec.labels, path)
