@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 from fer_engine.backend import BackendOptions
+from fer_engine.choice import Choice
 from fer_engine.engine import Engine, EngineInfo, Prediction
 from fer_engine.errors import (
     ArtifactError,
@@ -21,6 +22,7 @@ __all__ = [
     "BackendError",
     "BackendOptions",
     "CheckpointError",
+    "Choice",
     "ConfigError",
     "DataError",
     "Engine",

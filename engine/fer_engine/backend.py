@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.cores import usable_cores
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.spec import ModelSpec
 
 Faces = NDArray[np.uint8]
 Logits = NDArray[np.float32]
+
+MODES = ("throughput", "latency")
+REBUILDS = ("never", "auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +29,44 @@ class BackendOptions:
 
     `threads` is the number of cores to use, `micro_batch` the number of faces given to the runtime
     at once. None leaves the choice to the engine, which reports it in `Engine.info`.
+
+    In `mode` "throughput" each core takes micro-batches of its own, and none waits for another; in
+    "latency" all cores share the layers of one, so that a single face has more than one core.
+
+    `cache` is a folder in which a runtime that compiles graphs for this machine may keep the
+    results; others leave it empty. With `rebuild` "auto" TensorRT builds a plan where the artifact has
+    none that fits this GPU, into `cache` or else beside the artifact's own; with "never" that is an
+    error.
+
+    On a GPU `threads` counts the batches, or parts of one batch, that TensorRT has under way at once,
+    and `mode` changes nothing.
     """
 
     device: str = "cpu"
     threads: int | None = None
     micro_batch: int | None = None
+    mode: str = "throughput"
+    cache: Path | None = None
+    rebuild: str = "never"
 
     def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.rebuild not in REBUILDS:
+            raise ConfigError(f"rebuild must be one of {', '.join(REBUILDS)}, got {self.rebuild!r}")
         for name, value in (("threads", self.threads), ("micro_batch", self.micro_batch)):
             if value is not None and (type(value) is not int or value < 1):
                 raise ConfigError(f"{name} must be a whole number of at least 1, or None, got {value!r}")
+
+    @property
+    def cores(self) -> int:
+        """Cores to use: `threads`, or all that this process may use."""
+        return self.threads or usable_cores()
+
+    @property
+    def workers(self) -> int:
+        """Micro-batches to run at once."""
+        return 1 if self.mode == "latency" else self.cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +87,21 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
+    #: Version of each library in use.
+    versions: ClassVar[dict[str, str]]
     #: What in truth runs the graph: execution providers, or the name of the accelerator.
     providers: tuple[str, ...]
-    #: Version of each library in use.
-    versions: dict[str, str]
-    #: Cores, streams or devices at work: how many `infer` calls at once are of use to one batch.
+    #: Cores at work.
+    threads: int
+    #: How many `infer` calls at once are of use to one batch.
     workers: int
     #: Ascending sizes into which a large batch may be cut; none is exceeded. More than one: the
     #: engine measures which is the quickest.
     micro_batches: tuple[int, ...]
+    #: Whether `infer` takes any number of faces and cuts it by itself.
+    splits: ClassVar[bool] = False
+    #: The precision in which the runtime says that it computes each layer; None where it does not tell.
+    executed: dict[str, str] | None = None
 
     @classmethod
     @abstractmethod
@@ -78,8 +117,8 @@ class Backend(ABC):
     def infer(self, faces: Faces) -> Logits:
         """Return the logits, float32 [n, classes], of contiguous faces, uint8 [n, *face_shape].
 
-        `n` lies between 1 and the largest of `micro_batches`. Several threads may call at once: a
-        runtime that cannot do that takes a lock here.
+        `n` lies between 1 and the largest of `micro_batches`, but has no limit where the backend
+        `splits`. Several threads may call at once: a runtime that cannot do that takes a lock here.
 
         Raises:
             BackendError: the runtime failed.
@@ -92,16 +131,35 @@ class Backend(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A backend of the registry: where its class lies and what installs its runtime."""
+    """A backend of the registry: where its class lies, what installs its runtime, where it can run."""
 
     target: str
     install: str = ""
+    devices: tuple[str, ...] = ("cpu",)
 
 
 BACKENDS: dict[str, Entry] = {
     "null": Entry("fer_engine.backends.null:NullBackend"),
     "onnxruntime": Entry(
-        "fer_engine.backends.onnxruntime:OnnxRuntimeBackend", "pip install 'fer-engine[cpu]'"
+        "fer_engine.backends.onnxruntime:OnnxRuntimeBackend",
+        "pip install 'fer-engine[cpu]'",
+        ("cpu", "cuda"),
+    ),
+    "onnxruntime-tensorrt": Entry(
+        "fer_engine.backends.onnxruntime:OnnxRuntimeTensorRtBackend",
+        "pip install 'fer-engine[gpu]'",
+        ("cuda",),
+    ),
+    "openvino": Entry("fer_engine.backends.openvino:OpenVinoBackend", "pip install 'fer-engine[openvino]'"),
+    "tensorrt": Entry(
+        "fer_engine.backends.tensorrt.standard:StandardBackend",
+        "pip install 'fer-engine[tensorrt]'",
+        ("cuda", "pycuda"),
+    ),
+    "tensorrt-rtx": Entry(
+        "fer_engine.backends.tensorrt.rtx:RtxBackend",
+        "pip install 'fer-engine[tensorrt-rtx]'",
+        ("cuda", "pycuda"),
     ),
 }
 
@@ -123,3 +181,22 @@ def find(name: str) -> type[Backend]:
             f"backend {name!r} cannot be imported ({error}); install its runtime with: {entry.install}"
         ) from error
     return found
+
+
+def at_hand(device: str = "cpu") -> tuple[str, ...]:
+    """Return the backends for a device whose runtime is installed; this imports them all.
+
+    Raises:
+        BackendError: no backend has such a device.
+    """
+    kind = device.partition(":")[0]  # "cuda:1" is a device of the kind "cuda"
+    known = dict.fromkeys(kind for entry in BACKENDS.values() for kind in entry.devices)
+    if kind not in known:
+        raise BackendError(f"unknown device {device!r}; known: {', '.join(known)}, and cuda:1 and so on")
+    found = []
+    for name, entry in BACKENDS.items():
+        if entry.install and kind in entry.devices:  # "null" has no runtime
+            with contextlib.suppress(BackendError):
+                find(name)
+                found.append(name)
+    return tuple(found)

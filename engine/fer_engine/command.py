@@ -14,6 +14,7 @@ EXIT_INTERRUPTED = 130
 EXTRAS = {
     "cv2": "vision",
     "onnxruntime": "cpu",
+    "openvino": "openvino",
     "torch": "train",
     "safetensors": "train",
     "matplotlib": "train",

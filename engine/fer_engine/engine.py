@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import weakref
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 
 from fer_engine import __version__
 from fer_engine.backend import Backend, BackendOptions, Logits, Model, find
+from fer_engine.choice import Choice, choose
 from fer_engine.errors import ConfigError
 from fer_engine.faces import check_faces
 from fer_engine.gate import Gate
 from fer_engine.manifest import Manifest
+from fer_engine.probe import Candidate
 from fer_engine.sharder import Sharder
 from fer_engine.spec import ModelSpec
 
@@ -41,17 +44,22 @@ class EngineInfo:
 
     `precision` is that of the graph; `providers` names what executes it. `micro_batch_from` is
     "given", "default", or "probe" once a large batch has been used to measure the best size.
+    `executed` counts the layers by the precision in which the runtime says that it computes them,
+    None where it does not tell; `choice` says how precision and backend were chosen.
     """
 
     model: str
     precision: str
+    executed: dict[str, int] | None
     backend: str
     device: str
     providers: tuple[str, ...]
+    mode: str
     threads: int
     micro_batch: int
     micro_batch_from: str
     versions: dict[str, str]
+    choice: Choice
 
 
 @final
@@ -61,11 +69,13 @@ class Engine:
     Several threads may use one engine at once. It takes batches of any size.
     """
 
-    def __init__(self, loaded: Backend, spec: ModelSpec, precision: str, device: str) -> None:
+    def __init__(self, loaded: Backend, model: Model, options: BackendOptions, choice: Choice) -> None:
+        spec = model.spec
         self._backend = loaded
         self._spec = spec
-        self._precision = precision
-        self._device = device
+        self._precision = model.precision  # not the model: it holds the graph's bytes
+        self._options = options
+        self._choice = choice
         self._sharder = Sharder(loaded, len(spec.labels))
         self._gate = Gate()
         # Also runs where the engine is dropped, and when the interpreter exits: a thread that is
@@ -82,31 +92,44 @@ class Engine:
         backend: str = "onnxruntime",
         threads: int | None = None,
         micro_batch: int | None = None,
+        mode: str = "throughput",
+        cache: str | os.PathLike[str] | None = None,
+        rebuild: str = "never",
     ) -> Engine:
         """Load one graph of an artifact folder and run it once.
 
         Args:
             path: The folder that `fer-export` wrote.
-            precision: One of those that the artifact holds.
+            precision: One of those that the artifact holds, or "auto" for the fastest of those that
+                the export's gate accepted.
             device: Where to run; it is an error where the backend cannot run there.
-            backend: A name from `fer_engine.backend.BACKENDS`.
+            backend: A name from `fer_engine.backend.BACKENDS`, or "auto" for the fastest of those
+                installed. What "auto" measures is kept in the artifact; see `EngineInfo.choice`.
             threads: Cores to use; None for all that this process may use.
             micro_batch: Faces given to the runtime at once; None to measure which number is best.
+            mode: "throughput" or "latency"; see `fer_engine.BackendOptions`.
+            cache: Folder for what a runtime compiles from the graph, so that it loads sooner the
+                next time. Whoever can write there decides what runs.
+            rebuild: "auto" lets TensorRT build a plan for this GPU where the artifact has none that
+                fits, which is logged; with "never" that is an error.
 
         Raises:
             ArtifactError: the folder or the graph is missing, damaged, or not what its spec says.
             BackendError: the backend or the device is unknown or not available.
-            ConfigError: `threads` or `micro_batch` is not a positive whole number.
+            ConfigError: `threads` or `micro_batch` is not a positive whole number, `mode` or
+                `rebuild` is unknown, or `cache` cannot be made.
         """
-        options = BackendOptions(device, threads, micro_batch)
-        kind = find(backend)
+        kept_in = None if cache is None else Path(cache)
+        options = BackendOptions(device, threads, micro_batch, mode, kept_in, rebuild)
         folder = Path(path)
         manifest = Manifest.load(folder)
+        chosen, choice = choose(folder, manifest, Candidate(precision, backend), options)
+        kind = find(chosen.backend)
         spec = manifest.spec
-        content = manifest.read_model(folder, precision)
-        loaded = kind.load(Model(spec, precision, content, folder), options)
+        model = Model(spec, chosen.precision, manifest.read_model(folder, chosen.precision), folder)
+        loaded = kind.load(model, options)
         loaded.infer(np.zeros((1, *spec.face_shape), np.uint8))  # a graph that cannot run shows it now
-        return cls(loaded, spec, precision, device)
+        return cls(loaded, model, options, choice)
 
     @property
     def spec(self) -> ModelSpec:
@@ -116,13 +139,16 @@ class Engine:
     @property
     def info(self) -> EngineInfo:
         """What runs, with which settings and versions."""
+        executed = self._backend.executed
         return EngineInfo(
             model=self._spec.name,
             precision=self._precision,
+            executed=None if executed is None else dict(Counter(executed.values())),
             backend=self._backend.name,
-            device=self._device,
+            device=self._options.device,
             providers=self._backend.providers,
-            threads=self._backend.workers,
+            mode=self._options.mode,
+            threads=self._backend.threads,
             micro_batch=self._sharder.micro_batch,
             micro_batch_from=self._sharder.micro_batch_from,
             versions={
@@ -131,6 +157,7 @@ class Engine:
                 "numpy": np.__version__,
                 **self._backend.versions,
             },
+            choice=self._choice,
         )
 
     def logits(self, faces: Any) -> Logits:

@@ -29,12 +29,16 @@ class Manifest:
 
     `files` maps a precision ("fp32", "fp16", "int8") to its graph; `made` says how it was made
     (versions, checkpoint, calibration); `verification` maps a precision to what was measured.
+    `gate` holds what decided whether a precision is worth using: the "machine" it was measured on
+    (`fer_engine.cpu.key`), the "thresholds", and "verdicts", which map a precision to "accepted",
+    "reason" and the measurements.
     """
 
     spec: ModelSpec
     files: dict[str, ModelFile]
     made: dict[str, Any] = field(default_factory=dict)
     verification: dict[str, Any] = field(default_factory=dict)
+    gate: dict[str, Any] = field(default_factory=dict)
 
     def dumps(self) -> str:
         """Return the JSON text of `manifest.json`."""
@@ -48,6 +52,7 @@ class Manifest:
             "files": files,
             "made": self.made,
             "verification": self.verification,
+            "gate": self.gate,
         }
         return json.dumps(data, indent=2) + "\n"
 
@@ -77,23 +82,27 @@ class Manifest:
         try:
             files = {precision: _file(entry) for precision, entry in data["files"].items()}
             spec, made, verification = data["spec"], data["made"], data["verification"]
+            gate = _gate(data.get("gate", {}))  # older artifacts have none
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ArtifactError(
                 f"{path} is damaged: missing or wrong {error}; run fer-export again"
             ) from None
-        return cls(ModelSpec.from_json(spec), files, made, verification)
+        return cls(ModelSpec.from_json(spec), files, made, verification, gate)
+
+    def accepted(self) -> tuple[str, ...]:
+        """Return the precisions here that the gate accepted; float32 needs no verdict."""
+        unmeasured = {"fp32": {"accepted": True}}
+        verdicts = unmeasured | self.gate.get("verdicts", {})
+        return tuple(name for name in self.files if name in verdicts and verdicts[name]["accepted"])
 
     def read_model(self, folder: Path, precision: str) -> bytes:
-        """Return the bytes of one graph, once their hash is found right.
+        """Return the bytes of one graph, once their hash is found right; a refused one that was kept too.
 
         Raises:
             ArtifactError: there is no such precision, or the file is missing or changed.
         """
         if precision not in self.files:
-            raise ArtifactError(
-                f"{folder} holds no {precision!r} graph, it has {', '.join(self.files)}; "
-                f"make it with 'fer-export --model {self.spec.name} --{precision} --output {folder}'"
-            )
+            raise ArtifactError(self._absent(folder, precision))
         entry = self.files[precision]
         path = folder / entry.path
         try:
@@ -108,6 +117,28 @@ class Manifest:
                 "run fer-export again"
             )
         return content
+
+    def _absent(self, folder: Path, precision: str) -> str:
+        option = precision.partition("-")[0]  # "int8-cpu" comes with --int8
+        export = f"fer-export --model {self.spec.name} --{option}"
+        verdict = self.gate.get("verdicts", {}).get(precision)
+        if verdict is not None and not verdict["accepted"]:
+            return (
+                f"{folder} holds no {precision!r} graph, the gate refused it: {verdict['reason']}; "
+                f"keep it all the same with '{export} --force --output {folder}'"
+            )
+        return (
+            f"{folder} holds no {precision!r} graph, it has {', '.join(self.files)}; "
+            f"make it with '{export} --output {folder}'"
+        )
+
+
+def _gate(gate: Any) -> dict[str, Any]:
+    """Return `gate` once its verdicts are found to be some."""
+    for verdict in gate.get("verdicts", {}).values():
+        if not isinstance(verdict["accepted"], bool) or not isinstance(verdict["reason"], str):
+            raise TypeError("verdict of the gate")
+    return gate
 
 
 def _file(entry: dict[str, Any]) -> ModelFile:

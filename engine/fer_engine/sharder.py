@@ -40,6 +40,8 @@ class Sharder:
 
     def infer(self, faces: Faces) -> Logits:
         """Return the logits, float32 [n, classes], of faces, uint8 [n, ...]; n is at least 1."""
+        if self._backend.splits:
+            return self._backend.infer(np.ascontiguousarray(faces))
         if self.micro_batch_from == "default" and len(faces) >= self._sizes[-1]:
             self._probe(faces)
         count = _shard_count(len(faces), self.micro_batch, self._backend.workers)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
-from fer_engine.cores import usable_cores
 from fer_engine.errors import BackendError
 
 DEFAULT_MICRO_BATCH = 8
@@ -15,11 +16,12 @@ class NullBackend(Backend):
     """Gives zeros for every face; never a default."""
 
     name = "null"
+    versions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, classes: int, options: BackendOptions) -> None:
         self.providers = ("none",)
-        self.versions = {}
-        self.workers = options.threads or usable_cores()
+        self.threads = options.cores
+        self.workers = options.workers
         self.micro_batches = (options.micro_batch or DEFAULT_MICRO_BATCH,)
         self._classes = classes
 

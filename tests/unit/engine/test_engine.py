@@ -7,15 +7,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fer_engine import BackendError, ConfigError, Engine, InputError, __version__
+from fer_engine import BackendError, Choice, ConfigError, Engine, InputError, __version__
 from fer_engine.backends.null import NullBackend
 
 LABELS = ("angry", "happy", "neutral")
 
 
-@pytest.fixture
-def engine(artifact):
-    with Engine.load(artifact.folder, threads=3, micro_batch=4) as engine:
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def engine(request, artifact):
+    with Engine.load(artifact.folder, backend=request.param, threads=2, micro_batch=4) as engine:
         yield engine
 
 
@@ -85,14 +85,16 @@ def test_regression_has_logits_alone(artifact):
             engine.predict(artifact.faces(2))
 
 
-def test_info_tells_what_runs(artifact, engine):
-    info = engine.info
-    assert engine.spec == artifact.spec
+def test_info_tells_what_runs(artifact):
+    with Engine.load(artifact.folder, threads=3, micro_batch=4) as engine:
+        info = engine.info
+        assert engine.spec == artifact.spec
     assert (info.model, info.precision, info.backend, info.device) == ("tiny", "fp32", "onnxruntime", "cpu")
-    assert info.providers == ("CPUExecutionProvider",)
-    assert (info.threads, info.micro_batch, info.micro_batch_from) == (3, 4, "given")
+    assert (info.providers, info.executed) == (("CPUExecutionProvider",), None)
+    assert (info.mode, info.threads, info.micro_batch, info.micro_batch_from) == ("throughput", 3, 4, "given")
     assert info.versions["onnxruntime"] == onnxruntime.__version__
     assert info.versions["fer-engine"] == __version__
+    assert info.choice == Choice("given")
     with pytest.raises(dataclasses.FrozenInstanceError):
         info.threads = 1
 

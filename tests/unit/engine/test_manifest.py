@@ -82,3 +82,55 @@ def test_changed_and_truncated_graph(artifact):
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match=r"is not the file that the manifest vouches for: SHA-256"):
             Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")
+
+
+def judged(artifact, **verdicts):
+    """Write the verdicts into the artifact: precision=None means accepted, a text refused because of it."""
+    gate = {
+        name.replace("_", "-"): {"accepted": reason is None, "reason": reason or "fine"}
+        for name, reason in verdicts.items()
+    }
+    edit(artifact.folder, lambda data: data.update(gate={"machine": "any", "verdicts": gate}))
+    edit(artifact.folder, lambda data: data["files"].update(fp16=data["files"]["fp32"]))
+    return Manifest.load(artifact.folder)
+
+
+def test_a_manifest_without_a_gate_accepts_float32_alone(artifact):
+    assert judged(artifact).accepted() == ("fp32",)
+    edit(artifact.folder, lambda data: data.pop("gate"))
+    manifest = Manifest.load(artifact.folder)
+    assert manifest.gate == {}
+    assert set(manifest.files) == {"fp32", "fp16"}
+    assert manifest.accepted() == ("fp32",)
+
+
+def test_the_gate_accepts_and_refuses(artifact):
+    assert judged(artifact, fp16=None).accepted() == ("fp32", "fp16")
+    assert judged(artifact, fp32=None, fp16="0.35x of FP32").accepted() == ("fp32",)
+    assert judged(artifact, fp32="wrong", fp16=None, int8=None).accepted() == ("fp16",)
+
+
+def test_a_refused_graph_that_was_kept_can_be_read(artifact):
+    manifest = judged(artifact, fp16="0.35x of FP32")
+    assert manifest.read_model(artifact.folder, "fp16") == (artifact.folder / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-cpu"])
+def test_a_refused_graph_that_was_not_kept_gives_the_reason(artifact, precision):
+    manifest = judged(artifact, int8="0.35x of FP32", int8_cpu="0.35x of FP32")
+    with pytest.raises(ArtifactError) as caught:
+        manifest.read_model(artifact.folder, precision)
+    assert str(caught.value) == (
+        f"{artifact.folder} holds no {precision!r} graph, the gate refused it: 0.35x of FP32; "
+        f"keep it all the same with 'fer-export --model tiny --int8 --force --output {artifact.folder}'"
+    )
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [None, [], {"verdicts": []}, {"verdicts": {"int8": {}}}, {"verdicts": {"int8": {"accepted": "no"}}}],
+)
+def test_a_damaged_gate(artifact, gate):
+    edit(artifact.folder, lambda data: data.update(gate=gate))
+    with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong .*; run fer-export again"):
+        Manifest.load(artifact.folder)

@@ -1,0 +1,111 @@
+"""The choice of precision and backend where they are left to the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fer_engine import __version__, cpu, probe, probe_file
+from fer_engine.backend import BackendOptions, Model, at_hand, find
+from fer_engine.errors import ArtifactError, BackendError, FerError
+from fer_engine.manifest import Manifest
+from fer_engine.probe import Candidate
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How precision and backend were chosen.
+
+    `by` is "given", "only one" (candidate), "probe" (the fastest, measured at this load), or "kept
+    probe" (the same, measured at an earlier load). `speeds` holds the faces per second of each
+    candidate, named "backend/precision", at a batch of `fer_engine.probe.BATCH`; `failures` says why
+    others could not run, and `not_kept` why a measurement could not be written into the artifact.
+    """
+
+    by: str
+    speeds: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    not_kept: str | None = None
+
+
+def choose(
+    folder: Path, manifest: Manifest, wanted: Candidate, options: BackendOptions
+) -> tuple[Candidate, Choice]:
+    """Return the fastest candidate for what `wanted` leaves open with "auto".
+
+    Candidates are the precisions that the gate accepted, on every backend whose runtime is installed.
+    The artifact keeps what was measured, for this CPU, these options, graphs and versions.
+
+    Raises:
+        ArtifactError: no precision is accepted, or a graph is missing or damaged.
+        BackendError: no candidate can run.
+    """
+    if AUTO not in wanted:
+        return wanted, Choice("given")
+    candidates = _candidates(folder, manifest, wanted, options.device)
+    if len(candidates) == 1:
+        return candidates[0], Choice("only one")
+    names = dict.fromkeys(candidate.precision for candidate in candidates)
+    models = {name: Model(manifest.spec, name, manifest.read_model(folder, name), folder) for name in names}
+    options = dataclasses.replace(options, cache=None)  # it changes how long loading takes, not running
+    conditions = _conditions(manifest, candidates, options)
+    measured = probe_file.find(folder, conditions, candidates)
+    by, not_kept = "kept probe", None
+    if measured is None:
+        by, measured = "probe", probe.measure(models, candidates, options)
+        if not measured.speeds:
+            raise BackendError(f"no candidate can run: {'; '.join(measured.failures.values())}")
+        try:
+            probe_file.keep(folder, conditions, measured)
+        except FerError as error:
+            not_kept = str(error)
+    fastest = max(measured.speeds, key=measured.speeds.__getitem__)
+    speeds = {str(candidate): speed for candidate, speed in measured.speeds.items()}
+    failures = {str(candidate): reason for candidate, reason in measured.failures.items()}
+    return fastest, Choice(by, speeds, failures, not_kept)
+
+
+def _candidates(folder: Path, manifest: Manifest, wanted: Candidate, device: str) -> list[Candidate]:
+    precisions = manifest.accepted() if wanted.precision == AUTO else (wanted.precision,)
+    backends = at_hand(device) if wanted.backend == AUTO else (wanted.backend,)
+    if not precisions:
+        raise ArtifactError(
+            f"{folder} holds no precision that the gate accepted; give one by its name: "
+            f"{', '.join(manifest.files)}"
+        )
+    if not backends:
+        raise BackendError("no runtime is installed; install one with: pip install 'fer-engine[cpu]'")
+    candidates = [Candidate(precision, backend) for precision in precisions for backend in backends]
+    return [candidate for candidate in candidates if candidate not in _failing(manifest)] or candidates
+
+
+def _failing(manifest: Manifest) -> set[Candidate]:
+    """Return the pairs whose answers the gate found too far from the reference's."""
+    verdicts = manifest.gate.get("verdicts", {})
+    return {
+        Candidate(precision, backend)
+        for precision, verdict in verdicts.items()
+        for backend in set(verdict.get("trials", ())) - set(verdict.get("passing", ()))
+    }
+
+
+def _conditions(
+    manifest: Manifest, candidates: Sequence[Candidate], options: BackendOptions
+) -> probe_file.Conditions:
+    """Return all that the speeds depend on, as JSON."""
+    versions = {"fer-engine": __version__}
+    for candidate in candidates:
+        versions |= find(candidate.backend).versions
+    return {
+        "cpu": cpu.key(),
+        "options": dataclasses.asdict(options) | {"batch": probe.BATCH},
+        "candidates": [str(candidate) for candidate in candidates],
+        "versions": versions,
+        "graphs": {
+            candidate.precision: manifest.files[candidate.precision].sha256 for candidate in candidates
+        },
+    }
