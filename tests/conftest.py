@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from fer_export.int8 import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
 from fer_train.data import Dataset, load
 
 
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the shipped mini_xception in all precisions; tests must not change it."""
+    """Give the shipped mini_xception in all precisions, fast here or not; tests must not change it."""
     output = tmp_path_factory.mktemp("artifacts") / "mini_xception"
-    return export_model(ExportOptions("mini_xception", output, fp16=True, int8=True))
+    return export_model(ExportOptions("mini_xception", output, fp16=True, int8=Int8Options(), force=True))
 
 
 @pytest.fixture(scope="session")

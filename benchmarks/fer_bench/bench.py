@@ -17,6 +17,7 @@ from fer_bench.inputs import Inputs
 from fer_bench.options import BenchOptions
 from fer_bench.process import Asked, working
 from fer_engine.manifest import Manifest
+from fer_export.gate import refusals
 from fer_train.progress import bar
 
 
@@ -94,4 +95,5 @@ def _artifact(folder: Path, manifest: Manifest) -> dict[str, Any]:
             precision: {"sha256": file.sha256, "bytes": file.bytes}
             for precision, file in manifest.files.items()
         },
+        "refused": refusals(manifest.gate),
     }

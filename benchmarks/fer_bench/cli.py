@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"folder made by fer-export (default: {ARTIFACT}, made from the shipped checkpoint if missing)",
     )
     parser.add_argument("--precision", help="as in fp32,int8 (default: all of the artifact)")
-    parser.add_argument("--backend", help="engine backends, as in onnxruntime (default: all installed)")
+    parser.add_argument(
+        "--backend", help="of the engine, as in onnxruntime,openvino (default: all installed)"
+    )
     parser.add_argument("--threads", type=int, help="of PyTorch and the engine (default: their own choice)")
     parser.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
     parser.add_argument("--split", help=f"of --data (default: {SPLIT})")
@@ -116,7 +118,8 @@ def _inputs(options: argparse.Namespace) -> Inputs:
 
 
 def _contenders(options: argparse.Namespace) -> tuple[Path, list[Contender]]:
-    from fer_bench.contender import at_hand, line_up
+    from fer_bench.contender import line_up
+    from fer_engine.backend import at_hand
     from fer_engine.manifest import MANIFEST_NAME, Manifest
 
     folder = options.artifact or ARTIFACT
@@ -131,14 +134,15 @@ def _contenders(options: argparse.Namespace) -> tuple[Path, list[Contender]]:
 
 
 def _make_artifact(folder: Path) -> None:
+    from fer_export.int8 import Int8Options
     from fer_export.pipeline import ExportOptions, export_model
 
     print(
-        f"no artifact at {folder}: exporting the shipped {MODEL} in fp32, fp16 and int8",
+        f"no artifact at {folder}: exporting the shipped {MODEL} in all precisions",
         file=sys.stderr,
         flush=True,
     )
-    export_model(ExportOptions(model=MODEL, output=folder, fp16=True, int8=True))
+    export_model(ExportOptions(model=MODEL, output=folder, fp16=True, int8=Int8Options(), force=True))
 
 
 def _show(measured: dict[str, object], markdown: Path | None) -> None:

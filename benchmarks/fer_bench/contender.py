@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_engine.backend import BACKENDS, find
-from fer_engine.errors import ArtifactError, BackendError, ConfigError
+from fer_engine.backend import find
+from fer_engine.errors import ArtifactError, ConfigError
 from fer_engine.manifest import Manifest
 
 REFERENCE = "pytorch"  # parity is measured against it
@@ -92,13 +91,3 @@ def line_up(
         ),
         Contender(OVERHEAD, "engine", artifact, graphs["fp32"], "fp32", "null", threads),
     ]
-
-
-def at_hand() -> tuple[str, ...]:
-    """Return the engine's backends whose runtime is installed."""
-    found = []
-    for name in BACKENDS:
-        with contextlib.suppress(BackendError):
-            find(name)
-            found.append(name)
-    return tuple(name for name in found if name != OVERHEAD)

@@ -86,6 +86,7 @@ def _head(record: Record) -> list[str]:
     flags = machine["cpu_flags"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     busy = record["options"]["busy"]
+    refused = artifact.get("refused", {})  # older records have none
     return [
         f"Benchmark of {artifact['model']}, {record['date']}",
         f"command: {record['command']} ({record['seconds']:.0f} s)",
@@ -101,6 +102,7 @@ def _head(record: Record) -> list[str]:
             f"processes kept busy beside on purpose: {busy}"
         ),
         f"software: {machine['os']}, Python {machine['python']}, {versions}",
+        *(f"refused by the export's gate: {name}: {reason}" for name, reason in refused.items()),
     ]
 
 

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from fer_engine.errors import ArtifactError, ConfigError, ExportError
-from fer_engine.spec import INPUT_NAME, ModelSpec
+from fer_engine.spec import ModelSpec
 from fer_export.layers import find_layers
+from fer_export.observe import observe
 from fer_export.ranges import METHODS
+from fer_train import checkpoint
 
+CALIBRATION_NAME = "calibration.json"
 FORMAT_VERSION = 1
 BINS = 2048
-BATCH = 32  # keeps the activations that are looked at together under a few megabytes
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Ranges of every layer's input by every method, and what they were measured on.
 
-    `ranges[method][layer]` is the absolute value that int8's 127 stands for; `samples_sha256` is
-    the hash of the faces' bytes; `source` says in words what they were.
+    `ranges[method][layer]` is the absolute value that int8's 127 stands for, in the graph that is
+    equalized by `scales` (as it came where there are none); `shifts[method]` is what INT8 with that
+    method's ranges adds to the mean of each output channel there; `float_layers` names the layers that
+    are left in float. `cpu_ranges` holds [lowest, highest] of each activation that a CPU keeps in uint8
+    (see `fer_export.activations`), in the graph as it came. `samples_sha256` is the hash of the faces'
+    bytes; `source` says in words what they were.
     """
 
     checkpoint_sha256: str
@@ -37,6 +42,10 @@ class Calibration:
     seed: int
     samples_sha256: str
     ranges: dict[str, dict[str, float]]
+    cpu_ranges: dict[str, list[float]] = field(default_factory=dict)
+    scales: dict[str, list[float]] = field(default_factory=dict)
+    shifts: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    float_layers: list[str] = field(default_factory=list)
 
     def of(self, method: str) -> dict[str, float]:
         """Return the ranges by one method.
@@ -47,6 +56,15 @@ class Calibration:
         if method not in self.ranges:
             raise ConfigError(f"unknown calibration method {method!r}; known: {', '.join(self.ranges)}")
         return self.ranges[method]
+
+    def summary(self) -> dict[str, Any]:
+        """Return where the ranges come from, without the ranges."""
+        return {
+            "source": self.source,
+            "samples": self.samples,
+            "seed": self.seed,
+            "samples_sha256": self.samples_sha256,
+        }
 
     def dumps(self) -> str:
         """Return the JSON text of `calibration.json`."""
@@ -96,10 +114,10 @@ def calibrate(
     layers = find_layers(model)
     names = {layer.name: layer.input for layer in layers}
     exact = {layer.name: _exact_reach(spec) for layer in layers if layer.raw}
-    session = _session(model, sorted(set(names.values())))
     largest: dict[str, float] = dict.fromkeys(names.values(), 0.0)
-    for tensor, values in _activations(session, faces, advance):
-        largest[tensor] = max(largest[tensor], float(values.max(initial=0.0)))
+    for batch in observe(model, list(largest), faces, advance):
+        for tensor, values in batch.items():
+            largest[tensor] = max(largest[tensor], float(np.abs(values).max(initial=0.0)))
     for name, tensor in names.items():
         if not 0 < largest[tensor] < np.inf:
             raise ExportError(
@@ -107,8 +125,9 @@ def calibrate(
                 "check the checkpoint"
             )
     counts = {tensor: np.zeros(BINS, np.int64) for tensor in largest}
-    for tensor, values in _activations(session, faces, advance):
-        counts[tensor] += np.histogram(values, BINS, (0.0, largest[tensor]))[0]
+    for batch in observe(model, list(largest), faces, advance):
+        for tensor, values in batch.items():
+            counts[tensor] += np.histogram(np.abs(values), BINS, (0.0, largest[tensor]))[0]
     reach = {
         method: {tensor: choose(counts[tensor], largest[tensor]) for tensor in largest}
         for method, choose in METHODS.items()
@@ -126,6 +145,23 @@ def calibrate(
     )
 
 
+def shipped_calibration(spec: ModelSpec) -> Calibration:
+    """Return the ranges that ship beside the checkpoint that `spec` names.
+
+    Raises:
+        ConfigError: none ship for exactly this checkpoint.
+    """
+    path = checkpoint.PRETRAINED / spec.name / CALIBRATION_NAME
+    if path.exists():
+        calibration = Calibration.loads(path.read_text("utf-8"))
+        if calibration.checkpoint_sha256 == spec.checkpoint_sha256:
+            return calibration
+    raise ConfigError(
+        f"--int8 needs faces to calibrate this checkpoint of {spec.name} on: give FER2013 with --data "
+        "(ranges ship only for the checkpoint that ships)"
+    )
+
+
 def _exact_reach(spec: ModelSpec) -> float | None:
     """Return the reach at which int8's steps are those of the gray levels, so that nothing is lost.
 
@@ -134,24 +170,3 @@ def _exact_reach(spec: ModelSpec) -> float | None:
     if set(spec.mean) == {128.0} and len(set(spec.scale)) == 1:
         return 127 / abs(spec.scale[0])
     return None
-
-
-def _session(model: onnx.ModelProto, tensors: list[str]) -> onnxruntime.InferenceSession:
-    """Open the graph with the given tensors as its outputs."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
-    probe.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in tensors)
-    return onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-
-
-def _activations(
-    session: onnxruntime.InferenceSession, faces: NDArray[np.uint8], advance: Callable[[int], None]
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Run all faces; give each output's name with the absolute values of one batch."""
-    names = [output.name for output in session.get_outputs()]
-    for start in range(0, len(faces), BATCH):
-        batch = np.ascontiguousarray(faces[start : start + BATCH])
-        for name, values in zip(names, session.run(names, {INPUT_NAME: batch}), strict=True):
-            yield name, np.abs(values)
-        advance(len(batch))

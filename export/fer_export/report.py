@@ -2,49 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-COLUMNS = (
+GRAPHS = (
     "precision",
     "file",
     "KiB",
     "agreement with PyTorch",
     "accuracy",
     "largest logit difference",
-    "multiply-adds declared",
-    "executed by ONNX Runtime on the CPU",
 )
+EXECUTION = ("precision", "multiply-adds declared")
+GATE = ("precision", "verdict", "reason")
+NAMED = 3  # layers that are listed by name; the manifest has all
+
+Manifest = dict[str, Any]
 
 
-def render(manifest: dict[str, Any]) -> str:
+def render(manifest: Manifest) -> str:
     """Return Markdown made from the parsed `manifest.json` alone."""
-    spec, made = manifest["spec"], manifest["made"]
+    spec, made, gate = manifest["spec"], manifest["made"], manifest["gate"]
+    samples = next(iter(manifest["verification"].values()))["samples"]
     origin = (
         f"Exported by fer-engine {made['fer_engine']} on {made['date']} ({made['machine']}, "
         f"Python {made['python']}) from the checkpoint with SHA-256 `{spec['checkpoint_sha256'][:16]}`."
     )
-    head = "| " + " | ".join(COLUMNS) + " |"
-    lines = [f"# {spec['name']}", "", origin, "", head, "|---" * len(COLUMNS) + "|"]
-    for precision, file in manifest["files"].items():
-        result = manifest["verification"][precision]
-        parity = result["parity"]
-        labelled = parity["labelled"]
-        lines.append(
-            f"| {precision} | {file['path']} | {file['bytes'] / 1024:.0f} | {parity['agreement']:.2%} "
-            f"| {'no labels' if labelled is None else format(labelled['accuracy'], '.2%')} "
-            f"| {parity['max_abs_difference']:.3g} of {parity['logit_range']:.3g} "
-            f"| {_shares(result['declared'])} | {_shares(result['executed'])} |"
-        )
-    samples = next(iter(manifest["verification"].values()))["samples"]
-    lines += ["", f"Measured on {samples}; the reference is PyTorch in float32."]
-    calibration = made.get("calibration")
-    if calibration:
-        lines.append(
-            f"INT8 ranges: method {calibration['method']}, {calibration['source']}, "
-            f"seed {calibration['seed']}; symmetric int8, per channel for weights."
-        )
+    rule = (
+        f"On this machine ({gate['machine']}), batch {gate['batch']}; speeds are those of the best backend "
+        "at hand against FP32's best."
+    )
+    lines = [f"# {spec['name']}", "", origin, "", *_table(GRAPHS, _graphs(manifest)), ""]
+    lines += [f"Measured on {samples}; the reference is PyTorch in float32.", *_int8(made)]
+    lines += _steps(made.get("int8", {}))
+    lines += ["", "## The gate", rule, "", *_table(GATE, _verdicts(gate))]
+    lines += ["", "## What runs, as read back from each runtime", "", *_executed(manifest["verification"])]
     return "\n".join(lines) + "\n"
+
+
+def _graphs(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    for precision, result in manifest["verification"].items():
+        file, parity = manifest["files"].get(precision), result["parity"]
+        labelled = parity["labelled"]
+        yield (
+            precision,
+            "not kept" if file is None else file["path"],
+            "" if file is None else format(file["bytes"] / 1024, ".0f"),
+            format(parity["agreement"], ".2%"),
+            "no labels" if labelled is None else format(labelled["accuracy"], ".2%"),
+            f"{parity['max_abs_difference']:.3g} of {parity['logit_range']:.3g}",
+        )
+
+
+def _int8(made: Manifest) -> Iterator[str]:
+    if "int8" not in made:
+        return
+    calibration, int8 = made["calibration"], made["int8"]
+    ranges = f"{calibration['source']}, seed {calibration['seed']}"
+    if int8["method"] == "qat":
+        digest = int8["checkpoint_sha256"][:16]
+        yield f"int8: weights trained for INT8, SHA-256 `{digest}`; int8-cpu: {ranges}."
+    else:
+        yield f"int8: ranges by {int8['method']}; int8 and int8-cpu: {ranges}."
+
+
+def _steps(int8: Manifest) -> Iterator[str]:
+    """Give the sections that `fer-export --report` asks for."""
+    if "steps" not in int8:
+        return
+    yield from ("", "## What each step of INT8 buys", "")
+    rows = []
+    for step, parity in int8["steps"].items():
+        labelled = parity["labelled"]
+        accuracy = "no labels" if labelled is None else format(labelled["accuracy"], ".2%")
+        rows.append((step, format(parity["agreement"], ".2%"), accuracy))
+    yield from _table(("step, with those before it", "agreement with float", "accuracy"), rows)
+    yield from ("", "## What each layer costs in INT8", "")
+    rows = [
+        (
+            layer["name"],
+            format(layer["multiply_adds"], ","),
+            *(format(layer[case]["agreement"], ".2%") for case in ("alone", "left_out")),
+            format(layer["alone"]["noise"], ".4f"),
+        )
+        for layer in int8["sensitivity"]["layers"]
+    ]
+    columns = ("layer", "multiply-adds", "agreement, it alone", "agreement, all but it", "noise, it alone")
+    yield from _table(columns, rows)
+
+
+def _verdicts(gate: Manifest) -> Iterator[tuple[str, ...]]:
+    for precision, verdict in gate["verdicts"].items():
+        yield precision, "accepted" if verdict["accepted"] else "refused", verdict["reason"]
+
+
+def _executed(verification: Manifest) -> Iterator[str]:
+    runtimes = list(next(iter(verification.values()))["executed"])
+    rows = []
+    for precision, result in verification.items():
+        executed = (_execution(result["executed"][runtime]) for runtime in runtimes)
+        rows.append((precision, _shares(result["declared"]), *executed))
+    yield from _table((*EXECUTION, *(f"executed by {runtime}" for runtime in runtimes)), rows)
+
+
+def _execution(execution: Manifest) -> str:
+    text, deviating = _shares(execution["multiply_adds"]), list(execution["deviating"])
+    if not deviating:
+        return text
+    names = ", ".join(deviating[:NAMED]) + (", ..." if len(deviating) > NAMED else "")
+    return f"{text}; {len(deviating)} layers not as declared: {names}"
 
 
 def _shares(shares: dict[str, float]) -> str:
     return ", ".join(f"{share:.1%} {kind}" for kind, share in shares.items())
+
+
+def _table(columns: tuple[str, ...], rows: Any) -> Iterator[str]:
+    yield "| " + " | ".join(columns) + " |"
+    yield "|---" * len(columns) + "|"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"

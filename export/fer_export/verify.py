@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from fer_engine.backend import at_hand
 from fer_engine.errors import ConfigError, ExportError
 from fer_engine.spec import INPUT_NAME, ModelSpec
 from fer_export import executed
@@ -25,6 +26,12 @@ FP16_TOLERANCE = 1e-2  # eleven bits a factor through two dozen layers; 0.05 % i
 # Root mean square difference as a share of the logits' standard deviation: good INT8 has 3 to 5 %;
 # beyond this a scale is wrong rather than coarse.
 INT8_TOLERANCE = 0.25
+TOLERANCES = {
+    "fp32": FP32_TOLERANCE,
+    "fp16": FP16_TOLERANCE,
+    "int8": INT8_TOLERANCE,
+    "int8-cpu": INT8_TOLERANCE,
+}
 BATCH = 64
 
 
@@ -39,7 +46,11 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was measured of one graph; `difference` and `tolerance` are in the precision's measure."""
+    """What was measured of one graph; `difference` and `tolerance` are in the precision's measure.
+
+    `declared` is the share of the multiply-adds in each precision by the graph's types, `executed` what
+    each runtime at hand makes of it on this machine.
+    """
 
     samples: str
     batches: tuple[int, ...]
@@ -50,7 +61,7 @@ class Verification:
     dequantize_nodes: int
     multiply_adds: int
     declared: executed.Shares
-    executed: executed.Shares
+    executed: dict[str, executed.Execution]
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -86,12 +97,12 @@ def verify(
             )
         # A few faces have a narrow range of their own: hold them against that of all.
         differences.append(_difference(precision, reference, part, reference[rows]))
-    tolerance = {"fp32": FP32_TOLERANCE, "fp16": FP16_TOLERANCE, "int8": INT8_TOLERANCE}[precision]
+    tolerance = TOLERANCES[precision]
     if not max(differences) <= tolerance:
         raise ExportError(
             f"{precision} graph of {spec.name} differs from PyTorch by {max(differences):.3g}, at most "
             f"{tolerance:g} is accepted (share of the logits' spread); "
-            + ("calibrate on real faces with --data" if precision == "int8" else "report this network")
+            + ("calibrate on real faces with --data" if _is_int8(precision) else "report this network")
         )
     operators = [node.op_type for node in model.graph.node]
     return Verification(
@@ -104,7 +115,11 @@ def verify(
         dequantize_nodes=operators.count("DequantizeLinear"),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         declared=executed.declared_shares(model, layers),
-        executed=executed.executed_shares(model, layers),
+        executed={
+            runtime: executed.read_back(model, layers, runtime)
+            for runtime in at_hand()
+            if runtime in executed.RUNTIMES
+        },
     )
 
 
@@ -137,6 +152,10 @@ def _run(session: onnxruntime.InferenceSession, faces: NDArray[np.uint8], size: 
     return np.concatenate([session.run(None, {INPUT_NAME: faces[i : i + size]})[0] for i in starts])
 
 
+def _is_int8(precision: str) -> bool:
+    return precision.startswith("int8")
+
+
 def _difference(
     precision: str,
     reference: NDArray[np.float32],
@@ -145,6 +164,6 @@ def _difference(
 ) -> float:
     """Return how far `logits` are from `expected` (the whole reference), in the precision's measure."""
     gap = logits - (reference if expected is None else expected)
-    if precision == "int8":
+    if _is_int8(precision):
         return float(np.sqrt(np.mean(np.square(gap))) / reference.std())
     return float(np.abs(gap).max() / np.ptp(reference))

@@ -15,7 +15,7 @@ from fer_bench import cli, inputs, record
 from fer_train import synthetic
 
 QUICK = ["--rounds", "2", "--seconds", "0.02", "--cold-starts", "1"]
-ENGINES = {f"engine/onnxruntime/{precision}" for precision in ("fp32", "fp16", "int8")}
+ENGINES = {f"engine/onnxruntime/{precision}" for precision in ("fp32", "fp16", "int8", "int8-cpu")}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--precision", "fp8"], "holds no 'fp8' graph, it has fp32, fp16, int8"),
+        (["--precision", "fp8"], "holds no 'fp8' graph, it has fp32, fp16, int8, int8-cpu"),
         (["--backend", "abacus"], "unknown backend 'abacus'"),
         (["--artifact", "nowhere"], "nowhere is not an artifact folder"),
         (["--json", "."], "cannot write ."),

@@ -79,6 +79,7 @@ def made_record(labelled=True):
             "labels": ["angry", "happy", "sad"],
             "checkpoint_sha256": "ab" * 32,
             "files": {},
+            "refused": {"fp16": "0.74x the speed of FP32"},
         },
         "inputs": {"description": "synthetic faces, seed 0, n=1024", "faces": 1024, "labelled": labelled},
         "options": {"batches": [64], "rounds": 3, "cold_starts": 1, "busy": 1},

@@ -51,6 +51,11 @@ def test_without_labels_there_is_no_accuracy(render, unlabelled_record):
 
 
 @RENDERERS
+def test_what_the_gate_refused_is_said(render, record):
+    assert "refused by the export's gate: fp16: 0.74x the speed of FP32" in render(record)
+
+
+@RENDERERS
 def test_what_was_not_measured_is_said(render, record):
     record["environment"]["cpu"] = None
     assert "CPU: not available" in render(record)

@@ -1,0 +1,75 @@
+"""The artifact folder: graphs, manifest, calibration, checkpoint and report, written whole or not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from torch import nn
+
+from fer_engine import __version__, atomic
+from fer_engine.manifest import MANIFEST_NAME, Manifest, ModelFile
+from fer_engine.spec import ModelSpec
+from fer_export.calibrate import CALIBRATION_NAME, Calibration
+from fer_export.report import render
+from fer_train import checkpoint
+
+FILE_NAMES = {
+    "fp32": "model.onnx",
+    "fp16": "model.fp16.onnx",
+    "int8": "model.int8.onnx",
+    "int8-cpu": "model.int8-cpu.onnx",
+}
+REPORT_NAME = "report.md"
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+def provenance(spec: ModelSpec, path: Path | None, max_batch: int) -> dict[str, Any]:
+    """Return how an artifact was made, for its manifest; `path` is the checkpoint, None the shipped one."""
+    return {
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "fer_engine": __version__,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "checkpoint": {
+            "sha256": spec.checkpoint_sha256,
+            "path": "shipped" if path is None else str(path),
+        },
+        "max_batch": max_batch,
+    }
+
+
+def write(
+    output: Path,
+    network: nn.Module,
+    spec: ModelSpec,
+    *,
+    graphs: Mapping[str, onnx.ModelProto],
+    calibration: Calibration | None,
+    made: dict[str, Any],
+    verification: dict[str, Any],
+    gate: dict[str, Any],
+) -> Path:
+    """Write an artifact in place of `output`; return it."""
+    with atomic.folder(output) as fresh:
+        files = {}
+        for precision, graph in graphs.items():
+            content = graph.SerializeToString(deterministic=True)
+            (fresh / FILE_NAMES[precision]).write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            files[precision] = ModelFile(FILE_NAMES[precision], digest, len(content))
+        checkpoint.save(fresh / "checkpoint", network, spec)
+        if calibration is not None:
+            (fresh / CALIBRATION_NAME).write_text(calibration.dumps(), "utf-8")
+        manifest = Manifest(spec, files, made, verification, gate)
+        (fresh / MANIFEST_NAME).write_text(manifest.dumps(), "utf-8")
+        (fresh / REPORT_NAME).write_text(render(json.loads(manifest.dumps())), "utf-8")
+    return output

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from fer_engine.errors import ConfigError
+from fer_engine.probe import Candidate, Measured
+from fer_export.gate import Thresholds, judge, refusals
+from fer_export.parity import measure
+
+RNG = np.random.default_rng(0)
+REFERENCE = RNG.normal(size=(1000, 7)).astype(np.float32)
+LABELS = REFERENCE.argmax(1)
+
+
+def parity(wrong: int, labels=LABELS):
+    """Give the parity of a candidate with another answer on `wrong` of 1,000 faces."""
+    candidate = REFERENCE.copy()
+    candidate[:wrong] = np.roll(candidate[:wrong], 1, axis=1)
+    return measure(REFERENCE, candidate, labels)
+
+
+def gate(wrong=0, labels=LABELS, speeds=None, failures=None, **thresholds):
+    """Judge int8 with so many wrong answers; a dict of them has them by backend."""
+    measured = Measured(
+        {Candidate(*name.split("/")): speed for name, speed in (speeds or {}).items()},
+        {Candidate(*name.split("/")): reason for name, reason in (failures or {}).items()},
+    )
+    parities = {}
+    for precision, backend in measured.speeds:
+        count = wrong.get(backend, 0) if isinstance(wrong, dict) else wrong
+        parities[precision, backend] = parity(0 if precision == "fp32" else count, labels)
+    return judge(parities, measured, Thresholds(**thresholds))
+
+
+EVEN = {"fp32/onnxruntime": 100.0, "int8/onnxruntime": 100.0}
+
+
+def test_accepts_what_keeps_the_answers_and_the_speed():
+    found = gate(wrong=10, speeds=EVEN)
+    verdict = found["verdicts"]["int8"]
+    assert verdict["accepted"]
+    assert verdict["trials"]["onnxruntime"]["answers"] == pytest.approx(0.99)
+    assert verdict["speed"] == 1.0
+    assert refusals(found) == {}
+
+
+def test_refuses_lost_accuracy_with_the_figures():
+    found = gate(wrong=11, speeds=EVEN)
+    assert refusals(found) == {"int8": "98.90% of the accuracy on onnxruntime, at least 99.00% is asked"}
+    assert gate(wrong=11, speeds=EVEN, accuracy=0.98)["verdicts"]["int8"]["accepted"]
+
+
+def test_refuses_what_is_slower_and_names_the_rivals():
+    found = gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0})
+    assert refusals(found)["int8"] == (
+        "0.35x the speed of FP32 (onnxruntime against onnxruntime), at least 1.00x is asked"
+    )
+    assert not refusals(gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0}, speed=0.3))
+
+
+def test_both_reasons_are_given():
+    found = gate(wrong=500, speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 50.0})
+    assert "accuracy" in refusals(found)["int8"]
+    assert "speed" in refusals(found)["int8"]
+
+
+def test_compares_the_best_backend_of_each_precision():
+    speeds = {
+        "fp32/onnxruntime": 100.0,
+        "fp32/openvino": 80.0,
+        "int8/onnxruntime": 50.0,
+        "int8/openvino": 120.0,
+    }
+    verdict = gate(speeds=speeds)["verdicts"]["int8"]
+    assert verdict["accepted"]
+    assert (verdict["backend"], verdict["speed"]) == ("openvino", 1.2)
+    assert {name: trial["speed"] for name, trial in verdict["trials"].items()} == {
+        "onnxruntime": 50.0,
+        "openvino": 120.0,
+    }
+
+
+def test_a_fast_backend_that_loses_the_answers_does_not_count():
+    speeds = {"fp32/onnxruntime": 100.0, "int8/onnxruntime": 50.0, "int8/openvino": 150.0}
+    found = gate(wrong={"openvino": 90}, speeds=speeds)
+    assert refusals(found)["int8"].startswith("0.50x the speed of FP32 (onnxruntime against")
+    found = gate(wrong={"openvino": 90}, speeds={**speeds, "int8/onnxruntime": 110.0})
+    assert found["verdicts"]["int8"]["backend"] == "onnxruntime"
+    assert found["verdicts"]["int8"]["accepted"]
+
+
+def test_without_labels_agreement_decides():
+    found = gate(wrong=80, labels=None, speeds=EVEN)
+    assert found["answers"] == "agreement"
+    assert refusals(found) == {
+        "int8": "92.00% agreement with PyTorch on onnxruntime, at least 93.00% is asked"
+    }
+    assert not refusals(gate(wrong=70, labels=None, speeds=EVEN))
+
+
+def test_what_no_backend_ran_is_refused_and_says_why():
+    found = gate(speeds={"fp32/onnxruntime": 100.0}, failures={"int8/onnxruntime": "no kernel"})
+    assert "onnxruntime: no kernel" in refusals(found)["int8"]
+    assert found["verdicts"]["int8"]["failures"] == {"onnxruntime": "no kernel"}
+
+
+def test_fp32_is_the_reference_and_never_refused():
+    assert refusals(gate(speeds=EVEN, accuracy=1, speed=2)).keys() == {"int8"}
+    assert gate(failures={"fp32/onnxruntime": "broken", "int8/onnxruntime": "broken"})["verdicts"]["fp32"][
+        "accepted"
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"accuracy": 99}, {"agreement": -0.1}, {"speed": -1}, {"speed": float("nan")}]
+)
+def test_bad_thresholds_are_refused(bad):
+    with pytest.raises(ConfigError, match=f"gate's {next(iter(bad))} must be"):
+        Thresholds(**bad)
