@@ -3,7 +3,8 @@
 #   docker build --target tensorrt --tag fer-engine:tensorrt .   then: docker run --gpus all ...
 
 ARG PYTHON_TAG=3.13-slim-bookworm
-# Ubuntu 24.04, Python 3.12, CUDA 13.0 and TensorRT 10.13 with its Python bindings.
+# Ubuntu 24.04, Python 3.12, CUDA 13.0 and TensorRT 10.13 with its Python bindings; the driver must be r580 or
+# later. Other releases: https://docs.nvidia.com/deeplearning/frameworks/support-matrix/index.html
 ARG TENSORRT_TAG=25.10-py3
 
 FROM python:${PYTHON_TAG} AS cpu
@@ -29,6 +30,7 @@ COPY . .
 # TensorRT is the base image's own: the environment sees the system's packages and installs none of it.
 RUN python3 -m venv --system-site-packages .venv \
     && make install \
+    && .venv/bin/python -m pip install --no-cache-dir --constraint constraints.txt 'cuda-bindings<14' \
     && useradd --create-home --uid 10001 fer \
     && chown --recursive fer /opt/fer-engine
 USER 10001

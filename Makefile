@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo install test lint bench image clean
+.PHONY: demo install test test-gpu lint bench image clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8
@@ -15,6 +15,12 @@ install: $(VENV)/demo.done
 
 test: lint
 	$(BIN)/pytest
+
+# On a machine with an NVIDIA GPU: build plans, hold them against PyTorch and ONNX Runtime, measure them.
+# Speed goes to reports/gpu-*.md. TensorRT for RTX comes with the tests' environment; for TensorRT itself:
+#   .venv/bin/pip install 'fer-engine[tensorrt]'
+test-gpu: $(VENV)/dev.done
+	FER_REQUIRE_GPU=1 $(BIN)/pytest -m gpu tests/gpu
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

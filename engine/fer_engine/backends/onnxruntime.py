@@ -1,47 +1,79 @@
-"""ONNX Runtime on the CPU: one single-threaded session that all worker threads share.
+"""ONNX Runtime on the CPU or on an NVIDIA GPU.
 
-A session of several threads splits every layer and waits for the slowest thread at its end; here
-each thread takes whole micro-batches through the whole graph instead. Nothing waits within a
-batch, activations stay in a core's own cache, and a core that other processes keep busy simply
-takes fewer. ONNX Runtime releases the interpreter lock while it runs.
+On the CPU one single-threaded session is shared by all worker threads. A session of several threads
+splits every layer and waits for the slowest thread at its end; here each thread takes whole
+micro-batches through the whole graph instead. Nothing waits within a batch, activations stay in a
+core's own cache, and a core that other processes keep busy simply takes fewer. In mode "latency" it
+is the one session of several threads all the same. ONNX Runtime releases the interpreter lock while
+it runs.
+
+On a GPU ONNX Runtime itself runs on the CPU what its execution provider does not take, and all of it
+where the provider cannot start. Here that is an error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 import onnxruntime
 
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
-from fer_engine.cores import usable_cores
+from fer_engine.backends.cuda.devices import device_index
 from fer_engine.errors import ArtifactError, BackendError
+from fer_engine.interface import Port, check_interface
 from fer_engine.spec import INPUT_NAME
 
-PROVIDERS = ("CPUExecutionProvider",)
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 MICRO_BATCHES = (2, 4, 8, 16, 32)
+GPU_MICRO_BATCHES = (32, 64, 128, 256, 512)
+KINDS = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 SILENT = 4  # log fatal errors alone: all others arrive as exceptions, and are reported once
+# Makes the session remember which provider takes each node.
+RECORD_PLACEMENT = "session.record_ep_graph_assignment_info"
+NAMED_NODES = 3  # a message names this many of the nodes that it is about
 
 
 class OnnxRuntimeBackend(Backend):
-    """A model in ONNX Runtime's CPU execution provider."""
+    """A model in ONNX Runtime's CPU or CUDA execution provider."""
 
     name = "onnxruntime"
+    versions: ClassVar[dict[str, str]] = {"onnxruntime": onnxruntime.__version__}
 
-    def __init__(self, session: onnxruntime.InferenceSession, output: str, options: BackendOptions) -> None:
-        self.providers = PROVIDERS
-        self.versions = {"onnxruntime": onnxruntime.__version__}
-        self.workers = options.threads or usable_cores()
-        self.micro_batches = (options.micro_batch,) if options.micro_batch else MICRO_BATCHES
+    def __init__(
+        self, session: onnxruntime.InferenceSession, provider: str, output: str, options: BackendOptions
+    ) -> None:
+        on_cpu = provider == CPU
+        self.providers = (provider,)
+        self.threads = options.cores if on_cpu else 1
+        self.workers = options.workers if on_cpu else 1
+        sizes = MICRO_BATCHES if on_cpu else GPU_MICRO_BATCHES
+        self.micro_batches = (options.micro_batch,) if options.micro_batch else sizes
         self._run = session.run
         self._outputs = [output]
 
     @classmethod
     def load(cls, model: Model, options: BackendOptions) -> OnnxRuntimeBackend:
-        if options.device != "cpu":
-            raise BackendError(f"backend 'onnxruntime' runs on device 'cpu' alone, got {options.device!r}")
-        session = _session(model)
-        if tuple(session.get_providers()) != PROVIDERS:
-            raise BackendError(f"onnxruntime runs on {session.get_providers()}, not on {list(PROVIDERS)}")
-        _check_interface(session, model)
-        return cls(session, model.spec.output, options)
+        provider, settings = cls._provider(options)
+        if provider not in onnxruntime.get_available_providers():
+            raise BackendError(
+                f"device {options.device!r} needs onnxruntime's {provider}, the one installed has "
+                f"{', '.join(onnxruntime.get_available_providers())}; exchange it with: "
+                "pip uninstall onnxruntime && pip install 'fer-engine[gpu]'"
+            )
+        session = _session(model, options, provider, settings)
+        _check_placement(session, provider)
+        check_interface(model, _ports(session))
+        return cls(session, provider, model.spec.output, options)
+
+    @classmethod
+    def _provider(cls, options: BackendOptions) -> tuple[str, dict[str, str]]:
+        """Return the execution provider to run on, and its settings."""
+        if options.device == "cpu":
+            return CPU, {}
+        return CUDA, {"device_id": str(device_index(options.device, cls.name, ("cpu",)))}
 
     def infer(self, faces: Faces) -> Logits:
         try:
@@ -53,36 +85,84 @@ class OnnxRuntimeBackend(Backend):
         del self._run
 
 
-def _session(model: Model) -> onnxruntime.InferenceSession:
+class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
+    """A model in ONNX Runtime's TensorRT execution provider, which builds its engines at load.
+
+    With `BackendOptions.cache` they are kept there.
+    """
+
+    name = "onnxruntime-tensorrt"
+
+    @classmethod
+    def _provider(cls, options: BackendOptions) -> tuple[str, dict[str, str]]:
+        settings = {"device_id": str(device_index(options.device, cls.name))}
+        if options.cache is not None:
+            settings |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(options.cache)}
+        return TENSORRT, settings
+
+
+def _session(
+    model: Model, options: BackendOptions, provider: str, provider_settings: dict[str, str]
+) -> onnxruntime.InferenceSession:
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = 1
+    settings.intra_op_num_threads = options.cores // options.workers
     settings.inter_op_num_threads = 1
     settings.log_severity_level = SILENT
+    settings.add_session_config_entry(RECORD_PLACEMENT, "1")
     try:
-        return onnxruntime.InferenceSession(model.content, settings, providers=list(PROVIDERS))
+        # Without `enable_fallback=False` it prints why the provider cannot start, and goes on without.
+        return onnxruntime.InferenceSession(
+            model.content, settings, [(provider, provider_settings)], enable_fallback=False
+        )
     except Exception as error:  # onnxruntime's errors share no base class
-        raise ArtifactError(
-            f"onnxruntime cannot load the {model.precision} graph of {model.folder}: {_first_line(error)}; "
-            "run fer-export again"
+        failure = (
+            f"onnxruntime cannot load the {model.precision} graph of {model.folder}: {_first_line(error)}"
+        )
+        if provider == CPU:
+            raise ArtifactError(f"{failure}; run fer-export again") from error
+        raise BackendError(
+            f"{failure}; if it loads with device='cpu', install what {provider} needs: the NVIDIA driver, "
+            "CUDA, and cuDNN or TensorRT"
         ) from error
 
 
-def _check_interface(session: onnxruntime.InferenceSession, model: Model) -> None:
-    """Refuse a graph whose inputs and outputs are not those of the spec."""
-    spec = model.spec
-    expected = (
-        (INPUT_NAME, "tensor(uint8)", spec.face_shape),
-        (spec.output, "tensor(float)", (len(spec.labels),)),
-    )
-    got = [(node.name, node.type, node.shape) for node in (*session.get_inputs(), *session.get_outputs())]
-    fixed_batch = any(isinstance(shape[0], int) for _, _, shape in got if shape)
-    if fixed_batch or tuple((name, kind, tuple(shape[1:])) for name, kind, shape in got) != expected:
-        wanted = ", ".join(f"{name} {kind} {['batch', *shape]}" for name, kind, shape in expected)
-        found = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in got)
-        raise ArtifactError(
-            f"the {model.precision} graph of {model.folder} does not fit its spec: expected {wanted}; "
-            f"got {found}; run fer-export again"
+def _check_placement(session: onnxruntime.InferenceSession, provider: str) -> None:
+    """Hold the session against the provider that shall run every node of it.
+
+    Raises:
+        BackendError: the provider did not start, or leaves nodes to another.
+    """
+    if provider not in session.get_providers():
+        raise BackendError(
+            f"onnxruntime cannot start {provider} and would run on {', '.join(session.get_providers())}; "
+            "what it printed names the library that is missing: install the NVIDIA driver, and CUDA "
+            "and cuDNN with: pip install 'onnxruntime-gpu[cuda,cudnn]'"
         )
+    if provider == CPU:
+        return
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        raise BackendError(
+            f"onnxruntime {onnxruntime.__version__} cannot tell where each node runs, which a GPU needs; "
+            "upgrade it with: pip install --upgrade onnxruntime-gpu"
+        )
+    elsewhere = [
+        f"{node.name or node.op_type} ({placed.ep_name})"
+        for placed in session.get_provider_graph_assignment_info()
+        if placed.ep_name != provider
+        for node in placed.get_nodes()
+    ]
+    if elsewhere:
+        more = ", ..." if len(elsewhere) > NAMED_NODES else ""
+        raise BackendError(
+            f"onnxruntime's {provider} does not run {len(elsewhere)} nodes of the graph: "
+            f"{', '.join(elsewhere[:NAMED_NODES])}{more}; use another precision or backend on this device"
+        )
+
+
+def _ports(session: onnxruntime.InferenceSession) -> Iterator[Port]:
+    for node in (*session.get_inputs(), *session.get_outputs()):
+        shape = tuple("?" if size is None else size for size in node.shape)
+        yield Port(node.name, KINDS.get(node.type, node.type), shape)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import fer_engine
 
-HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "tensorrt", "openvino")
+HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(fer_engine.__path__, "fer_engine.")

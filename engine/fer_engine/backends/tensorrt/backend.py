@@ -1,0 +1,127 @@
+"""TensorRT on an NVIDIA GPU: every batch size a captured graph, every batch cut at the measured costs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
+from fer_engine.backends.cuda.protocol import Cuda, CudaError
+from fer_engine.backends.tensorrt.api import TensorRt
+from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.lane import Lane
+from fer_engine.backends.tensorrt.lanes import Lanes
+from fer_engine.backends.tensorrt.split import Splitter
+from fer_engine.errors import BackendError
+from fer_engine.manifest import Manifest
+from fer_engine.plan import ENGINES, Plan, read
+from fer_engine.preflight import select
+from fer_engine.rebuild import select_or_rebuild
+
+LANES = 2  # one more than the GPU can use at once hides the time in which faces are staged
+
+
+class TensorRtBackend(Backend):
+    """A model in TensorRT, on any implementation of CUDA.
+
+    `infer` takes any number of faces and cuts them itself, since the best cut depends on the plan's
+    buckets. `threads` is the number of lanes: callers, or parts of one batch, that run at once.
+    """
+
+    versions: ClassVar[dict[str, str]]
+    splits = True
+
+    def __init__(
+        self,
+        cuda: Cuda,
+        plan: LoadedPlan,
+        options: BackendOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        self._cuda = cuda
+        self._classes = plan.classes
+        self._process = os.getpid()
+        buckets = plan.buckets(options.micro_batch)
+        self.threads = options.threads or LANES
+        self.workers = 1
+        self.micro_batches = (max(buckets),)
+        self.buckets = tuple(buckets)
+        device = cuda.device()
+        graphs = "no CUDA graphs" if cuda.graphs is None else "CUDA graphs"
+        self.providers = (f"{device.name} ({device.compute_capability})", cuda.library, graphs)
+        self._owned = contextlib.ExitStack()
+        self._owned.callback(plan.close)
+        try:
+            with cuda.active():
+                lanes = [Lane(cuda, plan, buckets, self._owned) for _ in range(self.threads)]
+                self.costs = {bucket: lanes[0].seconds(bucket, clock) for bucket in buckets}
+        except BaseException:
+            with contextlib.suppress(CudaError):  # what is told is what went wrong first
+                self.close()
+            raise
+        self._splitter = Splitter(self.costs)
+        self._lanes = Lanes(lanes)
+
+    @classmethod
+    def open(
+        cls,
+        trt: TensorRt,
+        cuda: Cuda,
+        model: Model,
+        options: BackendOptions,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> TensorRtBackend:
+        """Load the plan of the model's artifact that was built for this library and GPU.
+
+        Raises:
+            ArtifactError: no plan fits, or the one that does is damaged.
+            BackendError: TensorRT or CUDA failed, or no plan could be built.
+        """
+        engines, selected = _select(trt, cuda, model, options)
+        content = read(engines, selected)
+        host_code = bool(selected.options.get("version_compatible"))
+        with cuda.active():
+            plan = LoadedPlan(trt, content, model, host_code=host_code)
+        return cls(cuda, plan, options, clock)
+
+    def infer(self, faces: Faces) -> Logits:
+        if os.getpid() != self._process:
+            raise BackendError(
+                "the engine was loaded before this process was forked, and CUDA does not survive that; "
+                "load it in the new process, or start processes with the method 'spawn'"
+            )
+        logits = np.empty((len(faces), self._classes), np.float32)
+        with self._cuda.active():
+            self._lanes.run(list(self._splitter.parts(len(faces))), faces, logits)
+        return logits
+
+    def close(self) -> None:
+        if os.getpid() != self._process:
+            return  # what a forked process inherits is not its own to free
+        try:
+            with self._cuda.active():
+                self._owned.close()
+        finally:
+            self._owned.close()  # does nothing, unless the device could not be made current
+
+
+def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) -> tuple[Path, Plan]:
+    """Return the plan for this library and GPU, and the folder that it lies in."""
+    engines = model.folder / ENGINES
+    wanted = (model.folder, Manifest.load(model.folder), model.precision)
+    version, capability = trt.__version__, cuda.device().compute_capability
+    if options.rebuild == "never":
+        return engines, select(*wanted, flavour=trt.__name__, version=version, compute_capability=capability)
+    return select_or_rebuild(
+        *wanted,
+        flavour=trt.__name__,
+        version=version,
+        compute_capability=capability,
+        cache=options.cache or engines,
+    )

@@ -1,0 +1,79 @@
+"""A TensorRT plan for the GPU at hand, built on the spot where the artifact has none that fits."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+from fer_engine.errors import ArtifactError, BackendError
+from fer_engine.manifest import Manifest
+from fer_engine.plan import ENGINES, Plan, find
+from fer_engine.preflight import rebuild_arguments, select
+
+LOG = logging.getLogger(__name__)
+BUILDER = ("fer_export", "onnx")  # what fer-export needs to build from graphs that are there
+
+
+def select_or_rebuild(
+    artifact: Path,
+    manifest: Manifest,
+    precision: str,
+    *,
+    flavour: str,
+    version: str,
+    compute_capability: str,
+    cache: Path,
+) -> tuple[Path, Plan]:
+    """Return a plan that fits and the folder it lies in: the artifact's, or one below `cache`.
+
+    Where neither has one, fer-export builds it into the cache from the artifact's own graph, which takes
+    seconds to minutes; a line of the log says why. Whoever can write into the cache decides what runs.
+
+    Raises:
+        ArtifactError: the artifact has no graph of that precision.
+        BackendError: the plan cannot be built; the text has the builder's own.
+    """
+    fitting = functools.partial(
+        select,
+        artifact,
+        manifest,
+        precision,
+        flavour=flavour,
+        version=version,
+        compute_capability=compute_capability,
+    )
+    try:
+        return artifact / ENGINES, fitting()
+    except (ArtifactError, BackendError) as reason:
+        why = str(reason)
+    manifest.read_model(artifact, precision)  # says how to export what is not there
+    # One folder a graph and version: plans of others have the same name.
+    engines = cache / manifest.files[precision].sha256[:16] / version
+    try:
+        return engines, fitting(engines=engines)
+    except (ArtifactError, BackendError):
+        LOG.warning("building a plan into %s, since %s", engines, why)
+    known = find(artifact / ENGINES, precision, flavour)
+    arguments = rebuild_arguments(
+        artifact, flavour, precision, compute_capability, known[0] if known else None
+    )
+    _export([*arguments, "--engines", str(engines)])
+    return engines, fitting(engines=engines)
+
+
+def _export(arguments: list[str]) -> None:
+    for name in BUILDER:
+        if importlib.util.find_spec(name) is None:
+            raise BackendError(
+                f"a plan has to be built here, and {name} is not installed; "
+                "install it with: pip install 'fer-engine[export]'"
+            )
+    command = [sys.executable, "-m", "fer_export.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise BackendError(f"fer-export could not build the plan: {said[-1].removeprefix('error: ')}")

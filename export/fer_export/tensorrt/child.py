@@ -1,0 +1,119 @@
+"""The process that a plan is built in: a library that crashes ends it, and nothing else.
+
+One request comes on standard input and lines of JSON go out on standard output: {"share": ...} as the
+build goes on, then a `Reply`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from fer_engine.backends.cuda.devices import connect
+from fer_engine.backends.tensorrt.log import Log
+from fer_engine.errors import BackendError, ConfigError, ExportError, FerError
+from fer_engine.spec import INPUT_NAME
+from fer_export.tensorrt import flavour, reader
+from fer_export.tensorrt.builder import build
+from fer_export.tensorrt.options import BuildOptions
+
+ERRORS = {kind.__name__: kind for kind in (BackendError, ConfigError, ExportError, FerError)}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to build: the file `graph`, into the file `plan`."""
+
+    graph: str
+    plan: str
+    face_shape: tuple[int, ...]
+    options: BuildOptions
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def loads(cls, text: str) -> Request:
+        data = json.loads(text)
+        options = data["options"]
+        options["profiles"] = tuple(tuple(profile) for profile in options["profiles"])
+        options["targets"] = tuple(options["targets"])
+        if options["timing_cache"] is not None:
+            options["timing_cache"] = Path(options["timing_cache"])
+        return cls(data["graph"], data["plan"], tuple(data["face_shape"]), BuildOptions(**options))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was built, and with what; see `fer_engine.plan.Plan`."""
+
+    version: str
+    cuda: str | None
+    gpu: str | None
+    compute_capabilities: tuple[str, ...]
+    precisions: reader.Precisions
+    seconds: float
+
+
+def answer(request: Request, report: Callable[[float], None]) -> Reply:
+    """Build what is asked for; see `fer_export.tensorrt.builder.build` for the errors."""
+    options = request.options
+    trt: Any = flavour.load(options.flavour)
+    rtx = options.flavour == "tensorrt_rtx"
+    device = None if rtx else connect("cuda", options.flavour).device()
+    started = time.perf_counter()
+    gpu = None if device is None else device.name
+    graph = Path(request.graph).read_bytes()
+    plan = build(trt, graph, request.face_shape, options, gpu=gpu, report=report)
+    seconds = time.perf_counter() - started
+    Path(request.plan).write_bytes(plan)
+    if rtx:
+        precisions = reader.read_text(plan)
+    else:
+        shape = (options.profiles[0][1], *request.face_shape)
+        host_code = options.version_compatible
+        precisions = reader.inspect(trt, Log(trt), plan, INPUT_NAME, shape, host_code=host_code)
+    return Reply(
+        version=str(trt.__version__),
+        cuda=flavour.cuda_version(options.flavour),
+        gpu=gpu,
+        compute_capabilities=options.rtx_targets if device is None else (device.compute_capability,),
+        precisions=precisions,
+        seconds=seconds,
+    )
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this process
+    with _channel() as channel:
+
+        def send(message: dict[str, Any]) -> None:
+            channel.write(json.dumps(message) + "\n")
+            channel.flush()
+
+        try:
+            reply = answer(Request.loads(sys.stdin.readline()), lambda share: send({"share": share}))
+        except FerError as error:
+            kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
+            send({"error": str(error), "kind": kind})
+        else:
+            send({"reply": asdict(reply)})
+
+
+def _channel() -> TextIO:
+    """Return the standard output for messages alone: what native libraries print goes to the errors."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return channel
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The plans of an artifact: built from its own graphs, read back, written beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import onnx
+
+from fer_engine import plan as plans
+from fer_engine.errors import ConfigError, ExportError
+from fer_engine.manifest import Manifest
+from fer_engine.plan import ENGINES, Plan
+from fer_export.declared import declared_precisions
+from fer_export.tensorrt import flavour, reader
+from fer_export.tensorrt.options import BuildOptions
+from fer_export.tensorrt.process import build_apart
+from fer_train import progress
+
+# Graphs that a plan can be built from; "int8-cpu" has the uint8 activations of CPUs, which TensorRT refuses.
+PRECISIONS = ("fp32", "fp16", "int8")
+STEPS = 1000  # of a progress bar
+NAMED = 3  # convolutions that a message names
+
+
+def check(options: BuildOptions, precisions: Iterable[str]) -> None:
+    """Find out what can be known to be wrong before anything is exported or built.
+
+    Raises:
+        ConfigError: a precision has no plan, or does not go with the targets.
+        BackendError: the library is not installed.
+    """
+    flavour.check_installed(options.flavour)
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise ConfigError(f"no plan can be {precision!r}; known: {', '.join(PRECISIONS)}")
+        options.check(precision)
+
+
+def build_engines(
+    artifact: Path, options: BuildOptions, precisions: tuple[str, ...] = (), engines: Path | None = None
+) -> Iterator[tuple[Path, Plan]]:
+    """Build the plans of an artifact in `precisions`, by default in all that its graphs have.
+
+    They go into `engines`, by default the artifact's own folder; each is yielded once it is written.
+
+    Raises:
+        ArtifactError: a graph is missing or damaged.
+        ExportError: the library refuses a graph, or the plan computes in another precision.
+        ConfigError: an option does not go with the precision or the installed library.
+        BackendError: the library is not available, or the build failed.
+    """
+    manifest = Manifest.load(artifact)
+    wanted = precisions or tuple(name for name in PRECISIONS if name in manifest.files)
+    check(options, wanted)
+    graphs = {precision: manifest.read_model(artifact, precision) for precision in wanted}
+    for precision, graph in graphs.items():
+        content, plan = _build(manifest, precision, graph, options)
+        yield plans.write(engines or artifact / ENGINES, plan, content), plan
+
+
+def _build(manifest: Manifest, precision: str, graph: bytes, options: BuildOptions) -> tuple[bytes, Plan]:
+    title = f"build {options.flavour} plan in {precision}"
+    reached = 0
+
+    with progress.bar(title, STEPS) as advance:
+
+        def report(share: float) -> None:
+            nonlocal reached
+            advance(int(share * STEPS) - reached)
+            reached = int(share * STEPS)
+
+        content, reply = build_apart(graph, manifest.spec.face_shape, options, report)
+    expected = _declared_convolutions(graph)
+    found = reader.of_convolutions(reply.precisions, expected)
+    check_precisions(expected, found, precision)
+    source = manifest.files[precision]
+    return content, Plan(
+        flavour=options.flavour,
+        version=reply.version,
+        cuda=reply.cuda,
+        gpu=reply.gpu,
+        compute_capabilities=reply.compute_capabilities,
+        precision=precision,
+        profiles=options.profiles,
+        source=source.path,
+        source_sha256=source.sha256,
+        calibration_sha256=_calibration_sha256(manifest, precision),
+        layers=reader.shares(found),
+        options=options.to_json(),
+        build_seconds=round(reply.seconds, 3),
+        plan_sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+
+
+def check_precisions(declared: Mapping[str, str], found: Mapping[str, str], precision: str) -> None:
+    """Refuse a plan that computes convolutions in another precision than its graph declares.
+
+    Raises:
+        ExportError: it does.
+    """
+    deviating = [
+        f"{name} in {found[name]}"
+        for name, wanted in declared.items()
+        if found[name] not in (wanted, reader.UNKNOWN)
+    ]
+    if deviating:
+        named = ", ".join(deviating[:NAMED]) + (", ..." if len(deviating) > NAMED else "")
+        raise ExportError(
+            f"the {precision} plan computes {len(deviating)} of {len(declared)} convolutions in another "
+            f"precision than its graph declares ({named}), and is not kept; leave out targets that lack "
+            "the precision, or build another one"
+        )
+
+
+def _declared_convolutions(graph: bytes) -> dict[str, str]:
+    model = onnx.load_from_string(graph)
+    names = {node.name for node in model.graph.node if node.op_type == "Conv"}
+    return {name: kind for name, kind in declared_precisions(model).items() if name in names}
+
+
+def _calibration_sha256(manifest: Manifest, precision: str) -> str | None:
+    """Return the hash of the faces behind the graph's ranges; training for INT8 brings its own ranges."""
+    if precision != "int8" or manifest.made.get("int8", {}).get("method") == "qat":
+        return None
+    return str(manifest.made["calibration"]["samples_sha256"])

@@ -1,0 +1,221 @@
+"""Sidecars, and what they keep from being loaded."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+
+from fer_engine import ArtifactError, BackendError, FerError
+from fer_engine.manifest import Manifest
+from fer_engine.plan import ENGINES, Plan, find, read, write
+from fer_engine.preflight import preflight, rebuild_arguments, select
+
+CONTENT = b"a plan" * 100
+HERE = {"flavour": "tensorrt", "version": "11.4.1.5", "compute_capability": "8.9"}
+
+
+@pytest.fixture
+def manifest(artifact):
+    return Manifest.load(artifact.folder)
+
+
+@pytest.fixture
+def plan(manifest):
+    return Plan(
+        flavour="tensorrt",
+        version="11.4.1.5",
+        cuda="13",
+        gpu="NVIDIA L4",
+        compute_capabilities=("8.9",),
+        precision="fp32",
+        profiles=((1, 1, 1), (1, 8, 64)),
+        source="model.onnx",
+        source_sha256=manifest.files["fp32"].sha256,
+        calibration_sha256=None,
+        layers={"fp32": 1.0},
+        options={"version_compatible": False, "hardware_compatibility": "none"},
+        build_seconds=1.5,
+        plan_sha256=hashlib.sha256(CONTENT).hexdigest(),
+        bytes=len(CONTENT),
+    )
+
+
+@pytest.fixture
+def engines(artifact, plan):
+    write(artifact.folder / ENGINES, plan, CONTENT)
+    return artifact.folder / ENGINES
+
+
+def test_gives_back_what_was_written(engines, plan):
+    assert Plan.loads(plan.dumps()) == plan
+    assert find(engines, "fp32", "tensorrt") == [plan]
+    assert read(engines, plan) == CONTENT
+    assert find(engines, "fp16", "tensorrt") == find(engines, "fp32", "tensorrt_rtx") == []
+    assert find(engines / "none", "fp32", "tensorrt") == []
+
+
+def test_the_description_names_precision_gpu_and_version(plan):
+    assert plan.describe() == (
+        "100.0% fp32 of the convolutions, for compute capability 8.9, 0.0 MiB in 1.5 s by tensorrt 11.4.1.5"
+    )
+
+
+@pytest.mark.parametrize("content", [CONTENT[:50], b"b" + CONTENT[1:], b""])
+def test_a_truncated_or_altered_plan_is_not_read(engines, plan, content):
+    path = engines / f"{plan.name}.plan"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"is not the plan that its sidecar vouches for: SHA-256"):
+        read(engines, plan)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=r"cannot be read \(No such file.*build the plan again"):
+        read(engines, plan)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("flavour", "onnx"),
+        ("version", "eleven"),
+        ("version", None),
+        ("cuda", 13),
+        ("compute_capabilities", []),
+        ("compute_capabilities", ["sm89"]),
+        ("profiles", [[1, 2]]),
+        ("profiles", [[0, 1, 1]]),
+        ("profiles", [[8, 1, 64]]),
+        ("profiles", "many"),
+        ("layers", None),
+        ("options", []),
+        ("bytes", -1),
+        ("bytes", "1"),
+        ("build_seconds", True),
+        ("source_sha256", 5),
+    ],
+)
+def test_a_damaged_sidecar_is_refused(engines, plan, key, value):
+    path = engines / f"{plan.name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ArtifactError, match=rf"\.json has {key} .*, expected .*build the plan again"):
+        find(engines, "fp32", "tensorrt")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', "\x00"])
+def test_a_foreign_sidecar_is_refused(engines, plan, text):
+    (engines / f"{plan.name}.json").write_text(text)
+    with pytest.raises(ArtifactError, match=r"(is not JSON|this release reads 1).*delete it"):
+        find(engines, "fp32", "tensorrt")
+
+
+def test_a_sidecar_without_or_with_more_keys_is_refused(engines, plan):
+    path = engines / f"{plan.name}.json"
+    whole = json.loads(path.read_text())
+    for data in ({key: whole[key] for key in whole if key != "bytes"}, whole | {"more": 1}):
+        path.write_text(json.dumps(data))
+        with pytest.raises(ArtifactError, match="should have the keys"):
+            find(engines, "fp32", "tensorrt")
+
+
+def test_a_sidecar_under_another_name_is_refused(engines, plan):
+    (engines / f"{plan.name}.json").rename(engines / "other.json")
+    with pytest.raises(ArtifactError, match=r"describes tensorrt-fp32-sm89\.plan, not the plan beside it"):
+        find(engines, "fp32", "tensorrt")
+
+
+def test_a_plan_that_fits_passes(artifact, manifest, plan, engines):
+    preflight(plan, artifact.folder, manifest, **HERE)
+    assert select(artifact.folder, manifest, "fp32", **HERE) == plan
+    assert select(artifact.folder, manifest, "fp32", **HERE, engines=engines) == plan
+
+
+@pytest.mark.parametrize(
+    ("here", "kind", "text"),
+    [
+        ({"flavour": "tensorrt_rtx"}, BackendError, "was built by tensorrt, tensorrt_rtx cannot load it"),
+        ({"version": "11.4.1.6"}, BackendError, "by tensorrt 11.4.1.5, 11.4.1.6 is installed"),
+        ({"version": "10.13.0.35"}, BackendError, "by tensorrt 11.4.1.5, 10.13.0.35 is installed"),
+        ({"compute_capability": "8.6"}, BackendError, "for compute capability 8.9, this GPU has 8.6"),
+    ],
+)
+def test_a_plan_from_elsewhere_is_refused_with_the_command_that_rebuilds(
+    artifact, manifest, plan, here, kind, text
+):
+    here = HERE | here
+    with pytest.raises(kind) as error:
+        preflight(plan, artifact.folder, manifest, **here)
+    message = str(error.value)
+    assert text in message
+    option = "--tensorrt-rtx" if here["flavour"] == "tensorrt_rtx" else "--tensorrt"
+    assert f"fer-export --artifact {artifact.folder} {option} --engine-precision fp32" in message
+    assert message.endswith("--engine-batch 1,1:8:64")
+
+
+def test_a_plan_of_another_graph_is_refused(artifact, manifest, plan):
+    other = dataclasses.replace(plan, source_sha256="0" * 64)
+    with pytest.raises(ArtifactError, match=r"SHA-256 0{12}\.\.\., the artifact holds SHA-256"):
+        preflight(other, artifact.folder, manifest, **HERE)
+    with pytest.raises(ArtifactError, match="the artifact holds no such graph"):
+        preflight(dataclasses.replace(plan, precision="int8"), artifact.folder, manifest, **HERE)
+
+
+@pytest.mark.parametrize(
+    ("built", "version", "fits"),
+    [
+        ("11.4.1.5", "11.4.1.5", True),
+        ("11.4.1.5", "11.5.0.1", True),
+        ("11.4.1.5", "11.4.0.9", False),
+        ("11.4.1.5", "12.0.0.1", False),
+        ("10.3.0.30", "11.4.1.5", True),
+        ("10.3.0.30", "12.0.0.1", False),
+    ],
+)
+def test_a_version_compatible_plan_runs_in_later_versions(artifact, manifest, plan, built, version, fits):
+    compatible = dataclasses.replace(plan, version=built, options={"version_compatible": True})
+    here = HERE | {"version": version}
+    if fits:
+        preflight(compatible, artifact.folder, manifest, **here)
+    else:
+        with pytest.raises(BackendError, match=r"is installed; .*--version-compatible"):
+            preflight(compatible, artifact.folder, manifest, **here)
+
+
+@pytest.mark.parametrize(
+    ("capability", "fits"), [("8.0", True), ("8.6", True), ("9.0", True), ("12.0", True), ("7.5", False)]
+)
+def test_ampere_plus_runs_on_ampere_and_later(artifact, manifest, plan, capability, fits):
+    portable = dataclasses.replace(plan, options={"hardware_compatibility": "ampere_plus"})
+    here = HERE | {"compute_capability": capability}
+    if fits:
+        preflight(portable, artifact.folder, manifest, **here)
+    else:
+        with pytest.raises(BackendError, match=r"this GPU has 7\.5; .*--hardware-compatibility ampere_plus"):
+            preflight(portable, artifact.folder, manifest, **here)
+
+
+def test_of_several_plans_the_one_that_fits_is_taken(artifact, manifest, plan, engines):
+    ada = dataclasses.replace(plan, compute_capabilities=("12.0",))
+    write(engines, ada, CONTENT)
+    assert select(artifact.folder, manifest, "fp32", **HERE) == plan
+    assert select(artifact.folder, manifest, "fp32", **HERE | {"compute_capability": "12.0"}) == ada
+    with pytest.raises(BackendError, match=r"this GPU has 8\.6"):
+        select(artifact.folder, manifest, "fp32", **HERE | {"compute_capability": "8.6"})
+
+
+def test_where_there_is_no_plan_the_message_says_how_to_build_one(artifact, manifest):
+    here = {"flavour": "tensorrt_rtx", "version": "1.7.1.116", "compute_capability": "8.9"}
+    with pytest.raises(ArtifactError) as error:
+        select(artifact.folder, manifest, "fp32", **here)
+    command = f"fer-export --artifact {artifact.folder} --tensorrt-rtx --engine-precision fp32 --target 8.9"
+    assert str(error.value).endswith(f"holds no 'fp32' plan for tensorrt_rtx; build it with: {command}")
+
+
+def test_a_command_quotes_what_a_shell_would_split(manifest, tmp_path):
+    with pytest.raises(ArtifactError, match=r"--artifact '.*/my models'"):
+        select(tmp_path / "my models", manifest, "fp32", **HERE)
+    assert str(tmp_path / "my models") in rebuild_arguments(tmp_path / "my models", "tensorrt", "fp32", "8.9")
+
+
+def test_a_folder_that_cannot_be_written_is_named(plan, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FerError, match="cannot write"):
+        write(tmp_path / "file" / ENGINES, plan, CONTENT)

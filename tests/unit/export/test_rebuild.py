@@ -1,0 +1,82 @@
+"""Plans built on the spot, by the real builder for RTX GPUs."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from fer_engine import ArtifactError, BackendError
+from fer_engine.manifest import Manifest
+from fer_engine.plan import read
+from fer_engine.rebuild import select_or_rebuild
+from fer_export.tensorrt.engines import build_engines
+from fer_export.tensorrt.options import BuildOptions
+from fer_export.tensorrt.profiles import parse
+
+trt = pytest.importorskip(
+    "tensorrt_rtx", reason="tensorrt-rtx is not installed (Linux and Windows on x86-64)"
+)
+
+HERE = {"flavour": "tensorrt_rtx", "version": trt.__version__, "compute_capability": "8.9"}
+
+
+@pytest.fixture
+def folder(artifact, tmp_path):
+    return shutil.copytree(artifact, tmp_path / "mini_xception")
+
+
+def test_a_plan_of_the_artifact_that_fits_is_taken(folder, tmp_path, caplog):
+    options = BuildOptions("tensorrt_rtx", targets=("8.9",))
+    ((path, plan),) = build_engines(folder, options, ("fp16",))
+    found = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=tmp_path / "cache")
+    assert found == (path.parent, plan)
+    assert not (tmp_path / "cache").exists()
+    assert caplog.records == []
+
+
+def test_another_gpu_gets_a_plan_of_its_own_once(folder, tmp_path, caplog):
+    options = BuildOptions("tensorrt_rtx", targets=("8.6",), profiles=parse("1,8"))
+    list(build_engines(folder, options, ("fp16",)))
+    manifest, cache = Manifest.load(folder), tmp_path / "cache"
+    with caplog.at_level(logging.WARNING):
+        engines, plan = select_or_rebuild(folder, manifest, "fp16", **HERE, cache=cache)
+    (record,) = caplog.records
+    assert "was built for compute capability 8.6, this GPU has 8.9" in record.getMessage()
+    assert (plan.compute_capabilities, plan.profiles) == (("8.9",), parse("1,8"))
+    assert read(engines, plan)
+    assert engines.is_relative_to(cache)
+    assert select_or_rebuild(folder, manifest, "fp16", **HERE, cache=cache) == (engines, plan)
+    assert len(caplog.records) == 1
+
+
+def test_an_altered_cache_is_not_read(folder, tmp_path):
+    engines, plan = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=tmp_path / "cache")
+    (engines / f"{plan.name}.plan").write_bytes(b"something else")
+    with pytest.raises(ArtifactError, match="is not the plan that its sidecar vouches for"):
+        read(engines, plan)
+
+
+def test_what_the_builder_refuses_is_told(folder, tmp_path):
+    hopper = HERE | {"compute_capability": "9.0"}
+    with pytest.raises(
+        BackendError, match=r"could not build the plan: TensorRT for RTX cannot build .* '9\.0'"
+    ):
+        select_or_rebuild(folder, Manifest.load(folder), "fp16", **hopper, cache=tmp_path / "cache")
+    with pytest.raises(ArtifactError, match="holds no 'fp8' graph"):
+        select_or_rebuild(folder, Manifest.load(folder), "fp8", **HERE, cache=tmp_path / "cache")
+
+
+def test_building_from_an_artifact_needs_neither_pytorch_nor_a_runtime(folder):
+    code = (
+        "import sys\n"
+        "sys.modules.update(torch=None, onnxruntime=None, openvino=None, cv2=None, onnxscript=None)\n"
+        "from fer_export.cli import main\n"
+        f"sys.exit(main(['--artifact', {str(folder)!r}, '--tensorrt-rtx', '--engine-precision', 'int8']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, "build tensorrt_rtx plan in int8\n")
+    assert "100.0% int8 of the convolutions" in ran.stdout
