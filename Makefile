@@ -30,7 +30,7 @@ lint: $(VENV)/dev.done
 
 # The committed measurement, on a quiet machine: make bench DATA=fer2013.csv
 bench: $(VENV)/demo.done
-	$(BIN)/fer-export --model mini_xception --fp16 --int8
+	$(BIN)/fer-export --model mini_xception --fp16 --int8 --force
 	$(BIN)/fer-bench --batch 1,64,1024 --cold-starts 11 $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md
 	$(BIN)/fer-bench --batch 64,1024 --busy 1 --precision fp32 --cold-starts 1 --json docs/results/busy.json --markdown docs/results-busy.md
 
@@ -45,7 +45,7 @@ $(VENV)/bin/python:
 
 # Editable, so that a change in the source needs no new installation.
 $(VENV)/demo.done: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) --editable '.[bench,cpu]'
+	$(INSTALL) --editable '.[bench,cpu,openvino]'
 	touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(VENV)/bin/python
