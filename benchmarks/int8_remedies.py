@@ -167,9 +167,12 @@ def measure_float_layers(work: Remedies) -> dict[str, Any]:
     return {"sensitivity": sensitivity.to_json(), "float_layers": choices}
 
 
-def measure_artifact(work: Remedies, name: str, folder: Path) -> None:
-    """The INT8 graph of an artifact, against the same float graph."""
-    work.add("artifacts", name, onnx.load_from_string(Manifest.load(folder).read_model(folder, "int8")))
+def read_artifact(work: Remedies, folder: Path) -> onnx.ModelProto:
+    """The INT8 graph of an artifact that was made from the same float checkpoint."""
+    manifest = Manifest.load(folder)
+    if manifest.spec.checkpoint_sha256 != work.spec.checkpoint_sha256:
+        raise ConfigError(f"{folder} was exported from another checkpoint than the one that is measured")
+    return onnx.load_from_string(manifest.read_model(folder, "int8"))
 
 
 def main() -> int:
@@ -196,13 +199,14 @@ def _measure(options: argparse.Namespace) -> int:
         if not (name and equals and folder):
             raise ConfigError(f"--artifact takes NAME=DIR, got {name + equals + folder!r}")
     work = Remedies(options.checkpoint or checkpoint.pretrained("mini_xception"), options.data)
+    graphs = {name: read_artifact(work, Path(folder)) for name, _, folder in artifacts}
     measure_ranges(work)
     measure_remedies(work)
     measure_bounds(work)
     measure_onnxruntime(work)
     layers = measure_float_layers(work)
-    for name, _, folder in artifacts:
-        measure_artifact(work, name, Path(folder))
+    for name, graph in graphs.items():
+        work.add("artifacts", name, graph)
     reference = work.rows[0]["parity"]["labelled"]
     record = {
         "environment": environment.describe(),

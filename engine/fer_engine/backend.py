@@ -176,7 +176,7 @@ def find(name: str) -> type[Backend]:
     module, _, attribute = entry.target.partition(":")
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a library that the bindings load is missing
         raise BackendError(
             f"backend {name!r} cannot be imported ({error}); install its runtime with: {entry.install}"
         ) from error

@@ -11,7 +11,7 @@ from fer_engine import __version__, cpu, probe, probe_file
 from fer_engine.backend import BackendOptions, Model, at_hand, find
 from fer_engine.errors import ArtifactError, BackendError, FerError
 from fer_engine.manifest import Manifest
-from fer_engine.probe import Candidate
+from fer_engine.probe import Candidate, Measured
 
 AUTO = "auto"
 
@@ -51,7 +51,6 @@ def choose(
         return candidates[0], Choice("only one")
     names = dict.fromkeys(candidate.precision for candidate in candidates)
     models = {name: Model(manifest.spec, name, manifest.read_model(folder, name), folder) for name in names}
-    options = dataclasses.replace(options, cache=None)  # it changes how long loading takes, not running
     conditions = _conditions(manifest, candidates, options)
     measured = probe_file.find(folder, conditions, candidates)
     by, not_kept = "kept probe", None
@@ -59,14 +58,24 @@ def choose(
         by, measured = "probe", probe.measure(models, candidates, options)
         if not measured.speeds:
             raise BackendError(f"no candidate can run: {'; '.join(measured.failures.values())}")
-        try:
-            probe_file.keep(folder, conditions, measured)
-        except FerError as error:
-            not_kept = str(error)
+        not_kept = _keep(folder, conditions, measured, options.device)
     fastest = max(measured.speeds, key=measured.speeds.__getitem__)
     speeds = {str(candidate): speed for candidate, speed in measured.speeds.items()}
     failures = {str(candidate): reason for candidate, reason in measured.failures.items()}
     return fastest, Choice(by, speeds, failures, not_kept)
+
+
+def _keep(folder: Path, conditions: probe_file.Conditions, measured: Measured, device: str) -> str | None:
+    """Write a measurement into the artifact; return why it was not, if so."""
+    if device != "cpu":
+        return "speeds of a GPU are measured at each load: nothing here would tell it from another"
+    if measured.failures:
+        return "a candidate failed, which may pass: the next load tries it again"
+    try:
+        probe_file.keep(folder, conditions, measured)
+    except FerError as error:
+        return str(error)
+    return None
 
 
 def _candidates(folder: Path, manifest: Manifest, wanted: Candidate, device: str) -> list[Candidate]:
@@ -102,7 +111,8 @@ def _conditions(
         versions |= find(candidate.backend).versions
     return {
         "cpu": cpu.key(),
-        "options": dataclasses.asdict(options) | {"batch": probe.BATCH},
+        # The cache changes how long loading takes, not running.
+        "options": dataclasses.asdict(options) | {"batch": probe.BATCH, "cache": None},
         "candidates": [str(candidate) for candidate in candidates],
         "versions": versions,
         "graphs": {

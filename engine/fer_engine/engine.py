@@ -128,7 +128,11 @@ class Engine:
         spec = manifest.spec
         model = Model(spec, chosen.precision, manifest.read_model(folder, chosen.precision), folder)
         loaded = kind.load(model, options)
-        loaded.infer(np.zeros((1, *spec.face_shape), np.uint8))  # a graph that cannot run shows it now
+        try:
+            loaded.infer(np.zeros((1, *spec.face_shape), np.uint8))  # a graph that cannot run shows it now
+        except BaseException:
+            loaded.close()
+            raise
         return cls(loaded, model, options, choice)
 
     @property

@@ -138,6 +138,10 @@ def _gate(gate: Any) -> dict[str, Any]:
     for verdict in gate.get("verdicts", {}).values():
         if not isinstance(verdict["accepted"], bool) or not isinstance(verdict["reason"], str):
             raise TypeError("verdict of the gate")
+        if not isinstance(verdict.get("trials", {}), dict) or not isinstance(
+            verdict.get("passing", []), list
+        ):
+            raise TypeError("trials of the gate")
     return gate
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fer_engine.errors import ArtifactError, BackendError
 from fer_engine.manifest import Manifest
-from fer_engine.plan import ENGINES, Plan, find
+from fer_engine.plan import ENGINES, Plan, find, read
 from fer_engine.preflight import rebuild_arguments, select
 
 LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def select_or_rebuild(
         ArtifactError: the artifact has no graph of that precision.
         BackendError: the plan cannot be built; the text has the builder's own.
     """
-    fitting = functools.partial(
+    choose = functools.partial(
         select,
         artifact,
         manifest,
@@ -46,23 +46,32 @@ def select_or_rebuild(
         version=version,
         compute_capability=compute_capability,
     )
+
+    def fitting(engines: Path) -> Plan:
+        plan = choose(engines=engines)
+        read(engines, plan)  # a plan that is damaged does not fit
+        return plan
+
     try:
-        return artifact / ENGINES, fitting()
+        return artifact / ENGINES, fitting(artifact / ENGINES)
     except (ArtifactError, BackendError) as reason:
         why = str(reason)
     manifest.read_model(artifact, precision)  # says how to export what is not there
     # One folder a graph and version: plans of others have the same name.
     engines = cache / manifest.files[precision].sha256[:16] / version
     try:
-        return engines, fitting(engines=engines)
+        return engines, fitting(engines)
     except (ArtifactError, BackendError):
         LOG.warning("building a plan into %s, since %s", engines, why)
-    known = find(artifact / ENGINES, precision, flavour)
+    try:
+        known = find(artifact / ENGINES, precision, flavour)
+    except ArtifactError:  # a damaged sidecar tells nothing about how to build
+        known = []
     arguments = rebuild_arguments(
         artifact, flavour, precision, compute_capability, known[0] if known else None
     )
     _export([*arguments, "--engines", str(engines)])
-    return engines, fitting(engines=engines)
+    return engines, fitting(engines)
 
 
 def _export(arguments: list[str]) -> None:

@@ -18,6 +18,7 @@ from fer_export.layers import find_layers
 from fer_export.observe import observe
 from fer_export.ranges import METHODS
 from fer_train import checkpoint
+from fer_train.fake_quant import exact_reach
 
 CALIBRATION_NAME = "calibration.json"
 FORMAT_VERSION = 1
@@ -113,7 +114,7 @@ def calibrate(
         raise ConfigError("calibration needs at least one face, got none; give a dataset with --data")
     layers = find_layers(model)
     names = {layer.name: layer.input for layer in layers}
-    exact = {layer.name: _exact_reach(spec) for layer in layers if layer.raw}
+    exact = {layer.name: exact_reach(spec) for layer in layers if layer.raw}
     largest: dict[str, float] = dict.fromkeys(names.values(), 0.0)
     for batch in observe(model, list(largest), faces, advance):
         for tensor, values in batch.items():
@@ -160,13 +161,3 @@ def shipped_calibration(spec: ModelSpec) -> Calibration:
         f"--int8 needs faces to calibrate this checkpoint of {spec.name} on: give FER2013 with --data "
         "(ranges ship only for the checkpoint that ships)"
     )
-
-
-def _exact_reach(spec: ModelSpec) -> float | None:
-    """Return the reach at which int8's steps are those of the gray levels, so that nothing is lost.
-
-    There is one where 128 is normalized to 0 by one scale; None elsewhere.
-    """
-    if set(spec.mean) == {128.0} and len(set(spec.scale)) == 1:
-        return 127 / abs(spec.scale[0])
-    return None

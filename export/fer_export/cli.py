@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--float-layers",
         type=float,
         metavar="AGREEMENT",
-        help="leave the fewest layers in float that give this agreement",
+        help="leave layers in float, as few as need be, for this agreement",
     )
     int8.add_argument("--report", action="store_true", help="measure each step's gain and each layer's cost")
     gate = parser.add_argument_group("gate: a precision that falls short of FP32 is refused and not kept")
@@ -84,7 +84,9 @@ def _run(options: argparse.Namespace) -> int:
     likely = ("fp32", *(name for name in ("fp16", "int8") if getattr(options, name)))
     check(plans, precisions or likely)
     folder, code = (options.artifact, 0) if options.artifact else _export(options)
-    for path, plan in build_engines(folder, plans, precisions, options.engines):
+    # What was just asked for and refused by the gate is an error here, not a plan less.
+    wanted = precisions or (() if options.artifact else likely)
+    for path, plan in build_engines(folder, plans, wanted, options.engines):
         print(f"plan: {path}: {plan.describe()}")
     return code
 
@@ -96,6 +98,10 @@ def _export(options: argparse.Namespace) -> tuple[Path, int]:
     from fer_export.pipeline import ExportOptions, export_model
     from fer_train.data import load
 
+    if options.min_accuracy is not None and options.data is None:
+        raise ConfigError("--min-accuracy needs labels: give FER2013 with --data, or use --min-agreement")
+    if options.min_agreement is not None and options.data is not None:
+        raise ConfigError("--min-agreement is for faces without labels; with --data use --min-accuracy")
     int8 = _int8_options(options)
     bars = {name: getattr(options, f"min_{name}") for name in ("accuracy", "agreement", "speed")}
     export = ExportOptions(
@@ -132,6 +138,10 @@ def _int8_options(options: argparse.Namespace) -> Int8Options | None:
         "report": options.report or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    if "size" in given and options.data is None:
+        raise ConfigError("--calibration-size needs faces to choose from: give FER2013 with --data")
+    if "method" in given and "qat" in given:
+        raise ConfigError("give --calibration-method or --qat: training chose the ranges")
     if options.int8:
         return Int8Options(**given)
     if given:

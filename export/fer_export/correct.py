@@ -34,8 +34,8 @@ def measure_shifts(
 ) -> Shifts:
     """Return by how much INT8 raises the mean of each output channel of the layers that have a bias.
 
-    `faces` are uint8 [n, ...]; of more than 128, so many are taken at equal distances. `advance(1)` is
-    called after every layer.
+    `faces` are uint8 [n, ...]; of more than 128, at most so many are taken, at equal distances.
+    `advance(1)` is called after every layer.
     """
     faces = faces[:: math.ceil(len(faces) / FACES)]
     outputs = {

@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
-from fer_engine.errors import BackendError, ConfigError
+from fer_engine.errors import BackendError, ConfigError, FerError
 from fer_export.declared import ONNX_PRECISIONS, Precisions, declared_precisions
 from fer_export.layers import CHANNEL_AXIS, Layer
 
@@ -80,7 +80,14 @@ def read_back(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxr
     """
     if runtime not in RUNTIMES:
         raise ConfigError(f"cannot read back from runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
-    declared, executed = declared_precisions(model), RUNTIMES[runtime](model)
+    declared = declared_precisions(model)
+    try:
+        executed = RUNTIMES[runtime](model)
+    except FerError:
+        raise
+    except Exception as error:  # the runtimes' errors share no base class
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise BackendError(f"{runtime} cannot load the graph to tell what it runs: {first}") from error
     return Execution(
         runtime,
         _shares(executed, {layer.name: layer.multiply_adds for layer in layers}),

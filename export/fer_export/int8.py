@@ -87,13 +87,12 @@ def make(
     made: dict[str, Any] = {"method": method}
     if options.target is not None and faces is not None:
         calibration, made["float_layers"] = _leave_in_float(calibration, method, graph, faces, options.target)
-    graphs = {
-        "int8": quantize(graph, calibration, method),
-        "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec),
-    }
-    if tuned is not None:
-        graphs["int8"] = to_int8(to_onnx(tuned.network, tuned.spec), tuned.ranges)
-        made = {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256}
+    if tuned is None:
+        int8 = quantize(graph, calibration, method)
+    else:
+        int8 = to_int8(to_onnx(tuned.network, tuned.spec), tuned.ranges)
+        made = {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256, "ranges": tuned.ranges}
+    graphs = {"int8": int8, "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec)}
     if options.report and faces is not None:
         made["steps"] = _steps(graph, calibration, method, faces, samples, spec, tuned, graphs)
         made["sensitivity"] = _sensitivity(graph, calibration, method, faces)
@@ -154,7 +153,7 @@ def _steps(
     with progress.bar("measure what each step buys", 1):
         steps: dict[str, Parity] = measure_steps(graph, calibration, method, faces, samples, spec)
         reference = run(graph, samples.faces)
-        last = {"int8-cpu": "int8-cpu"} | ({"int8": "trained for INT8"} if tuned else {})
+        last = {"int8-cpu": "the CPU file instead"} | ({"int8": "training instead"} if tuned else {})
         for precision, step in last.items():
             steps[step] = measure(reference, run(graphs[precision], samples.faces), samples.labels)
     return {step: parity.to_json() for step, parity in steps.items()}

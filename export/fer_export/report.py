@@ -76,8 +76,8 @@ def _steps(int8: Manifest) -> Iterator[str]:
         labelled = parity["labelled"]
         accuracy = "no labels" if labelled is None else format(labelled["accuracy"], ".2%")
         rows.append((step, format(parity["agreement"], ".2%"), accuracy))
-    yield from _table(("step, with those before it", "agreement with float", "accuracy"), rows)
-    yield from ("", "## What each layer costs in INT8", "")
+    yield from _table(("step", "agreement with float", "accuracy"), rows)
+    yield from ("", "## What each layer costs in INT8 without training", "")
     rows = [
         (
             layer["name"],

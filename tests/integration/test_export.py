@@ -111,7 +111,7 @@ def test_a_report_says_what_each_step_bought_and_each_layer_costs(small, tmp_pat
     assert main([str(word) for word in argv]) == 0
     made = Manifest.load(output).made["int8"]
     assert list(made["steps"]) == [
-        "ranges by max", "ranges by mse", "equalization", "bias correction", "int8-cpu",
+        "ranges by max", "ranges by mse", "equalization", "bias correction", "the CPU file instead",
     ]  # fmt: skip
     assert all(0 < step["agreement"] <= 1 for step in made["steps"].values())
     assert len(made["sensitivity"]["layers"]) == 23
@@ -128,7 +128,8 @@ def test_weights_trained_for_int8_are_exported_with_their_ranges(tmp_path, capsy
     argv = ["--int8", "--qat", str(tmp_path / "tuned"), "--force", "--output", str(output)]
     assert main(argv) == 0
     manifest = Manifest.load(output)
-    assert manifest.made["int8"] == {"method": "qat", "checkpoint_sha256": tuned.checkpoint_sha256}
+    assert manifest.made["int8"]["checkpoint_sha256"] == tuned.checkpoint_sha256
+    assert manifest.made["int8"]["ranges"] == ranges
     graph = onnx.load(output / "model.int8.onnx").graph
     constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     assert len(ranges) == 23
@@ -279,14 +280,18 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, small, capsys):
         (["--checkpoint", tmp_path], "cannot read"),
         (["--data", tmp_path / "none.csv"], "no such file"),
         (["--int8", "--calibration-method", "best"], "unknown calibration method 'best'"),
-        (["--int8", "--calibration-size", 0], "calibration_size must be at least 1"),
+        (["--int8", "--data", small, "--calibration-size", 0], "calibration_size must be at least 1"),
         (["--int8", "--float-layers", 99], "must be in (0, 1], got 99"),
         (["--int8", "--report"], "need faces to measure on: give FER2013 with --data"),
         (["--int8", "--qat", tmp_path, "--float-layers", 0.99], "give --qat or --float-layers"),
-        (["--calibration-size", 64], "say --int8 as well"),
+        (["--calibration-method", "mse"], "say --int8 as well"),
+        (["--int8", "--calibration-size", 64], "--calibration-size needs faces"),
+        (["--int8", "--qat", tmp_path, "--calibration-method", "mse"], "training chose the ranges"),
+        (["--min-agreement", 0.9, "--data", small], "with --data use --min-accuracy"),
         (["--max-batch", 0], "max_batch must be at least 1"),
         (["--int8", "--data", small, "--calibration-size", 5000], "5000"),
-        (["--min-accuracy", 99], "the gate's accuracy must be in [0, 1]"),
+        (["--min-accuracy", 0.9], "--min-accuracy needs labels"),
+        (["--min-accuracy", 99, "--data", small], "the gate's accuracy must be in [0, 1]"),
         (["--int8", "--qat", tmp_path / "none"], "cannot read"),
         (["--int8", "--qat", PRETRAINED / "mini_xception"], "expected one of 'fer-train --qat'"),
         (["--mean", 0, "--scale", 255], "a checkpoint folder has its own"),

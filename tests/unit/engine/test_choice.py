@@ -167,12 +167,15 @@ def test_an_artifact_that_cannot_be_written_is_measured_each_time(artifact, prob
     assert sorted(path.name for path in artifact.folder.iterdir()) == [MANIFEST_NAME, "model.onnx", NAME]
 
 
-def test_what_cannot_run_is_reported(artifact, probes):
+def test_what_cannot_run_is_reported_and_tried_again(artifact, probes):
     probes.speeds = {"onnxruntime/fp32": 100.0}
-    for by in ("probe", "kept probe"):
+    for count in (1, 2):
         info = load(artifact)
         assert info.backend == "onnxruntime"
-        assert info.choice == Choice(by, probes.speeds, {"openvino/fp32": "openvino/fp32 is broken"})
+        assert (info.choice.by, info.choice.speeds) == ("probe", probes.speeds)
+        assert info.choice.failures == {"openvino/fp32": "openvino/fp32 is broken"}
+        assert "the next load tries it again" in info.choice.not_kept
+        assert probes.count == count
 
 
 def test_nothing_runs(artifact, probes):

@@ -128,7 +128,15 @@ def test_a_refused_graph_that_was_not_kept_gives_the_reason(artifact, precision)
 
 @pytest.mark.parametrize(
     "gate",
-    [None, [], {"verdicts": []}, {"verdicts": {"int8": {}}}, {"verdicts": {"int8": {"accepted": "no"}}}],
+    [
+        None,
+        [],
+        {"verdicts": []},
+        {"verdicts": {"int8": {}}},
+        {"verdicts": {"int8": {"accepted": "no"}}},
+        {"verdicts": {"int8": {"accepted": True, "reason": "", "trials": None}}},
+        {"verdicts": {"int8": {"accepted": True, "reason": "", "passing": "openvino"}}},
+    ],
 )
 def test_a_damaged_gate(artifact, gate):
     edit(artifact.folder, lambda data: data.update(gate=gate))

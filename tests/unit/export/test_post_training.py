@@ -267,3 +267,22 @@ def test_remedies_bring_the_shipped_network_closer_to_its_float_answers(fer2013)
     assert steps["bias correction"].agreement >= 0.97
     plain, best = steps["ranges by mse"], steps["bias correction"]
     assert best.mean_abs_difference < 0.9 * plain.mean_abs_difference
+
+
+class Single(nn.Module):
+    """One convolution without a bias: no layers to balance, no bias to correct."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.only = nn.Conv2d(1, 7, 5, stride=4, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.only(x).mean((2, 3))
+
+
+def test_a_network_with_nothing_to_equalize_or_correct_is_quantized():
+    torch.manual_seed(0)
+    model = to_onnx(Single().eval(), SPEC)
+    calibration = calibrate_int8(model, FACES[:8], method="mse", source="synthetic", seed=0, spec=SPEC)
+    assert (calibration.scales, calibration.shifts) == ({}, {"mse": {}})
+    assert executed.declared_shares(quantize(model, calibration, "mse"), find_layers(model)) == {"int8": 1.0}

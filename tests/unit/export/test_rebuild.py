@@ -53,6 +53,18 @@ def test_another_gpu_gets_a_plan_of_its_own_once(folder, tmp_path, caplog):
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("damage", ["plan", "sidecar"])
+def test_a_damaged_plan_of_the_artifact_is_built_anew(folder, tmp_path, caplog, damage):
+    options = BuildOptions("tensorrt_rtx", targets=("8.9",), profiles=parse("1,8"))
+    ((path, _),) = build_engines(folder, options, ("fp16",))
+    (path if damage == "plan" else path.with_suffix(".json")).write_bytes(b"{}")
+    cache = tmp_path / "cache"
+    engines, plan = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=cache)
+    assert engines.is_relative_to(cache)
+    assert read(engines, plan)
+    assert len(caplog.records) == 1
+
+
 def test_an_altered_cache_is_not_read(folder, tmp_path):
     engines, plan = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=tmp_path / "cache")
     (engines / f"{plan.name}.plan").write_bytes(b"something else")

@@ -106,6 +106,8 @@ def test_logits_of_no_faces_are_empty():
         ("epochs", 0),
         ("batch_size", 0),
         ("learning_rate", 0.0),
+        ("weight_decay", -1.0),
+        ("patience", -3),
         ("ema_decay", 1.0),
         ("warmup", -0.1),
         ("temperature", 0.0),

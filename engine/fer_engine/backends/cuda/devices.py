@@ -49,7 +49,7 @@ def connect(device: str, backend: str) -> Cuda:
         from fer_engine.backends.cuda.bindings import CudaBindings
 
         return CudaBindings(runtime, index)
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         package = "pycuda" if device == PYCUDA else "cuda-bindings"
         raise BackendError(
             f"device {device!r} needs {package}, which cannot be imported ({error}); "
