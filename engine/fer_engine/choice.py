@@ -89,7 +89,8 @@ def _candidates(folder: Path, manifest: Manifest, wanted: Candidate, device: str
     if not backends:
         raise BackendError("no runtime is installed; install one with: pip install 'fer-engine[cpu]'")
     candidates = [Candidate(precision, backend) for precision in precisions for backend in backends]
-    return [candidate for candidate in candidates if candidate not in _failing(manifest)] or candidates
+    failing = _failing(manifest)
+    return [candidate for candidate in candidates if candidate not in failing] or candidates
 
 
 def _failing(manifest: Manifest) -> set[Candidate]:

@@ -22,7 +22,7 @@ from fer_export.post_training import calibrate_int8, leave_in_float, measure_ste
 from fer_export.quantize import to_int8
 from fer_export.quantize_cpu import to_int8_cpu
 from fer_export.ranges import METHODS
-from fer_export.sensitivity import choose_float_layers, measure_sensitivity
+from fer_export.sensitivity import Sensitivity, choose_float_layers, measure_sensitivity
 from fer_export.source import Tuned, load_tuned
 from fer_export.verify import Samples
 from fer_train import progress
@@ -85,17 +85,23 @@ def make(
         raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
     calibration = shipped_calibration(spec) if faces is None else _calibrate(method, spec, graph, faces)
     made: dict[str, Any] = {"method": method}
-    if options.target is not None and faces is not None:
-        calibration, made["float_layers"] = _leave_in_float(calibration, method, graph, faces, options.target)
+    sensitivity = None
+    if faces is not None and (options.report or options.target is not None):
+        sensitivity = _sensitivity(graph, calibration, method, faces)
+    if sensitivity is not None and faces is not None and options.target is not None:
+        equalized, ranges = equalize(graph, calibration.scales), calibration.of(method)
+        chosen = choose_float_layers(equalized, ranges, faces, sensitivity, options.target)
+        calibration = leave_in_float(graph, calibration, method, faces, chosen.names)
+        made["float_layers"] = chosen.to_json()
     if tuned is None:
         int8 = quantize(graph, calibration, method)
     else:
         int8 = to_int8(to_onnx(tuned.network, tuned.spec), tuned.ranges)
         made = {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256, "ranges": tuned.ranges}
     graphs = {"int8": int8, "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec)}
-    if options.report and faces is not None:
+    if sensitivity is not None and faces is not None and options.report:
         made["steps"] = _steps(graph, calibration, method, faces, samples, spec, tuned, graphs)
-        made["sensitivity"] = _sensitivity(graph, calibration, method, faces)
+        made["sensitivity"] = sensitivity.to_json()
     return Int8(graphs, calibration, {"calibration": calibration.summary(), "int8": made})
 
 
@@ -118,26 +124,12 @@ def _calibrate(method: str, spec: ModelSpec, graph: onnx.ModelProto, faces: NDAr
         )
 
 
-def _leave_in_float(
-    calibration: Calibration,
-    method: str,
-    graph: onnx.ModelProto,
-    faces: NDArray[np.uint8],
-    target: float,
-) -> tuple[Calibration, dict[str, Any]]:
-    equalized, ranges = equalize(graph, calibration.scales), calibration.of(method)
-    with progress.bar("measure every layer's cost", len(ranges)) as advance:
-        sensitivity = measure_sensitivity(equalized, ranges, faces, advance)
-    chosen = choose_float_layers(equalized, ranges, faces, sensitivity, target)
-    return leave_in_float(graph, calibration, method, faces, chosen.names), chosen.to_json()
-
-
 def _sensitivity(
     graph: onnx.ModelProto, calibration: Calibration, method: str, faces: NDArray[np.uint8]
-) -> dict[str, Any]:
+) -> Sensitivity:
     equalized, ranges = equalize(graph, calibration.scales), calibration.of(method)
     with progress.bar("measure every layer's cost", len(ranges)) as advance:
-        return measure_sensitivity(equalized, ranges, faces, advance).to_json()
+        return measure_sensitivity(equalized, ranges, faces, advance)
 
 
 def _steps(

@@ -18,6 +18,7 @@ from fer_export.equalize import equalize, measure_scales
 from fer_export.observe import run
 from fer_export.parity import Parity, measure
 from fer_export.quantize import to_int8
+from fer_export.ranges import without
 from fer_export.verify import Samples
 
 
@@ -58,7 +59,7 @@ def leave_in_float(
     names: Collection[str],
 ) -> Calibration:
     """Return a calibration that leaves the layers `names` in float, its shifts measured anew on `faces`."""
-    ranges = _without(calibration.of(method), names)
+    ranges = without(calibration.of(method), names)
     shifts = {method: measure_shifts(equalize(model, calibration.scales), ranges, faces)}
     return dataclasses.replace(calibration, shifts=shifts, float_layers=list(names))
 
@@ -77,7 +78,7 @@ def quantize(model: onnx.ModelProto, calibration: Calibration, method: str) -> o
         )
     equalized = equalize(model, calibration.scales)
     corrected = correct(equalized, calibration.shifts.get(method, {}))
-    return to_int8(corrected, _without(calibration.of(method), calibration.float_layers))
+    return to_int8(corrected, without(calibration.of(method), calibration.float_layers))
 
 
 def measure_steps(
@@ -110,7 +111,3 @@ def measure_steps(
     return {
         step: measure(reference, run(graph, samples.faces), samples.labels) for step, graph in graphs.items()
     }
-
-
-def _without(ranges: dict[str, float], names: Collection[str]) -> dict[str, float]:
-    return {name: reach for name, reach in ranges.items() if name not in names}

@@ -6,7 +6,7 @@ that int8's 127 shall stand for. Symmetric int8 has 127 steps to either side of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,3 +78,8 @@ METHODS: dict[str, Callable[[Counts, float], float]] = {
     "entropy": by_entropy,
     "mse": by_mse,
 }
+
+
+def without(ranges: dict[str, float], names: Collection[str]) -> dict[str, float]:
+    """Return the ranges of the other layers: what has no range stays in float."""
+    return {name: reach for name, reach in ranges.items() if name not in names}

@@ -16,6 +16,7 @@ from fer_export.layers import find_layers
 from fer_export.observe import run
 from fer_export.parity import Logits, measure
 from fer_export.quantize import to_int8
+from fer_export.ranges import without
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def measure_sensitivity(
     for layer in find_layers(model):
         if layer.name in ranges:
             alone = closeness({layer.name: ranges[layer.name]})
-            left_out = closeness(_without(ranges, {layer.name}))
+            left_out = closeness(without(ranges, {layer.name}))
             costs.append(LayerCost(layer.name, layer.multiply_adds, alone, left_out))
             advance(1)
     return Sensitivity(len(faces), closeness(ranges), tuple(costs))
@@ -122,19 +123,15 @@ def choose_float_layers(
     agreement = closeness(ranges).agreement
     while agreement < target and waiting:
         chosen.add(waiting.pop())
-        agreement = closeness(_without(ranges, chosen)).agreement
+        agreement = closeness(without(ranges, chosen)).agreement
     for name in sorted(chosen, key=work.__getitem__, reverse=True):
-        without = closeness(_without(ranges, chosen - {name})).agreement
-        if without >= target:
+        given_back = closeness(without(ranges, chosen - {name})).agreement
+        if given_back >= target:
             chosen.remove(name)
-            agreement = without
+            agreement = given_back
     total = sum(layer.multiply_adds for layer in find_layers(model))
     names = tuple(name for name in work if name in chosen)  # in the graph's order
     return FloatLayers(names, sum(work[name] for name in names) / total, target, agreement)
-
-
-def _without(ranges: dict[str, float], names: set[str]) -> dict[str, float]:
-    return {name: reach for name, reach in ranges.items() if name not in names}
 
 
 def _against_float(
