@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from fer_engine.cores import usable_cores
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from fer_engine.backends.cuda.array import DeviceArray
 
 Faces = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -123,6 +127,27 @@ class Backend(ABC):
         Raises:
             BackendError: the runtime failed.
         """
+
+    def infer_on_device(self, faces: object) -> DeviceArray:
+        """Return the logits of faces that lie on the GPU, without waiting for them; see the engine's.
+
+        The engine has not validated the faces, of which it cannot see anything.
+
+        Raises:
+            BackendError: the runtime failed, or takes numpy arrays alone.
+            InputError: the faces are not on this GPU, or have the wrong type, rank or size.
+        """
+        raise BackendError(
+            f"backend {self.name!r} takes numpy arrays alone, got {type(faces).__name__}; use "
+            "logits(faces), or load the engine with backend='tensorrt' or 'tensorrt-rtx' on a GPU"
+        )
+
+    def executed_shares(self) -> dict[str, float] | None:
+        """Return the share of the layers in each precision that `executed` tells, None where it does not."""
+        if self.executed is None:
+            return None
+        counts = Counter(self.executed.values())
+        return {precision: count / len(self.executed) for precision, count in counts.items()}
 
     @abstractmethod
     def close(self) -> None:

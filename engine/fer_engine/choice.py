@@ -22,7 +22,7 @@ class Choice:
 
     `by` is "given", "only one" (candidate), "probe" (the fastest, measured at this load), or "kept
     probe" (the same, measured at an earlier load). `speeds` holds the faces per second of each
-    candidate, named "backend/precision", at a batch of `fer_engine.probe.BATCH`; `failures` says why
+    candidate, named "backend/precision", at the batch of `fer_engine.probe.batch`; `failures` says why
     others could not run, and `not_kept` why a measurement could not be written into the artifact.
     """
 
@@ -113,7 +113,7 @@ def _conditions(
     return {
         "cpu": cpu.key(),
         # The cache changes how long loading takes, not running.
-        "options": dataclasses.asdict(options) | {"batch": probe.BATCH, "cache": None},
+        "options": dataclasses.asdict(options) | {"batch": probe.batch(options), "cache": None},
         "candidates": [str(candidate) for candidate in candidates],
         "versions": versions,
         "graphs": {

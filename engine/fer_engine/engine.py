@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import weakref
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine import __version__
-from fer_engine.backend import Backend, BackendOptions, Logits, Model, find
+from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model, find
 from fer_engine.choice import Choice, choose
 from fer_engine.errors import ConfigError
 from fer_engine.faces import check_faces
@@ -24,6 +23,11 @@ from fer_engine.manifest import Manifest
 from fer_engine.probe import Candidate
 from fer_engine.sharder import Sharder
 from fer_engine.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from fer_engine.backends.cuda.array import DeviceArray
+
+TTA = ("none", "flip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,15 @@ class EngineInfo:
 
     `precision` is that of the graph; `providers` names what executes it. `micro_batch_from` is
     "given", "default", or "probe" once a large batch has been used to measure the best size.
-    `executed` counts the layers by the precision in which the runtime says that it computes them,
-    None where it does not tell; `choice` says how precision and backend were chosen.
+    `executed` is the share of the layers in each precision in which the runtime says that it computes
+    them (for TensorRT of the convolutions, as read back when the plan was built), None where it does not
+    tell; `choice` says how precision and backend were chosen. `tta` is the
+    test-time augmentation, "none" or "flip".
     """
 
     model: str
     precision: str
-    executed: dict[str, int] | None
+    executed: dict[str, float] | None
     backend: str
     device: str
     providers: tuple[str, ...]
@@ -60,6 +66,7 @@ class EngineInfo:
     micro_batch_from: str
     versions: dict[str, str]
     choice: Choice
+    tta: str
 
 
 @final
@@ -69,13 +76,16 @@ class Engine:
     Several threads may use one engine at once. It takes batches of any size.
     """
 
-    def __init__(self, loaded: Backend, model: Model, options: BackendOptions, choice: Choice) -> None:
+    def __init__(
+        self, loaded: Backend, model: Model, options: BackendOptions, choice: Choice, tta: str = "none"
+    ) -> None:
         spec = model.spec
         self._backend = loaded
         self._spec = spec
         self._precision = model.precision  # not the model: it holds the graph's bytes
         self._options = options
         self._choice = choice
+        self._tta = tta
         self._sharder = Sharder(loaded, len(spec.labels))
         self._gate = Gate()
         # Also runs where the engine is dropped, and when the interpreter exits: a thread that is
@@ -95,6 +105,7 @@ class Engine:
         mode: str = "throughput",
         cache: str | os.PathLike[str] | None = None,
         rebuild: str = "never",
+        tta: str = "none",
     ) -> Engine:
         """Load one graph of an artifact folder and run it once.
 
@@ -112,13 +123,17 @@ class Engine:
                 next time. Whoever can write there decides what runs.
             rebuild: "auto" lets TensorRT build a plan for this GPU where the artifact has none that
                 fits, which is logged; with "never" that is an error.
+            tta: Test-time augmentation: "flip" runs each face and its mirror image and averages the
+                outputs, for twice the computation.
 
         Raises:
             ArtifactError: the folder or the graph is missing, damaged, or not what its spec says.
             BackendError: the backend or the device is unknown or not available.
-            ConfigError: `threads` or `micro_batch` is not a positive whole number, `mode` or
-                `rebuild` is unknown, or `cache` cannot be made.
+            ConfigError: `threads` or `micro_batch` is not a positive whole number, `mode`,
+                `rebuild` or `tta` is unknown, or `cache` cannot be made.
         """
+        if tta not in TTA:
+            raise ConfigError(f"tta must be one of {', '.join(TTA)}, got {tta!r}")
         kept_in = None if cache is None else Path(cache)
         options = BackendOptions(device, threads, micro_batch, mode, kept_in, rebuild)
         folder = Path(path)
@@ -133,7 +148,7 @@ class Engine:
         except BaseException:
             loaded.close()
             raise
-        return cls(loaded, model, options, choice)
+        return cls(loaded, model, options, choice, tta)
 
     @property
     def spec(self) -> ModelSpec:
@@ -143,11 +158,10 @@ class Engine:
     @property
     def info(self) -> EngineInfo:
         """What runs, with which settings and versions."""
-        executed = self._backend.executed
         return EngineInfo(
             model=self._spec.name,
             precision=self._precision,
-            executed=None if executed is None else dict(Counter(executed.values())),
+            executed=self._backend.executed_shares(),
             backend=self._backend.name,
             device=self._options.device,
             providers=self._backend.providers,
@@ -162,10 +176,13 @@ class Engine:
                 **self._backend.versions,
             },
             choice=self._choice,
+            tta=self._tta,
         )
 
     def logits(self, faces: Any) -> Logits:
         """Return the raw outputs, float32 [n, classes], of faces, uint8 [n, *spec.face_shape].
+
+        With `tta` "flip" they are the mean of those of each face and of its mirror image.
 
         Raises:
             InputError: the faces have the wrong type, rank or size.
@@ -175,7 +192,30 @@ class Engine:
         with self._gate:
             if len(faces) == 0:
                 return np.empty((0, len(self._spec.labels)), np.float32)
-            return self._sharder.infer(faces)
+            return self._infer(faces)
+
+    def logits_on_device(self, faces: Any) -> DeviceArray:
+        """Return the raw outputs, float32 [n, classes], of faces on the GPU, without waiting for them.
+
+        Faces and outputs stay in the GPU's memory; TensorRT alone takes them so.
+
+        Args:
+            faces: uint8 [n, *spec.face_shape], C-contiguous, on the engine's GPU: an array with
+                `__dlpack__` or `__cuda_array_interface__`, of PyTorch, CuPy, Numba or PyCUDA. What
+                computes them may be under way in a stream: the engine's waits for it. Until the outputs
+                are there the engine keeps them, and nothing may write into them.
+
+        Raises:
+            InputError: the faces are not on this GPU, not contiguous, or have the wrong type, rank or size.
+            BackendError: the engine is closed, its backend takes numpy arrays alone, or the runtime failed.
+            ConfigError: `tta` is not "none", which is for numpy arrays.
+        """
+        if self._tta != "none":
+            raise ConfigError(
+                f"tta={self._tta!r} works on numpy arrays alone; use logits(faces), or load with tta='none'"
+            )
+        with self._gate:
+            return self._backend.infer_on_device(faces)
 
     def predict(self, faces: Any) -> Prediction:
         """Return label and probabilities of each face; takes and raises what `logits` does.
@@ -185,11 +225,30 @@ class Engine:
         """
         if self._spec.task != "classification":
             raise ConfigError(
-                f"{self._spec.name} is a {self._spec.task} model without probabilities; use logits(faces)"
+                f"{self._spec.name} is a {self._spec.task} model without probabilities; use estimate(faces)"
             )
         logits = self.logits(faces)
         labels = self._spec.labels
         return Prediction([labels[index] for index in logits.argmax(1).tolist()], _softmax(logits))
+
+    def estimate(self, faces: Any) -> dict[str, NDArray[np.float32]]:
+        """Return the values of a regression, float32 [n], by label; takes and raises what `logits` does.
+
+        Raises:
+            ConfigError: the model tells classes, whose outputs are no values.
+        """
+        if self._spec.task != "regression":
+            raise ConfigError(
+                f"{self._spec.name} is a {self._spec.task} model, which has no values; use predict(faces)"
+            )
+        return dict(zip(self._spec.labels, self.logits(faces).T, strict=True))
+
+    def _infer(self, faces: Faces) -> Logits:
+        logits = self._sharder.infer(faces)
+        if self._tta == "none":
+            return logits
+        mirrored = faces[:, :, ::-1]  # a view: each shard copies its own part
+        return (logits + self._sharder.infer(mirrored)) * np.float32(0.5)
 
     def close(self) -> None:
         """Wait for the calls under way, then free the runtime; a second call does nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from fer_engine.backend import BackendOptions, Faces, Logits, Model, find
 from fer_engine.errors import FerError
 from fer_engine.sharder import Sharder
 
-BATCH = 64
+FACES = 64
 ROUNDS = 9
 LEAST_ROUNDS = 3
 # Seconds after which no further round begins, so that a slow model is not held up by it.
@@ -49,14 +49,15 @@ def measure(
     rounds: int = ROUNDS,
     budget: float = BUDGET,
 ) -> Measured:
-    """Load the candidates, run batches of `BATCH` faces on each in turn, and close them.
+    """Load the candidates, run `FACES` faces on each in turn, and close them.
 
-    `models` holds the graph of each precision, all of one spec. A turn is one batch untimed, which
-    gets the caches back from the others, and one timed; a speed comes from the median of the turns. No
-    round begins after `budget` seconds, once there were enough of them.
+    `models` holds the graph of each precision, all of one spec. The faces come in one batch, or one by
+    one where `options` ask for latency. A turn is the faces once untimed, which gets the caches back
+    from the others, and once timed; a speed comes from the median of the turns. No round begins after
+    `budget` seconds, once there were enough of them.
     """
     spec = next(iter(models.values())).spec
-    faces = np.random.default_rng(0).integers(0, 256, (BATCH, *spec.face_shape), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (FACES, *spec.face_shape), np.uint8)
     runs: dict[Candidate, Run] = {}
     failures: dict[Candidate, str] = {}
     with contextlib.ExitStack() as stack:
@@ -67,7 +68,14 @@ def measure(
                 failures[candidate] = started
             else:
                 runs[candidate] = started
-        return Measured(_speeds(runs, faces, rounds, budget), failures)
+        size = batch(options)
+        batches = [faces[start : start + size] for start in range(0, FACES, size)]
+        return Measured(_speeds(runs, batches, rounds, budget), failures)
+
+
+def batch(options: BackendOptions) -> int:
+    """Return how many faces a call of the probe has."""
+    return 1 if options.mode == "latency" else FACES
 
 
 def _start(
@@ -99,7 +107,7 @@ def running(model: Model, backend: str, options: BackendOptions) -> Iterator[Run
 
 
 def _speeds(
-    runs: Mapping[Candidate, Run], faces: Faces, rounds: int, budget: float
+    runs: Mapping[Candidate, Run], batches: Sequence[Faces], rounds: int, budget: float
 ) -> dict[Candidate, float]:
     seconds: dict[Candidate, list[float]] = {candidate: [] for candidate in runs}
     start = time.perf_counter()
@@ -107,8 +115,11 @@ def _speeds(
         if done >= LEAST_ROUNDS and time.perf_counter() - start > budget:
             break
         for candidate, run in runs.items():
-            run(faces)
+            for faces in batches:
+                run(faces)
             begin = time.perf_counter()
-            run(faces)
+            for faces in batches:
+                run(faces)
             seconds[candidate].append(time.perf_counter() - begin)
-    return {candidate: len(faces) / statistics.median(taken) for candidate, taken in seconds.items()}
+    count = sum(len(faces) for faces in batches)
+    return {candidate: count / statistics.median(taken) for candidate, taken in seconds.items()}

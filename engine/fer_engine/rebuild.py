@@ -27,8 +27,8 @@ def select_or_rebuild(
     version: str,
     compute_capability: str,
     cache: Path,
-) -> tuple[Path, Plan]:
-    """Return a plan that fits and the folder it lies in: the artifact's, or one below `cache`.
+) -> tuple[Plan, bytes]:
+    """Return a plan that fits and its bytes: from the artifact, or from below `cache`.
 
     Where neither has one, fer-export builds it into the cache from the artifact's own graph, which takes
     seconds to minutes; a line of the log says why. Whoever can write into the cache decides what runs.
@@ -47,20 +47,19 @@ def select_or_rebuild(
         compute_capability=compute_capability,
     )
 
-    def fitting(engines: Path) -> Plan:
+    def fitting(engines: Path) -> tuple[Plan, bytes]:
         plan = choose(engines=engines)
-        read(engines, plan)  # a plan that is damaged does not fit
-        return plan
+        return plan, read(engines, plan)  # a plan that is damaged does not fit
 
     try:
-        return artifact / ENGINES, fitting(artifact / ENGINES)
+        return fitting(artifact / ENGINES)
     except (ArtifactError, BackendError) as reason:
         why = str(reason)
     manifest.read_model(artifact, precision)  # says how to export what is not there
     # One folder a graph and version: plans of others have the same name.
     engines = cache / manifest.files[precision].sha256[:16] / version
     try:
-        return engines, fitting(engines)
+        return fitting(engines)
     except (ArtifactError, BackendError):
         LOG.warning("building a plan into %s, since %s", engines, why)
     try:
@@ -71,7 +70,7 @@ def select_or_rebuild(
         artifact, flavour, precision, compute_capability, known[0] if known else None
     )
     _export([*arguments, "--engines", str(engines)])
-    return engines, fitting(engines)
+    return fitting(engines)
 
 
 def _export(arguments: list[str]) -> None:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 RUNTIME = "backends/tensorrt/"
 CUDA = "backends/cuda/bindings.py"
+ARRAY = "backends/cuda/array.py"
+EXTERNAL = "backends/cuda/external.py"
 
 
 class Mutation(NamedTuple):
@@ -21,7 +23,7 @@ MUTATIONS = [
     Mutation(
         "results are read without waiting for the stream",
         RUNTIME + "lane.py",
-        "        self._cuda.synchronize(self._stream)\n        work, logits = self._pending",
+        "        self._synchronize()\n        work, logits = self._pending",
         "        work, logits = self._pending",
     ),
     Mutation(
@@ -109,7 +111,7 @@ MUTATIONS = [
     Mutation(
         "another GPU's number is forgotten",
         CUDA,
-        "        self._call(self._runtime.cudaSetDevice, self._index)\n        try:\n",
+        "        self._call(self._runtime.cudaSetDevice, self.index)\n        try:\n",
         "        try:\n",
     ),
     Mutation(
@@ -123,5 +125,61 @@ MUTATIONS = [
         RUNTIME + "backend.py",
         'host_code = bool(selected.options.get("version_compatible"))',
         "host_code = True",
+    ),
+    Mutation(
+        "the producer's stream is not waited for",
+        EXTERNAL,
+        "        cuda.wait_event(stream, event)\n",
+        "",
+    ),
+    Mutation(
+        "a producer that names no stream is taken to work in another",
+        EXTERNAL,
+        'interface.get("stream") or LEGACY_STREAM',
+        'interface.get("stream") or 2',
+    ),
+    Mutation(
+        "results count as there before their copy is in order",
+        RUNTIME + "lane.py",
+        "            for bucket, part in cut(",
+        "            logits.mark_ready(self._stream)\n"
+        "            logits.mark_ready = lambda stream: None\n"
+        "            for bucket, part in cut(",
+    ),
+    Mutation(
+        "the consumer's stream does not wait for the results",
+        ARRAY,
+        "                self._cuda.wait_event(LEGACY_STREAM if stream is None else stream, self._ready)\n",
+        "                pass\n",
+    ),
+    Mutation(
+        "borrowed faces are let go before they are read",
+        RUNTIME + "lane.py",
+        "        self._lent = lent\n",
+        "",
+    ),
+    Mutation(
+        "results are given back while they are written",
+        ARRAY,
+        "            owned.callback(cuda.synchronize_event, self._ready)  # what still writes comes first\n",
+        "",
+    ),
+    Mutation(
+        "every part takes the first faces on the device",
+        RUNTIME + "lane.py",
+        "lent.address + part.start * math.prod(self._face_shape)",
+        "lent.address",
+    ),
+    Mutation(
+        "memory of another GPU is taken",
+        EXTERNAL,
+        "    if 0 not in shape and not cuda.owns(address):\n",
+        "    if False:\n",
+    ),
+    Mutation(
+        "what is lent is not kept",
+        "backends/cuda/dlpack.py",
+        "        self.owner = owner\n",
+        "",
     ),
 ]

@@ -2,6 +2,7 @@ import gc
 
 import pytest
 
+from simulated.app import App
 from simulated.cudart import SimulatedCudart
 from simulated.rig import BUCKETS, Rig
 from simulated.tensorrt import SimulatedTensorRt
@@ -20,3 +21,17 @@ def rig(device, tmp_path):
     if rig.trt.alive:
         gc.collect()  # the traceback of an expected error may still hold some
     rig.check_released()
+
+
+@pytest.fixture(params=["dlpack", "interface"])
+def app(request, rig):
+    """Give an app; at its end it has given back what is its own."""
+    app = App(rig.device, request.param)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def engine(rig, app):  # noqa: ARG001 - the app's memory outlives the engine
+    with rig.engine() as engine:
+        yield engine

@@ -5,98 +5,49 @@ for it ("late"), or else before the call returns ("eager"): a runtime that is ri
 synchronization and overwrites nothing that is still to be read.
 """
 
-# ruff: noqa: N801, N802, N803, N815 - these are CUDA's names
+# ruff: noqa: N802, N803, N815 - these are CUDA's names
 from __future__ import annotations
 
-import collections
 import enum
-import functools
 import itertools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from simulated.memory import Memory, MisuseError
+from simulated.status import RELEASES, TEXTS, CudaStatusError, call, cudaError_t
+from simulated.streams import Event, Stream
 
-CALL_SECONDS = 5e-6  # what a call costs the CPU
-
-
-class cudaError_t(enum.IntEnum):
-    cudaSuccess = 0
-    cudaErrorInvalidValue = 1
-    cudaErrorMemoryAllocation = 2
-    cudaErrorInsufficientDriver = 35
-    cudaErrorNoDevice = 100
-    cudaErrorInvalidDevice = 101
-    cudaErrorInvalidResourceHandle = 400
-    cudaErrorLaunchFailure = 719
-    cudaErrorStreamCaptureUnsupported = 900
-
-
-TEXTS = {
-    cudaError_t.cudaErrorMemoryAllocation: "out of memory",
-    cudaError_t.cudaErrorInsufficientDriver: "CUDA driver version is insufficient for CUDA runtime version",
-    cudaError_t.cudaErrorNoDevice: "no CUDA-capable device is detected",
-    cudaError_t.cudaErrorInvalidDevice: "invalid device ordinal",
-    cudaError_t.cudaErrorLaunchFailure: "unspecified launch failure",
-}
-
-
-class CudaStatusError(Exception):
-    """A call that shall return this status."""
-
-
-class WorkError(Exception):
-    """Work that fails on the device, which only the next wait for the stream tells."""
-
-
-@dataclass
-class Stream:
-    device: int
-    queue: collections.deque = field(default_factory=collections.deque)
-    captured: list | None = None
-    capturing_thread: int | None = None
-    failed: bool = False
-
-
-def call(function):
-    """Count a call, let it fail where the test wants that, and turn errors into its status."""
-
-    @functools.wraps(function)
-    def counted(self, *arguments):
-        with self.lock:
-            self.seconds += CALL_SECONDS
-            try:
-                if self.fails(function.__name__):
-                    self._spoil(function.__name__, *arguments[:1])
-                    return (self.fault, None)
-                return (cudaError_t.cudaSuccess, function(self, *arguments))
-            except CudaStatusError as error:
-                return (error.args[0], None)
-
-    return counted
-
-
-RELEASES = {"cudaFree", "cudaFreeHost", "cudaStreamDestroy", "cudaGraphDestroy", "cudaGraphExecDestroy"}
+LEGACY, PER_THREAD = 1, 2  # streams that are always there
 
 
 class SimulatedCudart:
     """The functions of CUDA's runtime API that the engine uses, over host memory."""
 
     cudaError_t = cudaError_t
-    cudaMemcpyKind = enum.Enum("cudaMemcpyKind", ["cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"])
+    cudaMemcpyKind = enum.Enum(
+        "cudaMemcpyKind", ["cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"]
+    )
+    cudaMemoryType = enum.Enum(
+        "cudaMemoryType",
+        ["cudaMemoryTypeUnregistered", "cudaMemoryTypeHost", "cudaMemoryTypeDevice", "cudaMemoryTypeManaged"],
+    )
     cudaStreamCaptureMode = enum.Enum("cudaStreamCaptureMode", ["cudaStreamCaptureModeThreadLocal"])
     cudaHostAllocDefault = 0
     cudaStreamNonBlocking = 1
+    cudaEventDisableTiming = 2
+    cudaEventWaitDefault = 0
 
     def __init__(self, *, eager: bool = False, devices: int = 1, driver: bool = True) -> None:
         self.eager = eager
         self.devices = devices
         self.driver = driver
         self.device_memory = Memory("device", host=False)
+        self.home: dict[int, int] = {}  # the device of each device allocation
         self.pinned = Memory("pinned", host=True)
+        self.default_streams = {handle: Stream(0, eager) for handle in (LEGACY, PER_THREAD)}
         self.streams: dict[int, Stream] = {}
+        self.events: dict[int, Event] = {}
         self.graphs: dict[int, list] = {}
         self.executables: dict[int, list] = {}
         self.lock = threading.RLock()
@@ -122,6 +73,8 @@ class SimulatedCudart:
             self.lost.update(handle)
         if name == "cudaStreamEndCapture":
             self._stream(*handle).captured = None
+        if name == "cudaEventSynchronize" and (record := self._event(*handle).record):
+            record.stream.drain(record)
 
     def clock(self) -> float:
         return self.seconds
@@ -132,6 +85,7 @@ class SimulatedCudart:
             "device memory": self.device_memory.live,
             "pinned memory": self.pinned.live,
             "streams": self.streams,
+            "events": self.events,
             "graphs": self.graphs,
             "executable graphs": self.executables,
         }
@@ -141,13 +95,7 @@ class SimulatedCudart:
 
     def enqueue(self, handle: int, work: Callable[[], None]) -> None:
         """Put work into a stream; in a stream under capture it is only noted."""
-        stream = self._stream(handle)
-        if stream.captured is not None:
-            stream.captured.append(work)
-            return
-        stream.queue.append(work)
-        if self.eager:
-            self._drain(stream)
+        self._stream(handle).put(work)
 
     def is_capturing(self, handle: int) -> bool:
         return self._stream(handle).captured is not None
@@ -165,7 +113,7 @@ class SimulatedCudart:
     @call
     def cudaGetDevice(self):
         self._need_driver()
-        return getattr(self._current, "device", 0)
+        return self._here
 
     @call
     def cudaSetDevice(self, device):
@@ -189,7 +137,9 @@ class SimulatedCudart:
     @call
     def cudaMalloc(self, size):
         self._not_in_capture()
-        return self.device_memory.allocate(size)
+        address = self.device_memory.allocate(size)
+        self.home[address] = self._here
+        return address
 
     @call
     def cudaFree(self, devPtr):
@@ -208,8 +158,9 @@ class SimulatedCudart:
 
     @call
     def cudaMemcpyAsync(self, dst, src, count, kind, stream):
-        upload = kind is self.cudaMemcpyKind.cudaMemcpyHostToDevice
-        to, of = (self.device_memory, self.pinned) if upload else (self.pinned, self.device_memory)
+        kinds = self.cudaMemcpyKind
+        to = self.pinned if kind is kinds.cudaMemcpyDeviceToHost else self.device_memory
+        of = self.pinned if kind is kinds.cudaMemcpyHostToDevice else self.device_memory
         (of.at(src, count), to.at(dst, count))  # a copy of unpinned memory shows here
 
         def copy() -> None:
@@ -218,11 +169,21 @@ class SimulatedCudart:
         self.enqueue(stream, copy)
 
     @call
+    def cudaPointerGetAttributes(self, ptr):
+        kinds = self.cudaMemoryType
+        if (start := self.device_memory.start_of(ptr)) is not None:
+            return SimpleNamespace(type=kinds.cudaMemoryTypeDevice, device=self.home[start])
+        pinned = self.pinned.start_of(ptr) is not None
+        return SimpleNamespace(
+            type=kinds.cudaMemoryTypeHost if pinned else kinds.cudaMemoryTypeUnregistered, device=0
+        )
+
+    @call
     def cudaStreamCreateWithFlags(self, flags):
         if flags != self.cudaStreamNonBlocking:
             raise MisuseError("a blocking stream waits for the legacy default stream")
         handle = next(self._handles)
-        self.streams[handle] = Stream(getattr(self._current, "device", 0))
+        self.streams[handle] = Stream(self._here, self.eager)
         return handle
 
     @call
@@ -230,16 +191,50 @@ class SimulatedCudart:
         found = self._stream(stream)
         if found.captured is not None:
             raise CudaStatusError(cudaError_t.cudaErrorStreamCaptureUnsupported)
-        self._drain(found)
-        if found.failed:
-            found.failed = False
-            raise CudaStatusError(cudaError_t.cudaErrorLaunchFailure)
+        found.drain()
+        self._tell_failure(found)
 
     @call
     def cudaStreamDestroy(self, stream):
         if self._stream(stream).queue:
             raise MisuseError("a stream is destroyed while its work is under way")
         del self.streams[stream]
+
+    @call
+    def cudaEventCreateWithFlags(self, flags):
+        if flags != self.cudaEventDisableTiming:
+            raise MisuseError("an event that keeps the time costs more")
+        handle = next(self._handles)
+        self.events[handle] = Event(self._here)
+        return handle
+
+    @call
+    def cudaEventRecord(self, event, stream):
+        found, on = self._event(event), self._stream(stream)
+        if found.device != (self._here if stream in self.default_streams else on.device):
+            raise CudaStatusError(cudaError_t.cudaErrorInvalidResourceHandle)
+        found.record = on.mark()
+
+    @call
+    def cudaStreamWaitEvent(self, stream, event, flags):  # noqa: ARG002
+        waiting, record = self._stream(stream), self._event(event).record
+        if record is not None:
+            waiting.wait(record)
+
+    @call
+    def cudaEventSynchronize(self, event):
+        record = self._event(event).record
+        if record is None:
+            return
+        record.stream.drain(record)
+        if not record.done:
+            record.stream.failed = True
+            self._tell_failure(record.stream)
+
+    @call
+    def cudaEventDestroy(self, event):
+        self._event(event)
+        del self.events[event]
 
     @call
     def cudaStreamBeginCapture(self, stream, mode):  # noqa: ARG002
@@ -272,7 +267,7 @@ class SimulatedCudart:
     def cudaGraphLaunch(self, graphExec, stream):
         if graphExec not in self.executables:
             raise MisuseError("a graph is launched that does not exist")
-        if self._stream(stream).device != getattr(self._current, "device", 0):
+        if self._stream(stream).device != self._here:
             raise CudaStatusError(cudaError_t.cudaErrorInvalidResourceHandle)
         for work in self.executables[graphExec]:
             self.enqueue(stream, work)
@@ -281,22 +276,30 @@ class SimulatedCudart:
     def cudaGraphExecDestroy(self, graphExec):
         del self.executables[graphExec]
 
+    @property
+    def _here(self) -> int:
+        """The device that is current in this thread."""
+        return getattr(self._current, "device", 0)
+
     def _need_driver(self) -> None:
         if not self.driver:
             raise CudaStatusError(cudaError_t.cudaErrorInsufficientDriver)
 
     def _stream(self, handle: int) -> Stream:
-        if handle not in self.streams:
+        found = self.streams.get(handle) or self.default_streams.get(handle)
+        if found is None:
             raise MisuseError(f"stream {handle} is used, which does not exist")
-        return self.streams[handle]
+        return found
 
-    def _drain(self, stream: Stream) -> None:
-        try:
-            while stream.queue:
-                stream.queue.popleft()()
-        except WorkError:
-            stream.queue.clear()
-            stream.failed = True
+    def _event(self, handle: int) -> Event:
+        if handle not in self.events:
+            raise MisuseError(f"event {handle} is used, which does not exist")
+        return self.events[handle]
+
+    def _tell_failure(self, stream: Stream) -> None:
+        if stream.failed:
+            stream.failed = False
+            raise CudaStatusError(cudaError_t.cudaErrorLaunchFailure)
 
     def _not_in_capture(self) -> None:
         here = threading.get_ident()

@@ -39,6 +39,11 @@ class Memory:
         memory.fill(FREED)
         self.freed[address] = memory  # kept, so that its address is not given out again
 
+    def start_of(self, address: int) -> int | None:
+        """Return where the live allocation begins that an address lies in."""
+        starts = (start for start, memory in self.live.items() if start <= address < start + len(memory))
+        return next(starts, None)
+
     def at(self, address: int, size: int) -> np.ndarray:
         """Return a view of `size` bytes that lie within one live allocation."""
         for start, memory in self.live.items():

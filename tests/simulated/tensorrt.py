@@ -14,8 +14,9 @@ import weakref
 
 import onnxruntime
 
-from simulated.cudart import SimulatedCudart, WorkError
+from simulated.cudart import SimulatedCudart
 from simulated.memory import MisuseError
+from simulated.streams import WorkError
 
 MAGIC = b"simulated plan\n"
 SCRATCH = 512

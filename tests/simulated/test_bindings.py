@@ -169,7 +169,14 @@ CALLS = [
     lambda cuda: cuda.destroy_stream(16),
     lambda cuda: cuda.upload(16, 32, 8, 64),
     lambda cuda: cuda.download(16, 32, 8, 64),
+    lambda cuda: cuda.copy(16, 32, 8, 64),
+    lambda cuda: cuda.owns(16),
     lambda cuda: cuda.synchronize(16),
+    lambda cuda: cuda.create_event(),
+    lambda cuda: cuda.destroy_event(16),
+    lambda cuda: cuda.record_event(16, 1),
+    lambda cuda: cuda.wait_event(1, 16),
+    lambda cuda: cuda.synchronize_event(16),
     lambda cuda: cuda.capture(16, lambda: None),
     lambda cuda: cuda.launch(16, 32),
     lambda cuda: cuda.destroy_graph(16),
@@ -182,7 +189,7 @@ def test_the_real_cuda_takes_our_arguments_and_its_errors_keep_their_text(cudart
     if cudart.cudaGetDeviceCount()[0] == cudart.cudaError_t.cudaSuccess:
         pytest.skip("there is a GPU, which would take these numbers for real")
     cuda = object.__new__(CudaBindings)
-    cuda._runtime, cuda._index = cudart, 0
+    cuda._runtime, cuda.index = cudart, 0
     with pytest.raises(
         CudaError, match=r"^cuda\w+ failed with cudaError(InsufficientDriver|NoDevice): .* driver|CUDA"
     ):

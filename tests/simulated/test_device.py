@@ -132,6 +132,39 @@ def test_a_changed_address_under_a_graph(cuda, stream, context):
         cuda.synchronize(stream)
 
 
+def test_what_waits_for_an_event_comes_after_it(late, cuda, stream):
+    other, event, device = cuda.create_stream(), cuda.create_event(), cuda.allocate(4)
+    memory = late.device_memory.at(device, 4)
+    late.enqueue(stream, lambda: memory.fill(1))
+    cuda.record_event(event, stream)
+    late.enqueue(stream, lambda: memory.fill(2))
+    cuda.wait_event(other, event)
+    assert (memory == FRESH).all()
+    cuda.synchronize(other)
+    assert (memory == 1).all()
+    cuda.synchronize_event(event)
+    assert (memory == 1).all()
+    cuda.synchronize(stream)
+    assert (memory == 2).all()
+
+
+def test_an_event_of_another_device(late, cuda, stream):
+    late.devices = 2
+    with CudaBindings(late, 1).active():
+        event = cuda.create_event()
+    with pytest.raises(CudaError, match=r"^cudaEventRecord failed with cudaErrorInvalidResourceHandle"):
+        cuda.record_event(event, stream)
+
+
+def test_memory_knows_its_device(late, cuda):
+    late.devices = 2
+    second = CudaBindings(late, 1)
+    with second.active():
+        device = second.allocate(4)
+    assert [cuda.owns(device + 3), second.owns(device + 3), second.owns(device + 4)] == [False, True, False]
+    assert not cuda.owns(cuda.allocate_pinned(4))
+
+
 def test_leaks_are_counted(late, cuda, stream):
     cuda.allocate(4)
     cuda.allocate_pinned(4)

@@ -51,6 +51,7 @@ def test_the_engine_reports_what_runs(rig):
         info = engine.info
     assert info.providers == ("Simulated GPU (8.9)", "CUDA runtime 13.5 (cuda-bindings)", "CUDA graphs")
     assert (info.micro_batch, info.micro_batch_from, info.threads) == (16, "given", 2)
+    assert info.executed == {"fp32": 1.0}
 
 
 def test_the_whole_engine_takes_any_number_of_faces(rig):

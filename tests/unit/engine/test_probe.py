@@ -6,7 +6,8 @@ from fer_engine import BackendOptions
 from fer_engine.backend import Model
 from fer_engine.backends.null import NullBackend
 from fer_engine.errors import BackendError
-from fer_engine.probe import Candidate, measure
+from fer_engine.probe import FACES, Candidate, measure
+from fer_engine.sharder import Sharder
 
 
 @pytest.fixture
@@ -49,6 +50,18 @@ def test_closes_what_it_loaded_also_where_it_failed(model, monkeypatch):
     measured = measure({"fp32": model}, [candidate], BackendOptions(threads=2))
     assert measured.failures == {candidate: "out of memory"}
     assert events == ["load", "close"]
+
+
+@pytest.mark.parametrize(("mode", "size"), [("throughput", FACES), ("latency", 1)])
+def test_measures_single_faces_where_latency_is_asked_for(model, monkeypatch, mode, size):
+    sizes = []
+    infer = Sharder.infer
+    monkeypatch.setattr(Sharder, "infer", lambda self, faces: sizes.append(len(faces)) or infer(self, faces))
+    measure({"fp32": model}, [Candidate("fp32", "null")], BackendOptions(threads=1, mode=mode), rounds=3)
+    warming, *measured = sizes
+    assert warming == FACES
+    assert set(measured) == {size}
+    assert sum(measured) == 3 * 2 * FACES  # each round once untimed, once timed
 
 
 def test_candidates_are_named_as_in_reports():

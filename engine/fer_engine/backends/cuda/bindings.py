@@ -18,7 +18,7 @@ class CudaBindings:
 
     def __init__(self, runtime: Any, index: int = 0) -> None:
         self._runtime = runtime
-        self._index = index
+        self.index = index
         version = self._call(runtime.cudaRuntimeGetVersion)
         self.library = f"CUDA runtime {_dotted(version)} (cuda-bindings)"
         with self.active():
@@ -30,7 +30,7 @@ class CudaBindings:
 
     def device(self) -> Device:
         runtime = self._runtime
-        properties = self._call(runtime.cudaGetDeviceProperties, self._index)
+        properties = self._call(runtime.cudaGetDeviceProperties, self.index)
         return Device(
             properties.name.decode(),
             f"{properties.major}.{properties.minor}",
@@ -40,10 +40,10 @@ class CudaBindings:
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         before = self._call(self._runtime.cudaGetDevice)
-        if before == self._index:
+        if before == self.index:
             yield
             return
-        self._call(self._runtime.cudaSetDevice, self._index)
+        self._call(self._runtime.cudaSetDevice, self.index)
         try:
             yield
         finally:
@@ -75,6 +75,32 @@ class CudaBindings:
     def download(self, host: int, device: int, size: int, stream: int) -> None:
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._call(self._runtime.cudaMemcpyAsync, host, device, size, kind, stream)
+
+    def copy(self, to: int, of: int, size: int, stream: int) -> None:
+        kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self._call(self._runtime.cudaMemcpyAsync, to, of, size, kind, stream)
+
+    def owns(self, address: int) -> bool:
+        kinds = self._runtime.cudaMemoryType
+        found = self._call(self._runtime.cudaPointerGetAttributes, address)
+        on_device = found.type in (kinds.cudaMemoryTypeDevice, kinds.cudaMemoryTypeManaged)
+        return on_device and found.device == self.index
+
+    def create_event(self) -> int:
+        flags = self._runtime.cudaEventDisableTiming
+        return int(self._call(self._runtime.cudaEventCreateWithFlags, flags))
+
+    def destroy_event(self, event: int) -> None:
+        self._call(self._runtime.cudaEventDestroy, event)
+
+    def record_event(self, event: int, stream: int) -> None:
+        self._call(self._runtime.cudaEventRecord, event, stream)
+
+    def wait_event(self, stream: int, event: int) -> None:
+        self._call(self._runtime.cudaStreamWaitEvent, stream, event, self._runtime.cudaEventWaitDefault)
+
+    def synchronize_event(self, event: int) -> None:
+        self._call(self._runtime.cudaEventSynchronize, event)
 
     def synchronize(self, stream: int) -> None:
         self._call(self._runtime.cudaStreamSynchronize, stream)

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from fer_engine.errors import BackendError
 
+LEGACY_STREAM = 1  # CUDA's cudaStreamLegacy, the stream of programs that name none
+
 # What helps against errors that are not ours, by CUDA's name for them.
 ADVICE = {
     "cudaErrorInsufficientDriver": "install an NVIDIA driver that supports this CUDA version "
@@ -64,6 +66,8 @@ class Cuda(Protocol):
 
     #: Name and version of the library.
     library: str
+    #: Which of the GPUs of this process it is.
+    index: int
 
     @property
     def graphs(self) -> Graphs | None:
@@ -99,5 +103,29 @@ class Cuda(Protocol):
     def download(self, host: int, device: int, size: int, stream: int) -> None:
         """Copy device memory to pinned memory when the stream gets there."""
 
+    def copy(self, to: int, of: int, size: int, stream: int) -> None:
+        """Copy device memory to device memory when the stream gets there."""
+
+    def owns(self, address: int) -> bool:
+        """Return whether the address lies in memory of this device."""
+
     def synchronize(self, stream: int) -> None:
         """Wait until all work of the stream is done."""
+
+    def create_event(self) -> int:
+        """Return a new event, which nothing has to wait for yet."""
+
+    def destroy_event(self, event: int) -> None:
+        """Give an event back; streams that wait for it go on doing so."""
+
+    def record_event(self, event: int, stream: int) -> None:
+        """Have the event happen when the stream's work up to now is done; any stream of this device."""
+
+    def wait_event(self, stream: int, event: int) -> None:
+        """Hold the stream's later work back until the event has happened; any stream of this device.
+
+        Where a library cannot do that with a stream of others, this thread waits.
+        """
+
+    def synchronize_event(self, event: int) -> None:
+        """Wait until the event has happened."""

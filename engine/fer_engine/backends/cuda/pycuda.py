@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from fer_engine.backends.cuda.protocol import CudaError, Device, Graphs
+from fer_engine.backends.cuda.protocol import LEGACY_STREAM, CudaError, Device, Graphs
 from fer_engine.errors import BackendError
 
-NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, which PyCUDA has no name for
+# Flags that PyCUDA has no name for.
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
+DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 
 
 class PyCuda:
@@ -39,6 +42,11 @@ class PyCuda:
         self._memory: dict[int, Any] = {}
         self._pinned: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
+        self._events: dict[int, Any] = {}
+        self._numbers = itertools.count(1)  # PyCUDA's events tell no handle
+        with self._told():
+            here = driver.Context.get_device()
+            self.index = next(index for index in range(driver.Device.count()) if driver.Device(index) == here)
 
     def device(self) -> Device:
         driver = self._driver
@@ -94,9 +102,48 @@ class PyCuda:
         with self._told():
             self._driver.memcpy_dtoh_async(self._pinned[host][:size], device, self._streams[stream])
 
+    def copy(self, to: int, of: int, size: int, stream: int) -> None:
+        with self._told():
+            self._driver.memcpy_dtod_async(to, of, size, self._streams[stream])
+
+    def owns(self, address: int) -> bool:
+        with self._told():
+            try:
+                self._driver.mem_get_address_range(address)
+            except self._driver.LogicError:
+                return False
+            return True
+
     def synchronize(self, stream: int) -> None:
         with self._told():
             self._streams[stream].synchronize()
+
+    def create_event(self) -> int:
+        with self._told():
+            event = self._driver.Event(DISABLE_TIMING)
+        number = next(self._numbers)
+        self._events[number] = event
+        return number
+
+    def destroy_event(self, event: int) -> None:
+        del self._events[event]
+
+    def record_event(self, event: int, stream: int) -> None:
+        with self._told():
+            if stream not in self._streams and stream != LEGACY_STREAM:
+                self._driver.Context.synchronize()  # PyCUDA cannot name a stream of others
+            self._events[event].record(self._streams.get(stream))
+
+    def wait_event(self, stream: int, event: int) -> None:
+        with self._told():
+            if stream in self._streams:
+                self._streams[stream].wait_for_event(self._events[event])
+            else:
+                self._events[event].synchronize()
+
+    def synchronize_event(self, event: int) -> None:
+        with self._told():
+            self._events[event].synchronize()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

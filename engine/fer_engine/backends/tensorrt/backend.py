@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
+from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
 from fer_engine.backends.tensorrt.engine import LoadedPlan
@@ -31,7 +31,8 @@ class TensorRtBackend(Backend):
     """A model in TensorRT, on any implementation of CUDA.
 
     `infer` takes any number of faces and cuts them itself, since the best cut depends on the plan's
-    buckets. `threads` is the number of lanes: callers, or parts of one batch, that run at once.
+    buckets. `threads` is the number of lanes: callers, or parts of one batch, that run at once. `layers`
+    is the share of the convolutions in each precision, as read back when the plan was built.
     """
 
     versions: ClassVar[dict[str, str]]
@@ -41,10 +42,12 @@ class TensorRtBackend(Backend):
         self,
         cuda: Cuda,
         plan: LoadedPlan,
+        layers: Mapping[str, float],
         options: BackendOptions,
         clock: Callable[[], float],
     ) -> None:
         self._cuda = cuda
+        self._layers = layers
         self._classes = plan.classes
         self._process = os.getpid()
         buckets = plan.buckets(options.micro_batch)
@@ -83,23 +86,26 @@ class TensorRtBackend(Backend):
             ArtifactError: no plan fits, or the one that does is damaged.
             BackendError: TensorRT or CUDA failed, or no plan could be built.
         """
-        engines, selected = _select(trt, cuda, model, options)
-        content = read(engines, selected)
+        selected, content = _select(trt, cuda, model, options)
         host_code = bool(selected.options.get("version_compatible"))
         with cuda.active():
             plan = LoadedPlan(trt, content, model, host_code=host_code)
-        return cls(cuda, plan, options, clock)
+        return cls(cuda, plan, selected.layers, options, clock)
+
+    def executed_shares(self) -> dict[str, float] | None:
+        return dict(self._layers) or None
 
     def infer(self, faces: Faces) -> Logits:
-        if os.getpid() != self._process:
-            raise BackendError(
-                "the engine was loaded before this process was forked, and CUDA does not survive that; "
-                "load it in the new process, or start processes with the method 'spawn'"
-            )
+        self._check_process()
         logits = np.empty((len(faces), self._classes), np.float32)
         with self._cuda.active():
             self._lanes.run(list(self._splitter.parts(len(faces))), faces, logits)
         return logits
+
+    def infer_on_device(self, faces: object) -> DeviceArray:
+        self._check_process()
+        with self._cuda.active():
+            return self._lanes.run_on_device(faces, self._splitter.parts)
 
     def close(self) -> None:
         if os.getpid() != self._process:
@@ -110,14 +116,22 @@ class TensorRtBackend(Backend):
         finally:
             self._owned.close()  # does nothing, unless the device could not be made current
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise BackendError(
+                "the engine was loaded before this process was forked, and CUDA does not survive that; "
+                "load it in the new process, or start processes with the method 'spawn'"
+            )
 
-def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) -> tuple[Path, Plan]:
-    """Return the plan for this library and GPU, and the folder that it lies in."""
+
+def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) -> tuple[Plan, bytes]:
+    """Return the plan for this library and GPU, and its bytes."""
     engines = model.folder / ENGINES
     wanted = (model.folder, Manifest.load(model.folder), model.precision)
     version, capability = trt.__version__, cuda.device().compute_capability
     if options.rebuild == "never":
-        return engines, select(*wanted, flavour=trt.__name__, version=version, compute_capability=capability)
+        plan = select(*wanted, flavour=trt.__name__, version=version, compute_capability=capability)
+        return plan, read(engines, plan)
     return select_or_rebuild(
         *wanted,
         flavour=trt.__name__,

@@ -11,6 +11,7 @@ from fer_engine.backends.cuda.protocol import Cuda
 from fer_engine.backends.tensorrt.api import IExecutionContext
 from fer_engine.backends.tensorrt.buffers import Buffers
 from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.recording import Recording
 from fer_engine.spec import INPUT_NAME
 
 
@@ -21,6 +22,10 @@ class Bucket:
     GPU needs to run it; a graph launches all with one call. It holds the addresses and the shape it
     was captured with, so each bucket has buffers of its own, and fewer faces are padded with old ones.
     Where CUDA has no graphs the same work is put into the stream call by call.
+
+    Faces that lie on the device already are copied into the same buffers: a graph cannot follow them to
+    other addresses, and TensorRT wants aligned ones, which a slice's are not. A second graph, captured
+    when it is first needed, computes from there.
 
     All that is made here is given back when `owned` is closed, in the opposite order.
     """
@@ -36,6 +41,7 @@ class Bucket:
         owned: ExitStack,
     ) -> None:
         self._log = plan.log
+        self._cuda = cuda
         self._stream = stream
         self._faces = Buffers(cuda, (batch, *plan.face_shape), np.uint8, owned)
         self._logits = Buffers(cuda, (batch, plan.classes), np.float32, owned)
@@ -46,18 +52,20 @@ class Bucket:
         # TensorRT finishes its own preparations in the first run after a change of shape.
         self._enqueue()
         cuda.synchronize(stream)
-        self._graphs = cuda.graphs
-        if self._graphs is not None:
-            self._graph = self._graphs.capture(stream, self._enqueue)
-            owned.callback(self._graphs.destroy_graph, self._graph)
+        self._run = Recording(cuda, stream, self._enqueue, owned)
+        self._run.capture()
+        self._run_on_device = Recording(cuda, stream, self._compute, owned)
 
     def start(self, faces: Faces) -> None:
         """Put the work for 1 to `batch` faces into the stream; the last work must have been waited for."""
         self._faces.host[: len(faces)] = faces
-        if self._graphs is None:
-            self._enqueue()
-        else:
-            self._graphs.launch(self._graph, self._stream)
+        self._run.start()
+
+    def start_on_device(self, faces: int, logits: int, count: int) -> None:
+        """Put the work for `count` faces into the stream, from and to addresses on the device."""
+        self._cuda.copy(self._faces.device, faces, count * self._faces.row_size, self._stream)
+        self._run_on_device.start()
+        self._cuda.copy(logits, self._logits.device, count * self._logits.row_size, self._stream)
 
     def read(self, logits: Logits) -> None:
         """Fill `logits` with the results of the first faces, once the stream has been waited for."""
@@ -75,8 +83,11 @@ class Bucket:
 
     def _enqueue(self) -> None:
         self._faces.upload(self._stream)
-        self._check("execute_async_v3", self._context.execute_async_v3(self._stream))
+        self._compute()
         self._logits.download(self._stream)
+
+    def _compute(self) -> None:
+        self._check("execute_async_v3", self._context.execute_async_v3(self._stream))
 
     def _check(self, call: str, succeeded: bool) -> None:
         if not succeeded:

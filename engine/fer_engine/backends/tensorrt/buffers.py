@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from contextlib import ExitStack
 from typing import Any
@@ -10,22 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.backends.cuda.pinned import pinned_array
 from fer_engine.backends.cuda.protocol import Cuda
 
 
 class Buffers:
-    """A tensor of a fixed shape at fixed addresses, until `owned` is closed."""
+    """A tensor of a fixed shape at fixed addresses, until `owned` is closed.
+
+    `row_size` is the bytes of one entry of a batch.
+    """
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], kind: type[np.generic], owned: ExitStack) -> None:
         self._cuda = cuda
-        self._size = math.prod(shape) * np.dtype(kind).itemsize
+        self.row_size = math.prod(shape[1:]) * np.dtype(kind).itemsize
+        self._size = shape[0] * self.row_size
         self.device = cuda.allocate(self._size)
         owned.callback(cuda.free, self.device)
-        self._pinned = cuda.allocate_pinned(self._size)
-        owned.callback(cuda.free_pinned, self._pinned)
-        memory = np.ctypeslib.as_array((ctypes.c_uint8 * self._size).from_address(self._pinned))
-        self.host: NDArray[Any] = memory.view(kind).reshape(shape)
+        self.host: NDArray[Any] = pinned_array(cuda, shape, kind, owned)
         self.host.fill(0)
+        self._pinned = self.host.ctypes.data
 
     def upload(self, stream: int) -> None:
         """Copy from the host to the device when the stream gets there."""

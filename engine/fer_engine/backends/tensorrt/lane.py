@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 
 import numpy as np
 
 from fer_engine.backend import Faces, Logits
+from fer_engine.backends.cuda.array import DeviceArray
+from fer_engine.backends.cuda.external import ExternalArray, acquire
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.bucket import Bucket
+from fer_engine.backends.tensorrt.device_faces import check_device_faces
 from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.split import Part
 
 TIMED_RUNS = 5
 
 
 class Lane:
     """Does one run after another: `start`, then `finish`. The contexts share their scratch memory.
+
+    `run_on_device` needs no `finish`: what follows in the stream comes after it.
 
     All that is made here is given back when `owned` is closed.
     """
@@ -26,8 +33,12 @@ class Lane:
         self._face_shape = plan.face_shape
         self._classes = plan.classes
         self._pending: tuple[Bucket, Logits] | None = None
+        self._lent: ExternalArray | None = None  # what the stream may still read
         self._stream = cuda.create_stream()
         owned.callback(cuda.destroy_stream, self._stream)
+        self._event = cuda.create_event()
+        owned.callback(cuda.destroy_event, self._event)
+        owned.callback(setattr, self, "_lent", None)  # after the buckets have waited for the stream
         scratch = cuda.allocate(max(1, *map(plan.scratch_size, buckets.values())))
         owned.callback(cuda.free, scratch)
         self._buckets = {
@@ -45,7 +56,7 @@ class Lane:
         """Wait for the run under way, if there is one, and write its results."""
         if self._pending is None:
             return
-        self._cuda.synchronize(self._stream)
+        self._synchronize()
         work, logits = self._pending
         work.read(logits)
         self._pending = None
@@ -54,8 +65,38 @@ class Lane:
         """Wait for the run under way after an error, whatever comes of it."""
         if self._pending is not None:
             with suppress(CudaError):
-                self._cuda.synchronize(self._stream)
+                self._synchronize()
             self._pending = None
+
+    def run_on_device(self, faces: object, cut: Callable[[int], Iterable[Part]]) -> DeviceArray:
+        """Put the runs of faces on the device into the stream; return what will be their results.
+
+        `cut` cuts a number of faces into parts. The faces are kept until the stream is next waited for:
+        here, before the next such run, so that a caller who never waits keeps no more than those of one.
+        """
+        if self._lent is not None:
+            self._synchronize()
+        lent = acquire(faces, self._cuda, self._stream, self._event)
+        check_device_faces(lent, self._face_shape)
+        self._lent = lent
+        try:
+            logits = DeviceArray(self._cuda, (lent.shape[0], self._classes))
+            for bucket, part in cut(lent.shape[0]):
+                self._buckets[bucket].start_on_device(
+                    lent.address + part.start * math.prod(self._face_shape),
+                    logits.address + part.start * self._classes * logits.dtype.itemsize,
+                    part.stop - part.start,
+                )
+            logits.mark_ready(self._stream)
+        except BaseException:
+            with suppress(CudaError):
+                self._synchronize()
+            raise
+        return logits
+
+    def _synchronize(self) -> None:
+        self._cuda.synchronize(self._stream)
+        self._lent = None
 
     def seconds(self, bucket: int, clock: Callable[[], float]) -> float:
         """Return how long a full run of a bucket takes at best, from faces to logits."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from fer_engine.backend import Faces, Logits
+from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.tensorrt.lane import Lane
 from fer_engine.backends.tensorrt.split import Part
 
@@ -36,6 +37,11 @@ class Lanes:
                 lane.start(bucket, faces[part], logits[part])
             for lane in lanes:
                 lane.finish()
+
+    def run_on_device(self, faces: object, cut: Callable[[int], Iterable[Part]]) -> DeviceArray:
+        """Start faces on the device on one lane: nothing has to be staged, so a second would not help."""
+        with contextlib.ExitStack() as borrowed:
+            return self._lend(self._idle.get(), borrowed).run_on_device(faces, cut)
 
     def _lend(self, lane: Lane, borrowed: contextlib.ExitStack) -> Lane:
         """Have the lane come back, with nothing under way, when `borrowed` is closed."""
