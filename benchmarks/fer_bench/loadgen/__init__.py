@@ -1,0 +1,1 @@
+"""The scenarios of MLPerf Inference, driven by its LoadGen."""
