@@ -1,0 +1,1 @@
+"""How far each row is from the machine's limit, and where its time goes."""

@@ -1,0 +1,80 @@
+"""What this machine can do at most: multiply-adds and bytes a second, each probe a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fer_bench.limits import probe
+from fer_engine import cpu
+from fer_engine.cores import usable_cores
+from fer_engine.errors import BackendError
+
+STEPS = len(probe.PRODUCTS) + 1
+
+CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
+CPUINFO = Path("/proc/cpuinfo")
+# Float32 multiply-adds a cycle: lanes of a register, times two units, as x86 cores with fast vectors have.
+LANES_AND_UNITS = {"avx512f": 16 * 2, "avx2": 8 * 2}
+
+
+def measure(advance: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+    """Return the highest rates of one thread and of all, by probe; calls `advance(1)` after each.
+
+    Raises:
+        BackendError: a probe failed.
+    """
+    counts = sorted({1, usable_cores()})
+    rates = {}
+    for name in (*probe.PRODUCTS, probe.MEMORY):
+        rates[name] = _rates(name, counts)
+        advance(1)
+    memory = {
+        "bytes_per_second": rates.pop(probe.MEMORY),
+        "array_bytes": probe.array_bytes(),
+        "last_cache_bytes": probe.last_cache_bytes(),
+    }
+    return {"products": rates, "memory": memory, "theoretical": theoretical(_hertz(), cpu.features())}
+
+
+def theoretical(hertz: float | None, features: dict[str, bool | None]) -> dict[str, float] | None:
+    """Return one core's float32 peak by clock and vector width, with both; None where either is unknown."""
+    cycle = next((count for feature, count in LANES_AND_UNITS.items() if features[feature]), None)
+    if hertz is None or cycle is None:
+        return None
+    return {"hertz": hertz, "multiply_adds_a_cycle": cycle, "multiply_adds_per_second": hertz * cycle}
+
+
+def _rates(name: str, counts: list[int]) -> dict[str, float]:
+    # A library that starts threads of its own would disturb the threads that are counted.
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    done = subprocess.run(
+        [sys.executable, "-m", probe.__name__, name, *map(str, counts)],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it wrote nothing on standard error"])[-1]
+        raise BackendError(f"probe {name} of the machine's limits failed: {last}; leave out --profile")
+    rates: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return rates
+
+
+def _hertz() -> float | None:
+    """Return the CPU's highest clock, or the current one where only that is told."""
+    with contextlib.suppress(OSError, ValueError):
+        return float(CLOCK.read_text("ascii")) * 1e3
+    with contextlib.suppress(OSError, ValueError):
+        lines = CPUINFO.read_text("utf-8", "replace").splitlines()
+        clocks = [float(line.partition(":")[2]) * 1e6 for line in lines if line.startswith("cpu MHz")]
+        return max(clocks, default=None)
+    return None
