@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_bench.contender import OVERHEAD, REFERENCE
 from fer_bench.inputs import Inputs
 from fer_bench.process import Asked
 from fer_export import parity
+
+LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
 
 
 def measure(
@@ -21,6 +24,9 @@ def measure(
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, dict[str, Any]]:
     """Return each contender's parity with the reference; calls `advance(1)` after a contender.
+
+    To the measures of `fer_export.parity` come `flips`, as [index, reference's answer, contender's
+    answer], and with labels `confusion`, the counts with one row a true class.
 
     The workers hold the faces of `inputs` and leave their logits in `folder`.
 
@@ -39,5 +45,25 @@ def measure(
     for name in workers:
         if name != OVERHEAD:
             candidate = reference if name == REFERENCE else logits(name)
-            found[name] = parity.measure(reference, candidate, inputs.labels).to_json()
+            found[name] = _compare(reference, candidate, inputs.labels)
     return found
+
+
+def _compare(
+    reference: parity.Logits, candidate: parity.Logits, labels: parity.Labels | None
+) -> dict[str, Any]:
+    """Return the parity with the faces that changed and, where there are labels, the confusion counts."""
+    found = parity.measure(reference, candidate, labels).to_json()
+    was, now = reference.argmax(1), candidate.argmax(1)
+    changed = np.flatnonzero(was != now)[:LISTED_FLIPS]
+    found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()
+    if labels is not None:
+        found["labelled"]["confusion"] = _confusion(labels, now, reference.shape[1]).tolist()
+    return found
+
+
+def _confusion(truth: parity.Labels, answers: NDArray[np.intp], classes: int) -> NDArray[np.int64]:
+    """Count the faces of each true class (row) that got each answer (column)."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (truth, answers), 1)
+    return counts

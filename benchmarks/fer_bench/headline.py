@@ -1,0 +1,53 @@
+"""The answer that most readers look for: which engine to take here, and what it gains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fer_bench import latency
+from fer_bench.contender import OVERHEAD, REFERENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The fastest engine at one batch size whose precision the export's gate did not refuse.
+
+    The ratios are medians of the rounds with their 95 % bootstrap intervals.
+    """
+
+    batch: int
+    contender: str
+    images_per_second: float
+    against_onnxruntime: latency.Ratio
+    against_pytorch: latency.Ratio
+
+
+def headlines(record: dict[str, Any]) -> list[Headline]:
+    """Return one headline a batch size, smallest first; none where no engine was measured."""
+    accepted = {
+        contender["name"]
+        for contender in record["contenders"]
+        if contender["kind"] == "engine"
+        and contender["name"] != OVERHEAD
+        and contender["precision"] not in record["artifact"]["refused"]
+    }
+    found = []
+    for batch in sorted(record["options"]["batches"]):
+        entries = {entry["contender"]: entry for entry in record["speed"] if entry["batch"] == batch}
+        rivals = [entry for name, entry in entries.items() if name in accepted]
+        if rivals:
+            best = max(rivals, key=lambda entry: entry["ratio"]["median"])
+            found.append(_headline(best, entries[REFERENCE]["images_per_second"], record["options"]["seed"]))
+    return found
+
+
+def _headline(entry: dict[str, Any], reference: list[float], seed: int) -> Headline:
+    rates, ratio = entry["images_per_second"], entry["ratio"]
+    return Headline(
+        batch=entry["batch"],
+        contender=entry["contender"],
+        images_per_second=latency.compare(rates, [1.0] * len(rates), seed).median,
+        against_onnxruntime=latency.Ratio(**{**ratio, "rounds": tuple(ratio["rounds"])}),
+        against_pytorch=latency.compare(rates, reference, seed),
+    )

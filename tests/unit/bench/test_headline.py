@@ -1,0 +1,56 @@
+import copy
+
+import pytest
+
+from fer_bench.headline import headlines
+
+
+def entry(name, median, rates, batch=64):
+    ratio = {"rounds": [median] * 3, "median": median, "low": median - 0.1, "high": median + 0.1}
+    return {"batch": batch, "contender": name, "images_per_second": rates, "ratio": ratio}
+
+
+@pytest.fixture
+def raced(record):
+    """A record in which OpenVINO's FP16 is the fastest engine, but refused."""
+    raced = copy.deepcopy(record)
+    for precision in ("fp32", "fp16"):
+        raced["contenders"].append(
+            {"name": f"engine/openvino/{precision}", "kind": "engine", "precision": precision}
+        )
+    raced["speed"] = [
+        entry("pytorch", 0.5, [100.0, 300.0, 200.0]),
+        entry("onnxruntime", 1.0, [400.0, 400.0, 400.0]),
+        entry("engine/onnxruntime/int8", 1.5, [500.0, 600.0, 700.0]),
+        entry("engine/openvino/fp32", 2.0, [800.0, 900.0, 700.0]),
+        entry("engine/openvino/fp16", 3.0, [1200.0] * 3),
+        entry("null", 9.0, [9e6] * 3) | {"ratio": None},
+    ]
+    return raced
+
+
+def test_the_fastest_engine_that_was_not_refused_makes_the_headline(raced):
+    (found,) = headlines(raced)
+    assert (found.batch, found.contender) == (64, "engine/openvino/fp32")
+    assert found.images_per_second == 800.0
+    assert (found.against_onnxruntime.median, found.against_onnxruntime.low) == (2.0, 1.9)
+    assert found.against_pytorch.rounds == (8.0, 3.0, 3.5)
+    assert found.against_pytorch.median == 3.5
+
+
+def test_there_is_one_headline_a_batch_from_the_smallest(raced):
+    raced["options"]["batches"] = [64, 1]
+    raced["speed"] += [
+        entry("pytorch", 0.5, [10.0] * 3, batch=1),
+        entry("engine/onnxruntime/int8", 1.1, [50.0] * 3, batch=1),
+        entry("engine/openvino/fp32", 0.9, [40.0] * 3, batch=1),
+    ]
+    assert [(found.batch, found.contender) for found in headlines(raced)] == [
+        (1, "engine/onnxruntime/int8"),
+        (64, "engine/openvino/fp32"),
+    ]
+
+
+def test_without_an_accepted_engine_there_is_no_headline(raced):
+    raced["artifact"]["refused"] = dict.fromkeys(("fp32", "fp16", "int8"), "slow")
+    assert headlines(raced) == []
