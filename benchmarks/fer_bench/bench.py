@@ -1,8 +1,9 @@
-"""One benchmark from start to end: parity, speed, cold start and memory in one record."""
+"""One benchmark from start to end, in one record."""
 
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -11,28 +12,58 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench import accuracy, environment, record, rounds, startup
-from fer_bench.contender import Contender
+from fer_bench import accuracy, energy, environment, packages, record, rounds, startup
+from fer_bench.contender import Contender, Skipped
 from fer_bench.inputs import Inputs
+from fer_bench.limits import run as limits
+from fer_bench.loadgen.options import ScenarioOptions
+from fer_bench.loadgen.scenarios import Runs, taking_part
 from fer_bench.options import BenchOptions
+from fer_bench.peers import answers
 from fer_bench.process import Asked, working
 from fer_engine.manifest import Manifest
 from fer_export.gate import refusals
 from fer_train.progress import bar
 
 
+def subject(
+    folder: Path, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions
+) -> dict[str, Any]:
+    """Return the part of the record that is known before anything is measured."""
+    return {
+        "artifact": _artifact(folder, Manifest.load(folder)),
+        "inputs": inputs.to_json(),
+        "options": options.to_json(),
+        "contenders": [contender.to_json() for contender in contenders],
+    }
+
+
 def measure(
-    folder: Path, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions, command: str
+    folder: Path,
+    contenders: Sequence[Contender],
+    skipped: Sequence[Skipped],
+    inputs: Inputs,
+    options: BenchOptions,
+    command: str,
 ) -> dict[str, Any]:
     """Measure the contenders of the artifact in `folder`; return the record, which names `command`.
+
+    `skipped` are those known not to run here; the optional contenders that turn out so join them.
 
     Raises:
         FerError: a contender cannot be loaded, fails, or gives logits that cannot be compared.
     """
+    if options.scenarios is not None:
+        options.scenarios.check_faces(len(inputs.faces))
     began, load_before = time.perf_counter(), environment.load_average()
-    manifest = Manifest.load(folder)
+    seconds = options.expected_seconds(len(contenders))
+    print(
+        f"measuring {len(contenders)} contenders takes about {seconds:.0f} s, more where a call is long",
+        file=sys.stderr,
+        flush=True,
+    )
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
-        measured = _measure(contenders, inputs, options, Path(scratch))
+        measured = _measure(contenders, skipped, inputs, options, Path(scratch))
     load = {"before": load_before, "after": environment.load_average()}
     return {
         "kind": record.KIND,
@@ -41,35 +72,62 @@ def measure(
         "command": command,
         "seconds": round(time.perf_counter() - began, 1),
         "environment": environment.describe() | {"load_average": load},
-        "artifact": _artifact(folder, manifest),
-        "inputs": inputs.to_json(),
-        "options": options.to_json(),
+        **subject(folder, contenders, inputs, options),
         **measured,
     }
 
 
 def _measure(
-    contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions, scratch: Path
+    contenders: Sequence[Contender],
+    skipped: Sequence[Skipped],
+    inputs: Inputs,
+    options: BenchOptions,
+    scratch: Path,
 ) -> dict[str, Any]:
     faces_path = str(scratch / "faces.npy")
     np.save(faces_path, inputs.faces)
-    started = _startup(contenders, faces_path, options)
+    started, failed = _startup(contenders, faces_path, options)
+    contenders = [contender for contender in contenders if contender.name in started]
+    meter, energy_source = energy.find_meter()
     with working(contenders, faces_path) as workers:
-        with bar(f"parity with PyTorch: {inputs.description}", len(workers) - 1) as advance:
-            parities = accuracy.measure(workers, inputs, scratch, advance)
+        ours, others = answers.apart(workers)
+        with bar(f"parity with PyTorch: {inputs.description}", len(ours) - 1) as advance:
+            parities = accuracy.measure(ours, inputs, scratch, advance)
+        other_networks = answers.measure(others, inputs, scratch)
         speed = []
+        metered = energy.metered(workers, meter)
         with rounds.busy(options.busy):
             for batch in options.batches:
-                speed += _speed(workers, batch, options)
+                speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
         # Asked at the end: an engine may settle on its micro-batch while it runs.
-        described = [
-            contender.to_json() | {"bytes": contender.bytes, "info": workers[contender.name].ask("info")}
-            for contender in contenders
-        ]
-    return {"contenders": described, "startup": started, "parity": parities, "speed": speed}
+        described = [_described(contender, workers[contender.name].ask("info")) for contender in contenders]
+        played = _scenarios(contenders, workers, inputs, options.scenarios)
+        profiled = {"limits": _limits(contenders, workers, options)} if options.profile else {}
+    return {
+        "contenders": described,
+        "skipped": [entry._asdict() for entry in (*skipped, *failed)],
+        "startup": started,
+        "parity": parities,
+        "other_networks": other_networks,
+        "speed": speed,
+        "energy": {name: worker.joules_an_image() for name, worker in metered.items()},
+        "energy_source": energy_source,
+        "runtime_sizes": packages.runtime_sizes(described),
+        **profiled,
+        **played,
+    }
 
 
-def _startup(contenders: Sequence[Contender], faces_path: str, options: BenchOptions) -> dict[str, Any]:
+def _described(contender: Contender, info: dict[str, Any]) -> dict[str, Any]:
+    size = contender.bytes
+    if size is None:
+        size = Manifest.load(Path(contender.artifact)).files[info["precision"]].bytes
+    return contender.to_json() | {"bytes": size, "info": info}
+
+
+def _startup(
+    contenders: Sequence[Contender], faces_path: str, options: BenchOptions
+) -> tuple[dict[str, Any], list[Skipped]]:
     title = (
         f"cold start and memory: {options.cold_starts} new processes for each of {len(contenders)} contenders"
     )
@@ -83,6 +141,27 @@ def _speed(workers: Mapping[str, Asked], batch: int, options: BenchOptions) -> l
     with bar(title, options.rounds * len(workers)) as advance:
         samples = rounds.run_rounds(workers, batch, options, advance)
     return rounds.summarize(samples, batch, options.seed)
+
+
+def _scenarios(
+    contenders: Sequence[Contender],
+    workers: Mapping[str, Asked],
+    inputs: Inputs,
+    asked: ScenarioOptions | None,
+) -> dict[str, Any]:
+    if asked is None:
+        return {}
+    runs = Runs(workers, taking_part(contenders), inputs, asked)
+    with bar(f"LoadGen: {', '.join(asked.scenarios)}, {len(runs)} runs", len(runs)) as advance:
+        return {"scenarios": runs.measure(advance)}
+
+
+def _limits(
+    contenders: Sequence[Contender], workers: Mapping[str, Asked], options: BenchOptions
+) -> dict[str, Any]:
+    folder, batch = Path(contenders[0].artifact), max(options.batches)
+    with bar("the machine's limits and the runtimes' operators", limits.steps(contenders)) as advance:
+        return limits.measure(folder, contenders, workers, batch, advance)
 
 
 def _artifact(folder: Path, manifest: Manifest) -> dict[str, Any]:

@@ -7,20 +7,17 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fer_bench import asked
+from fer_bench.loadgen import arguments
 from fer_engine import __version__, command
-from fer_engine.errors import ConfigError
 
 if TYPE_CHECKING:
-    from fer_bench.contender import Contender
-    from fer_bench.inputs import Inputs
-    from fer_bench.options import BenchOptions
+    from fer_bench.baseline import Baseline
 
-MODEL = "mini_xception"
-ARTIFACT = Path("artifacts") / MODEL
 RECORD = Path("reports") / "bench.json"
-SPLIT = "PublicTest"
+EXIT_REGRESSION = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,122 +31,167 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-bench", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--batch", default="64", help="batch sizes, as in 1,64,1024 (default: %(default)s)")
-    parser.add_argument(
+    for add_group in (
+        _add_contenders,
+        _add_faces,
+        _add_method,
+        arguments.add,
+        _add_results,
+        _add_gate,
+    ):
+        add_group(parser)
+    return parser
+
+
+def _add_contenders(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what runs")
+    group.add_argument(
         "--artifact",
         type=Path,
-        help=f"folder made by fer-export (default: {ARTIFACT}, made from the shipped checkpoint if missing)",
+        help=f"folder made by fer-export (default: {asked.ARTIFACT}, made from the shipped checkpoint "
+        "if missing)",
     )
-    parser.add_argument("--precision", help="as in fp32,int8 (default: all of the artifact)")
-    parser.add_argument(
-        "--backend", help="of the engine, as in onnxruntime,openvino (default: all installed)"
+    group.add_argument(
+        "--precision", help="of the engine, as in fp32,int8,auto (default: all of the artifact)"
     )
-    parser.add_argument("--threads", type=int, help="of PyTorch and the engine (default: their own choice)")
-    parser.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
-    parser.add_argument("--split", help=f"of --data (default: {SPLIT})")
-    parser.add_argument("--rounds", type=int, help="turns of each contender")
-    parser.add_argument("--seconds", type=float, help="length of one turn")
-    parser.add_argument("--cold-starts", type=int, help="new processes of each contender")
-    parser.add_argument("--busy", type=int, help="processes that keep a core busy beside (default: none)")
-    parser.add_argument("--seed", type=int, help="of the turns' order and the bootstrap")
-    parser.add_argument("--json", type=Path, default=RECORD, help="the record (default: %(default)s)")
-    parser.add_argument("--markdown", type=Path, help="write the report as Markdown too")
-    parser.add_argument("--render", type=Path, metavar="JSON", help="show this record, measure nothing")
-    return parser
+    group.add_argument(
+        "--backend", help="of the engine, as in onnxruntime,openvino,auto (default: all installed, and auto)"
+    )
+    group.add_argument(
+        "--threads",
+        help="of the engine, as in 1,2 (default: its own choice); a single value holds for PyTorch too",
+    )
+    group.add_argument(
+        "--peers",
+        nargs="?",
+        const="",
+        metavar="NAMES",
+        help="other runtimes on the same network, as in openvino,ncnn (without names: all installed)",
+    )
+    group.add_argument("--micro-batch", help="of the engine, as in 4,8,32 (default: its own choice)")
+
+
+def _add_faces(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("faces")
+    group.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
+    group.add_argument("--split", help=f"of --data (default: {asked.SPLIT})")
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how to measure")
+    group.add_argument("--batch", default="64", help="batch sizes, as in 1,64,1024 (default: %(default)s)")
+    group.add_argument("--rounds", type=int, help="turns of each contender")
+    group.add_argument("--seconds", type=float, help="length of one turn")
+    group.add_argument("--cold-starts", type=int, help="new processes of each contender")
+    group.add_argument(
+        "--profile", action="store_true", help="measure the machine's limits and each operator's time too"
+    )
+    group.add_argument("--busy", type=int, help="processes that keep a core busy beside (default: none)")
+    group.add_argument("--seed", type=int, help="of the turns' order and the bootstrap")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("results")
+    group.add_argument("--json", type=Path, default=RECORD, help="the record (default: %(default)s)")
+    group.add_argument("--markdown", type=Path, help="write the report as Markdown too")
+    group.add_argument("--html", type=Path, help="write the report as one HTML page too")
+    group.add_argument("--png", type=Path, metavar="FOLDER", help="write the figures of the page there too")
+    group.add_argument(
+        "--faces",
+        action="store_true",
+        help="show the faces of --data whose answers change in the page (default: synthetic faces alone)",
+    )
+    group.add_argument("--render", type=Path, metavar="JSON", help="show this record, measure nothing")
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "regression gate", f"exit code {EXIT_REGRESSION} where the engine became worse than a baseline"
+    )
+    group.add_argument("--baseline", type=Path, metavar="JSON", help="an earlier record")
+    group.add_argument(
+        "--max-slowdown", metavar="SHARE", help="of the ratios to plain onnxruntime, as in 10%%"
+    )
+    group.add_argument(
+        "--max-accuracy-drop", type=float, metavar="POINTS", help="of accuracy and agreement, as in 0.3"
+    )
 
 
 def _render(options: argparse.Namespace) -> int:
     from fer_bench import record
 
-    _show(record.load(options.render), options.markdown)
-    return 0
+    asked.check_page(options)
+    earlier = asked.baseline(options)
+    measured = record.load(options.render)
+    if earlier is not None:
+        earlier.check(measured)
+    _show(measured, options)
+    return _verdict(earlier, measured)
 
 
 def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
     from fer_bench import bench, record, report  # noqa: F401 - what the report needs must be here now
-
-    settings = _settings(options)
-    record.check_writable(options.json)
-    if options.markdown is not None:
-        record.check_writable(options.markdown)
-    inputs = _inputs(options)
-    folder, contenders = _contenders(options)
-    line = shlex.join(["fer-bench", *(sys.argv[1:] if argv is None else argv)])
-    measured = bench.measure(folder, contenders, inputs, settings, line)
-    record.write(options.json, measured)
-    _show(measured, options.markdown)
-    print(f"record: {options.json}")
-    return 0
-
-
-def _settings(options: argparse.Namespace) -> BenchOptions:
-    from fer_bench.options import BenchOptions
-
-    if options.threads is not None and options.threads < 1:
-        raise ConfigError(f"--threads must be at least 1, got {options.threads}")
-    names = ("rounds", "seconds", "cold_starts", "busy", "seed")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return BenchOptions(batches=_batches(options.batch), **given)
-
-
-def _batches(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in _list("--batch", text))
-    except ValueError:
-        raise ConfigError(f"--batch must be whole numbers, as in 1,64,1024, got {text!r}") from None
-
-
-def _list(option: str, text: str) -> tuple[str, ...]:
-    """Return the parts of a comma list, each once."""
-    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    if "" in parts:
-        raise ConfigError(f"{option} must be a list without gaps, as in a,b, got {text!r}")
-    return parts
-
-
-def _inputs(options: argparse.Namespace) -> Inputs:
-    from fer_bench import inputs
-
-    if options.data is None:
-        if options.split is not None:
-            raise ConfigError("--split needs --data: synthetic faces have no splits and no labels")
-        return inputs.synthetic()
-    return inputs.of_dataset(options.data, options.split or SPLIT)
-
-
-def _contenders(options: argparse.Namespace) -> tuple[Path, list[Contender]]:
     from fer_bench.contender import line_up
-    from fer_engine.backend import at_hand
-    from fer_engine.manifest import MANIFEST_NAME, Manifest
+    from fer_engine.manifest import Manifest
 
-    folder = options.artifact or ARTIFACT
-    if options.artifact is None and not (folder / MANIFEST_NAME).exists():
-        _make_artifact(folder)
+    asked.check_page(options)
+    earlier = asked.baseline(options)
+    settings = asked.bench_options(options)
+    for path in (options.json, options.markdown, options.html, options.png and options.png / "figure.png"):
+        if path is not None:
+            record.check_writable(path)
+    inputs = asked.faces(options)
+    folder = asked.artifact(options)
     manifest = Manifest.load(folder)
-    precisions = (
-        tuple(manifest.files) if options.precision is None else _list("--precision", options.precision)
-    )
-    backends = at_hand() if options.backend is None else _list("--backend", options.backend)
-    return folder, line_up(folder, manifest, backends, precisions, options.threads)
+    inputs = inputs.fit(manifest.spec)
+    contenders, skipped = line_up(folder, manifest, settings.sweep)
+    if options.peers is not None:
+        from fer_bench.peers.line_up import line_up as line_up_peers
+
+        threads = contenders[0].threads  # one number for all beside the engine
+        found, absent = line_up_peers(folder, asked.names("--peers", options.peers or None), threads)
+        contenders, skipped = [*contenders, *found], [*skipped, *absent]
+    if earlier is not None:
+        earlier.check(bench.subject(folder, contenders, inputs, settings))
+    line = shlex.join(["fer-bench", *(sys.argv[1:] if argv is None else argv)])
+    measured = bench.measure(folder, contenders, skipped, inputs, settings, line)
+    record.write(options.json, measured)
+    _show(measured, options)
+    print(f"record: {options.json}")
+    return _verdict(earlier, measured)
 
 
-def _make_artifact(folder: Path) -> None:
-    from fer_export.int8 import Int8Options
-    from fer_export.pipeline import ExportOptions, export_model
+def _verdict(earlier: Baseline | None, measured: dict[str, Any]) -> int:
+    """Print what became worse than the baseline, if there is one; return the exit code."""
+    if earlier is None:
+        return 0
+    from fer_bench import baseline, report
 
-    print(
-        f"no artifact at {folder}: exporting the shipped {MODEL} in all precisions",
-        file=sys.stderr,
-        flush=True,
-    )
-    export_model(ExportOptions(model=MODEL, output=folder, fp16=True, int8=Int8Options(), force=True))
+    found = earlier.regressions(measured)
+    note = earlier.other_machine(measured)
+    if note is not None:
+        print(note)
+    if not found:
+        print(f"no regression against {earlier.name}: {earlier.compared(measured)}")
+        return 0
+    print(report.plain([], [baseline.table(found)]))
+    return EXIT_REGRESSION
 
 
-def _show(measured: dict[str, object], markdown: Path | None) -> None:
+def _show(measured: dict[str, object], options: argparse.Namespace) -> None:
     from fer_bench import report
     from fer_engine import atomic
 
     print(report.render_table(measured))
-    if markdown is not None:
-        atomic.write_text(markdown, report.render_markdown(measured))
-        print(f"report: {markdown}")
+    if options.markdown is not None:
+        atomic.write_text(options.markdown, report.render_markdown(measured))
+        print(f"report: {options.markdown}")
+    if options.html is not None:
+        from fer_bench import page
+
+        atomic.write_text(options.html, page.render(measured, asked.shown_faces(options, measured)))
+        print(f"page: {options.html}")
+    if options.png is not None:
+        from fer_bench import figures
+
+        print(f"figures: {', '.join(map(str, figures.write_pngs(measured, options.png)))}")

@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from fer_engine.backend import find
-from fer_engine.errors import ArtifactError, ConfigError
+from fer_bench.sweep import Setting, Sweep
+from fer_engine.backend import BACKENDS, find
+from fer_engine.choice import AUTO
+from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.manifest import Manifest
 
 REFERENCE = "pytorch"  # parity is measured against it
@@ -22,8 +24,9 @@ CHECKPOINT = "checkpoint"  # folder of an artifact with the weights that its gra
 class Contender:
     """One thing to measure; `kind` is a key of `fer_bench.runtimes.KINDS`.
 
-    `file` is what it loads: a graph, or the checkpoint folder. `threads` is None for the
-    runtime's own choice.
+    `file` is what it loads: a graph, the checkpoint folder, or the artifact where the engine chooses
+    the graph. `threads` and `micro_batch` are None for the runtime's own choice. One that is
+    `optional` and cannot run is left out with the reason; another ends the benchmark.
     """
 
     name: str
@@ -33,61 +36,100 @@ class Contender:
     precision: str = "fp32"
     backend: str | None = None
     threads: int | None = None
+    micro_batch: int | None = None
+    optional: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @property
-    def bytes(self) -> int:
-        """Size of the weights or of the graph on disk."""
+    def bytes(self) -> int | None:
+        """Size of the weights or of the graph on disk; None where the engine chooses the graph."""
+        if self.precision == AUTO:
+            return None
         path = Path(self.file)
-        return (path / "model.safetensors" if path.is_dir() else path).stat().st_size
+        if path.name == CHECKPOINT:
+            path /= "model.safetensors"
+        files = path.iterdir() if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
 
 
-def line_up(
-    folder: Path,
-    manifest: Manifest,
-    backends: Sequence[str],
-    precisions: Sequence[str],
-    threads: int | None,
-) -> list[Contender]:
-    """Return the contenders: reference, baseline, overhead, and an engine a backend and precision.
+class Skipped(NamedTuple):
+    """A contender, or all of one backend, that cannot run here."""
+
+    name: str
+    reason: str
+
+
+def line_up(folder: Path, manifest: Manifest, sweep: Sweep) -> tuple[list[Contender], list[Skipped]]:
+    """Return the contenders, and the backends that are not installed and were not asked for by name.
+
+    The contenders are the reference, the baseline, the engine in every setting, and the overhead.
 
     Raises:
         ArtifactError: a graph or the checkpoint is missing or damaged.
-        BackendError: a backend is not known, or its runtime is not installed.
+        BackendError: a backend is not known, or one that was named is not installed.
         ConfigError: the backend that computes nothing was named.
     """
-    for backend in backends:
+    _check(folder, manifest, sweep)
+    backends, skipped = _at_hand() if not sweep.backends else (sweep.backends, [])
+    settings = sweep.settings(backends, manifest.files)
+    # Where several values are compared, those beside the engine keep their own choice.
+    threads = _only(sweep.threads)
+    artifact, graph = str(folder), str(folder / manifest.files["fp32"].path)
+    contenders = [
+        Contender(REFERENCE, "pytorch", artifact, str(folder / CHECKPOINT), threads=threads),
+        Contender(BASELINE, "onnxruntime", artifact, graph),
+        *(_engine(folder, manifest, sweep, setting) for setting in settings),
+        Contender(OVERHEAD, "engine", artifact, graph, "fp32", "null", threads, _only(sweep.micro_batches)),
+    ]
+    return contenders, skipped
+
+
+def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting) -> Contender:
+    file = folder if setting.precision == AUTO else folder / manifest.files[setting.precision].path
+    return Contender(
+        sweep.name(setting),
+        "engine",
+        str(folder),
+        str(file),
+        setting.precision,
+        setting.backend,
+        setting.threads,
+        setting.micro_batch,
+        optional=not sweep.by_name,
+    )
+
+
+def _check(folder: Path, manifest: Manifest, sweep: Sweep) -> None:
+    for backend in sweep.backends:
         if backend == OVERHEAD:
             raise ConfigError(
                 f"backend {OVERHEAD!r} is measured in every run: name those to measure beside it"
             )
-        find(backend)
-    for precision in {"fp32", *precisions}:
+        if backend != AUTO:
+            find(backend)
+    for precision in {"fp32", *(sweep.precisions or manifest.files)} - {AUTO}:
         manifest.read_model(folder, precision)
     if not (folder / CHECKPOINT).is_dir():
         raise ArtifactError(
             f"{folder} holds no folder {CHECKPOINT!r} with the PyTorch weights, against which parity is "
             "measured; run fer-export again"
         )
-    graphs = {precision: str(folder / file.path) for precision, file in manifest.files.items()}
-    artifact, checkpoint = str(folder), str(folder / CHECKPOINT)
-    return [
-        Contender(REFERENCE, "pytorch", artifact, checkpoint, threads=threads),
-        Contender(BASELINE, "onnxruntime", artifact, graphs["fp32"]),
-        *(
-            Contender(
-                f"engine/{backend}/{precision}",
-                "engine",
-                artifact,
-                graphs[precision],
-                precision,
-                backend,
-                threads,
-            )
-            for backend in backends
-            for precision in precisions
-        ),
-        Contender(OVERHEAD, "engine", artifact, graphs["fp32"], "fp32", "null", threads),
-    ]
+
+
+def _at_hand() -> tuple[list[str], list[Skipped]]:
+    """Return the backends of the CPU that are installed, and why the others cannot take part."""
+    installed, skipped = [], []
+    for name, entry in BACKENDS.items():
+        if name != OVERHEAD and "cpu" in entry.devices:
+            try:
+                find(name)
+                installed.append(name)
+            except BackendError as error:
+                skipped.append(Skipped(f"engine/{name}", str(error)))
+    return installed, skipped
+
+
+def _only(values: Sequence[int]) -> int | None:
+    return values[0] if len(values) == 1 else None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fer_engine.spec import ModelSpec
 
 SYNTHETIC_FACES = 1_024
 SYNTHETIC_SEED = 0
@@ -16,11 +19,26 @@ SYNTHETIC_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """Faces, uint8 [n, 48, 48], and their labels [n], or None where they have none."""
+    """Faces, uint8 [n, h, w] or [n, h, w, 3], and their labels [n], or None where they have none."""
 
     description: str
     faces: NDArray[np.uint8]
     labels: NDArray[np.uint8] | None
+
+    def fit(self, spec: ModelSpec) -> Inputs:
+        """Return the inputs in the form that a network takes, and without labels that are not its own.
+
+        The description tells what was changed.
+        """
+        from fer_engine.spec import EXPRESSIONS
+        from fer_export import samples
+        from fer_train.resize import fit
+
+        description = self.description + samples.change(self.faces, spec)
+        labels = self.labels
+        if labels is not None and spec.labels != EXPRESSIONS:
+            description, labels = f"{description}, without labels: the network has others", None
+        return Inputs(description, fit(self.faces, spec), labels)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from fer_bench.contender import Contender
+from fer_bench.peers import isolated
 from fer_engine.errors import BackendError
 
 CLOSE_SECONDS = 10.0  # a worker that is asked to end has nothing left to do
@@ -35,7 +35,7 @@ class Worker:
         self.contender = contender
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fer_bench.worker"],
+            isolated.worker_command(contender.kind),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -82,7 +82,8 @@ class Worker:
         if reply.get("missing"):
             raise ModuleNotFoundError(reply["error"], name=reply["missing"])
         if "error" in reply:
-            raise BackendError(f"{self.contender.name} failed: {reply['error']}")
+            reason = " ".join(reply["error"].split())  # some runtimes write paragraphs
+            raise BackendError(f"{self.contender.name} failed: {reason}")
         return reply
 
     def _last_words(self) -> str:

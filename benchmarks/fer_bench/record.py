@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from fer_engine import atomic
 from fer_engine.errors import FerError
 
 KIND = "fer-bench"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def dumps(record: dict[str, Any]) -> str:
@@ -53,6 +55,21 @@ def check(data: Any, name: str = "the record") -> None:
             f"{name} has format version {data.get('format_version')!r}, this release reads {FORMAT_VERSION}; "
             "measure again with this release"
         )
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Name a record that lacks a part, or holds another kind of value, as the cause of what goes wrong.
+
+    Raises:
+        FerError: the body met such a part.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise FerError(
+            f"the benchmark record is damaged ({type(error).__name__}: {error}); measure again with fer-bench"
+        ) from None
 
 
 def check_writable(path: Path) -> None:

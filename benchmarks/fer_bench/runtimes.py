@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fer_bench.peers.registry import PEERS
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -77,6 +79,7 @@ def load_engine(settings: Settings) -> Runtime:
         device="cpu",
         backend=settings["backend"],
         threads=settings["threads"],
+        micro_batch=settings["micro_batch"],
     )
     import dataclasses
 
@@ -87,4 +90,5 @@ KINDS = {
     "pytorch": Kind(("torch", "fer_train.checkpoint", "fer_train.loop"), load_pytorch),
     "onnxruntime": Kind(("numpy", "onnxruntime"), load_onnxruntime),
     "engine": Kind(("fer_engine",), load_engine),
+    **{name: Kind(peer.modules, peer.load) for name, peer in PEERS.items()},
 }

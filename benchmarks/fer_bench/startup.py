@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fer_bench.contender import Contender
+from fer_bench.contender import Contender, Skipped
 from fer_bench.options import BenchOptions
 from fer_bench.process import Worker
+from fer_engine.errors import BackendError
 
 
 def measure(
@@ -15,30 +16,49 @@ def measure(
     faces_path: str,
     options: BenchOptions,
     advance: Callable[[int], None] = lambda _: None,
-) -> dict[str, dict[str, Any]]:
-    """Return each contender's cold starts in ns and its peak memory; calls `advance(1)` after a process.
+) -> tuple[dict[str, dict[str, Any]], list[Skipped]]:
+    """Return each contender's cold starts in ns and its memory, and those optional ones that cannot run.
 
     A cold start is the import, the load and the first call with one face, in a new process; the
     interpreter's own start is left out. The first process of each goes on to predict
-    `memory_faces` faces, in one call where the contender splits any batch by itself.
+    `memory_faces` faces, in one call where the contender splits any batch by itself. Calls
+    `advance(1)` after a process.
+
+    Raises:
+        BackendError: a contender that is not optional cannot run.
+        ModuleNotFoundError: a library that such a one needs is not installed.
     """
     found: dict[str, dict[str, Any]] = {contender.name: {"cold_starts": []} for contender in contenders}
+    skipped: list[Skipped] = []
     for repetition in range(options.cold_starts):
         for contender in contenders:
-            worker = Worker(contender)
-            try:
-                worker.ask("read_faces", path=faces_path)
-                first = worker.ask("turn", batch=1, seconds=1.0, calls=1, warmup_calls=0)
-                times = {
-                    "import_ns": worker.loaded["import_ns"],
-                    "load_ns": worker.loaded["load_ns"],
-                    "first_call_ns": first["samples_ns"][0],
-                }
-                found[contender.name]["cold_starts"].append(times | {"total_ns": sum(times.values())})
-                if repetition == 0:
-                    found[contender.name]["memory"] = worker.ask("memory", count=options.memory_faces)
-                worker.close()
-            finally:
-                worker.kill()
+            if contender.name in found:
+                try:
+                    _start(contender, faces_path, found[contender.name], options, first=repetition == 0)
+                except (BackendError, ModuleNotFoundError) as error:
+                    if not contender.optional:
+                        raise
+                    del found[contender.name]
+                    skipped.append(Skipped(contender.name, str(error)))
             advance(1)
-    return found
+    return found, skipped
+
+
+def _start(
+    contender: Contender, faces_path: str, found: dict[str, Any], options: BenchOptions, *, first: bool
+) -> None:
+    worker = Worker(contender)
+    try:
+        worker.ask("read_faces", path=faces_path)
+        turn = worker.ask("turn", batch=1, seconds=1.0, calls=1, warmup_calls=0)
+        times = {
+            "import_ns": worker.loaded["import_ns"],
+            "load_ns": worker.loaded["load_ns"],
+            "first_call_ns": turn["samples_ns"][0],
+        }
+        found["cold_starts"].append(times | {"total_ns": sum(times.values())})
+        if first:
+            found["memory"] = worker.ask("memory", count=options.memory_faces)
+        worker.close()
+    finally:
+        worker.kill()

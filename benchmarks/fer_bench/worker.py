@@ -89,13 +89,29 @@ class Session:
         np.save(path, self._predict(self.faces))
         return {"faces": len(self.faces)}
 
+    def loadgen(self, **test: Any) -> dict[str, Any]:
+        from fer_bench.loadgen.run import run
+
+        return run(self.runtime.predict, self.faces, **test)
+
     def memory(self, count: int) -> dict[str, Any]:
         if not self.runtime.splits:
             count = min(count, SPLIT * MEMORY_BATCHES)
         faces = self._at_least(count)[:count]
         self._predict(faces)
+        del faces  # what is kept is the runtime's own
         a_call = count if self.runtime.splits else min(count, SPLIT)
-        return {"faces": count, "faces_a_call": a_call, "peak_bytes": peak_bytes()}
+        return {
+            "faces": count,
+            "faces_a_call": a_call,
+            "peak_bytes": peak_bytes(),
+            "steady_bytes": resident_bytes(),
+        }
+
+    def operators(self, batch: int, **settings: Any) -> dict[str, Any]:
+        from fer_bench.limits.operators import profile
+
+        return profile(self._at_least(batch)[:batch], **settings)
 
     def _predict(self, faces: Faces) -> NDArray[np.float32]:
         import numpy as np
@@ -126,17 +142,28 @@ def peak_bytes() -> int | None:
 
     Linux is asked for VmHWM, since its `ru_maxrss` also counts the parent before the exec.
     """
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - pathlib would count as import
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass
+    peak = _status_bytes("VmHWM")
+    if peak is not None:
+        return peak
     try:
         import resource
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_bytes() -> int | None:
+    """Return this process's resident memory now, or None where the system does not tell (only Linux does)."""
+    return _status_bytes("VmRSS")
+
+
+def _status_bytes(field: str) -> int | None:
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - pathlib would count as import
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+    except (OSError, StopIteration):
+        return None
 
 
 def _batches(faces: Faces, batch: int) -> Iterator[Faces]:

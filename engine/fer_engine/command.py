@@ -19,8 +19,11 @@ EXTRAS = {
     "safetensors": "train",
     "matplotlib": "train",
     "rich": "train",
+    "tomli": "train",
     "onnx": "export",
     "onnxscript": "export",
+    "jinja2": "bench",
+    "packaging": "bench",
 }
 
 

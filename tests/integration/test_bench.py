@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fer_bench import cli, inputs, record
+from fer_bench.page.flips import SHOWN
 from fer_train import synthetic
 
 QUICK = ["--rounds", "2", "--seconds", "0.02", "--cold-starts", "1"]
@@ -34,6 +35,7 @@ def measured(tmp_path_factory):
     """The folder of one run that had to make its artifact, the record, and what it said."""
     folder = tmp_path_factory.mktemp("measured")
     arguments = ["--batch", "1,8", "--threads", "1", "--markdown", "bench.md", *QUICK]
+    arguments += ["--html", "bench.html", "--png", "figures"]
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
         patch.chdir(folder)
@@ -86,8 +88,31 @@ def test_cold_start_and_memory_were_measured(measured):
         (start,) = entry["cold_starts"]
         assert min(start.values()) > 0
         assert start["total_ns"] == start["import_ns"] + start["load_ns"] + start["first_call_ns"]
-        assert entry["memory"]["peak_bytes"] is None or entry["memory"]["peak_bytes"] > 2**20
+        memory = entry["memory"]
+        assert memory["steady_bytes"] is None or 2**20 < memory["steady_bytes"] <= memory["peak_bytes"]
     assert found["startup"]["engine/onnxruntime/fp32"]["memory"]["faces_a_call"] == 10_000
+
+
+def test_size_and_energy_are_there_or_said_to_be_missing(measured):
+    _, found, _ = measured
+    sizes = found["runtime_sizes"]
+    assert set(sizes) == {"pytorch", "onnxruntime", "engine/onnxruntime", "engine/null"}
+    assert sizes["pytorch"]["bytes"] > sizes["engine/onnxruntime"]["bytes"] > sizes["engine/null"]["bytes"]
+    for joules in found["energy"].values():
+        assert joules is None if found["energy_source"].startswith("not available: ") else joules > 0
+    assert found["skipped"] == []
+
+
+def test_a_baseline_that_cannot_be_compared_ends_before_anything_is_measured(measured, capsys, monkeypatch):
+    folder, _, _ = measured
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(inputs, "SYNTHETIC_FACES", 100)
+    arguments = ["--batch", "8", "--threads", "1", "--baseline", "reports/bench.json", "--json", "other.json"]
+    assert cli.main([*arguments, "--max-slowdown", "10%"]) == 2
+    error = capsys.readouterr().err
+    assert "at least 6 rounds, the baseline has 2" in error
+    assert "cold start" not in error
+    assert not (folder / "other.json").exists()
 
 
 def test_the_record_says_what_was_measured_and_where(measured):
@@ -105,13 +130,29 @@ def test_the_record_says_what_was_measured_and_where(measured):
     assert "Speed, batch 8" in markdown
 
 
+def test_the_page_shows_what_was_measured(measured):
+    folder, found, _ = measured
+    text = (folder / "bench.html").read_text("utf-8")
+    assert found["inputs"]["sha256"] == inputs.Inputs("", synthetic.faces(100), None).to_json()["sha256"]
+    flips = sum(min(len(parity["flips"]), SHOWN) for parity in found["parity"].values())
+    assert text.count("<img") == flips > 0
+    assert text.count("<svg") == 2 * len(list((folder / "figures").iterdir()))
+
+
 def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys):
     path = tmp_path / "bench.json"
-    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--precision", "fp32"]
+    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--backend", "onnxruntime"]
+    arguments += ["--precision", "fp32,auto", "--micro-batch", "4,8", "--batch", "8"]
     assert cli.main([*arguments, *QUICK, "--busy", "1", "--json", str(path)]) == 0
     found = record.load(path)
     assert found["inputs"]["description"] == "FER2013 PublicTest, n=90"
-    labelled = found["parity"]["engine/onnxruntime/fp32"]["labelled"]
+    engines = {entry["name"]: entry for entry in found["contenders"] if entry["name"].startswith("engine")}
+    assert set(engines) == {f"engine/onnxruntime/{name}/m{m}" for name in ("fp32", "auto") for m in (4, 8)}
+    assert engines["engine/onnxruntime/fp32/m4"]["info"]["micro_batch"] == 4
+    automatic = engines["engine/onnxruntime/auto/m8"]
+    assert automatic["info"]["choice"]["by"] in ("probe", "kept probe")
+    assert automatic["bytes"] == found["artifact"]["files"][automatic["info"]["precision"]]["bytes"]
+    labelled = found["parity"]["engine/onnxruntime/fp32/m4"]["labelled"]
     low, high = labelled["interval"]
     assert low <= labelled["accuracy"] <= high
     assert labelled["accuracy"] == labelled["reference_accuracy"]
@@ -153,7 +194,7 @@ def test_ctrl_c_ends_with_one_line_and_leaves_nothing(artifact, labelled_data, t
     path.write_text("an earlier record")
     code = "import sys; from fer_bench.cli import main; sys.exit(main())"
     arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--json", str(path)]
-    arguments += ["--rounds", "1000", "--cold-starts", "1"]
+    arguments += ["--rounds", "1000", "--cold-starts", "1", "--backend", "onnxruntime", "--precision", "fp32"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )

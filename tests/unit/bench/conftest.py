@@ -1,3 +1,4 @@
+import copy
 import hashlib
 
 import numpy as np
@@ -43,6 +44,7 @@ def made_record(labelled=True):
         "recall_difference": [-0.0125, None, 0.031],
         "ece": 0.0417,
         "reference_ece": 0.04,
+        "confusion": [[411, 12, 3], [0, 500, 0], [7, 8, 9]],
     }
     parity = {
         "faces": 3589,
@@ -51,13 +53,19 @@ def made_record(labelled=True):
         "max_abs_difference": 0.125,
         "mean_abs_difference": 0.0625,
         "logit_range": 17.25,
+        "flips": [[3, 0, 1], [5, 2, 1], [8, 0, 1]],
         "labelled": accuracy if labelled else None,
     }
     latency = {"samples": 18, "mean": 7.0, "p50": 6.5, "p90": 11.25, "p99": 123.4, "max": 200.0}
-    names = ("pytorch", "onnxruntime", "engine/onnxruntime/int8", "null")
+    names = {
+        "pytorch": ("pytorch", None, "fp32"),
+        "onnxruntime": ("onnxruntime", None, "fp32"),
+        "engine/onnxruntime/int8": ("engine", "onnxruntime", "int8"),
+        "null": ("engine", "null", "fp32"),
+    }
     return {
         "kind": "fer-bench",
-        "format_version": 1,
+        "format_version": 2,
         "date": "2026-01-02T03:04:05+00:00",
         "command": "fer-bench --batch 64",
         "seconds": 42.0,
@@ -81,9 +89,31 @@ def made_record(labelled=True):
             "files": {},
             "refused": {"fp16": "0.74x the speed of FP32"},
         },
-        "inputs": {"description": "synthetic faces, seed 0, n=1024", "faces": 1024, "labelled": labelled},
-        "options": {"batches": [64], "rounds": 3, "cold_starts": 1, "busy": 1},
-        "contenders": [{"name": name, "bytes": 321_000, "info": {"threads": 2}} for name in names],
+        "inputs": {
+            "description": "synthetic faces, seed 0, n=1024",
+            "faces": 1024,
+            "labelled": labelled,
+            "sha256": "cd" * 32,
+        },
+        "options": {
+            "batches": [64],
+            "sweep": {"backends": [], "precisions": [], "threads": [], "micro_batches": []},
+            "rounds": 3,
+            "cold_starts": 1,
+            "busy": 1,
+            "seed": 0,
+        },
+        "contenders": [
+            {
+                "name": name,
+                "kind": kind,
+                "backend": backend,
+                "precision": precision,
+                "bytes": 321_000,
+                "info": {"threads": 2},
+            }
+            for name, (kind, backend, precision) in names.items()
+        ],
         "startup": {
             name: {
                 "cold_starts": [
@@ -94,11 +124,23 @@ def made_record(labelled=True):
                         "total_ns": 171_500_000,
                     }
                 ],
-                "memory": {"faces": 10_000, "faces_a_call": 10_000, "peak_bytes": None},
+                "memory": {
+                    "faces": 10_000,
+                    "faces_a_call": 10_000,
+                    "peak_bytes": None,
+                    "steady_bytes": 77 * 2**20,
+                },
             }
             for name in names
         },
-        "parity": dict.fromkeys(names[:-1], parity),
+        "skipped": [{"name": "engine/abacus", "reason": "it has no beads"}],
+        "runtime_sizes": {
+            "pytorch": {"packages": {"torch": 700 * 2**20, "sympy": 71 * 2**20}, "bytes": 771 * 2**20},
+            "elsewhere": None,
+        },
+        "energy": dict.fromkeys(names, 0.0123),
+        "energy_source": "RAPL, 1 CPU package(s)",
+        "parity": dict.fromkeys(list(names)[:-1], parity),
         "speed": [
             {
                 "batch": 64,
@@ -123,3 +165,62 @@ def record():
 @pytest.fixture
 def unlabelled_record():
     return made_record(labelled=False)
+
+
+@pytest.fixture(scope="session")
+def made_full_record():
+    """A record from which every figure can be drawn; do not change it."""
+    record = made_record()
+    record["options"]["batches"] = [1, 64]
+    slow = [[3_000_000 + 1_000 * step for step in range(40)] + [90_000_000]] * 3
+    record["speed"] += [entry | {"batch": 1, "samples_ns": slow} for entry in record["speed"]]
+    record["scenarios"] = [
+        {
+            "scenario": scenario,
+            "mode": "performance",
+            "contender": name,
+            "valid": valid,
+            "invalid_because": [] if valid else ["too short"],
+            "metric": {"name": "figure of merit", "unit": unit, "value": value},
+            "latency_ms": {"p50.00": 1.5, "p90.00": 2.5, "p99.00": 3.5},
+            "queries": 1_000,
+            "samples": 1_000,
+            "seconds": 10.0,
+            "loadgen_version": "6.0",
+            "settings": {"min_duration_ms": 10_000, "target_latency_ns": 10_000_000},
+            "search": None,
+            "batching": {"max_batch": 64},
+        }
+        for name, valid in (("onnxruntime", True), ("engine/onnxruntime/int8", False))
+        for scenario, unit, value in (("single-stream", "ms", 0.375), ("server", "queries/s", 4_321.0))
+    ]
+    record["limits"] = {
+        "machine": {
+            "products": {"torch/fp32": {"1": 1e11, "2": 2e11}, "onnxruntime/int8": {"1": 4e11, "2": 8e11}},
+            "memory": {
+                "bytes_per_second": {"1": 1e10, "2": 2e10},
+                "array_bytes": 2**28,
+                "last_cache_bytes": None,
+            },
+            "theoretical": None,
+        },
+        "model": {
+            "multiply_adds": 5_000_000,
+            "layers": {},
+            "bytes": {
+                precision: {
+                    "weights": 60_000 * width,
+                    "activations": 900_000 * width,
+                    "faces_and_answers": 2_332,
+                }
+                for precision, width in (("fp32", 4), ("fp16", 2), ("int8", 1))
+            },
+        },
+        "operators": {},
+    }
+    return record
+
+
+@pytest.fixture
+def full_record(made_full_record):
+    return copy.deepcopy(made_full_record)

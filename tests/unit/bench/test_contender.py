@@ -1,12 +1,19 @@
 import pytest
 
+from fer_bench import contender
 from fer_bench.contender import line_up
+from fer_bench.sweep import Sweep
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.manifest import Manifest
 
 
+def everyone(artifact, **sweep):
+    contenders, _ = line_up(artifact, Manifest.load(artifact), Sweep(**sweep))
+    return {entry.name: entry for entry in contenders}
+
+
 def names(artifact, backends=("onnxruntime",), precisions=("fp32", "int8")):
-    return [entry.name for entry in line_up(artifact, Manifest.load(artifact), backends, precisions, None)]
+    return list(everyone(artifact, backends=backends, precisions=precisions))
 
 
 def test_the_line_up(artifact):
@@ -20,7 +27,7 @@ def test_the_line_up(artifact):
 
 
 def test_every_backend_takes_part(artifact):
-    assert names(artifact, ["onnxruntime", "openvino"])[2:-1] == [
+    assert names(artifact, ("onnxruntime", "openvino"))[2:-1] == [
         "engine/onnxruntime/fp32",
         "engine/onnxruntime/int8",
         "engine/openvino/fp32",
@@ -29,10 +36,7 @@ def test_every_backend_takes_part(artifact):
 
 
 def test_each_contender_knows_its_file(artifact):
-    found = {
-        entry.name: entry
-        for entry in line_up(artifact, Manifest.load(artifact), ["onnxruntime"], ["int8"], threads=2)
-    }
+    found = everyone(artifact, backends=("onnxruntime",), precisions=("int8",), threads=(2,))
     assert found["pytorch"].bytes == len(b"weights")
     assert found["onnxruntime"].file == str(artifact / "model.onnx")
     assert found["onnxruntime"].threads is None  # a plain session has its defaults, always
@@ -42,17 +46,17 @@ def test_each_contender_knows_its_file(artifact):
 
 def test_an_unknown_precision_is_refused(artifact):
     with pytest.raises(ArtifactError, match="holds no 'fp8' graph, it has fp32, int8"):
-        names(artifact, precisions=["fp8"])
+        names(artifact, precisions=("fp8",))
 
 
 def test_an_unknown_backend_is_refused(artifact):
     with pytest.raises(BackendError, match="unknown backend 'abacus'"):
-        names(artifact, backends=["abacus"])
+        names(artifact, backends=("abacus",))
 
 
 def test_the_overhead_cannot_be_asked_for_twice(artifact):
     with pytest.raises(ConfigError, match="'null' is measured in every run"):
-        names(artifact, backends=["null"])
+        names(artifact, backends=("null",))
 
 
 def test_a_changed_graph_is_refused(artifact):
@@ -66,3 +70,49 @@ def test_an_artifact_without_its_checkpoint_is_refused(artifact):
     (artifact / "checkpoint").rmdir()
     with pytest.raises(ArtifactError, match="no folder 'checkpoint'"):
         names(artifact)
+
+
+def test_by_default_the_engine_s_own_choice_takes_part(artifact, monkeypatch):
+    monkeypatch.setattr(contender, "find", lambda _: None)
+    assert list(everyone(artifact))[2:-1] == [
+        "engine/onnxruntime/fp32",
+        "engine/onnxruntime/int8",
+        "engine/openvino/fp32",
+        "engine/openvino/int8",
+        "engine/auto",
+    ]
+
+
+def test_a_backend_that_is_not_installed_is_left_out_with_the_reason(artifact, monkeypatch):
+    def find(name):
+        if name == "openvino":
+            raise BackendError("install its runtime")
+
+    monkeypatch.setattr(contender, "find", find)
+    contenders, skipped = line_up(artifact, Manifest.load(artifact), Sweep())
+    assert skipped == [("engine/openvino", "install its runtime")]
+    assert {entry.backend for entry in contenders} == {None, "onnxruntime", "auto", "null"}
+
+
+def test_only_what_was_asked_for_by_name_must_run(artifact):
+    for sweep, optional in (
+        ({"backends": ("onnxruntime",), "precisions": ("fp32",)}, False),
+        ({"backends": ("auto",)}, False),
+        ({"backends": ("onnxruntime",)}, True),
+        ({"precisions": ("int8",)}, True),
+    ):
+        engines = [entry for name, entry in everyone(artifact, **sweep).items() if name.startswith("engine")]
+        assert {entry.optional for entry in engines} == {optional}
+
+
+def test_the_size_of_a_graph_that_the_engine_chooses_is_not_known_yet(artifact):
+    assert everyone(artifact, backends=("auto",))["engine/auto"].bytes is None
+
+
+def test_one_value_holds_for_all_and_several_for_the_engine_alone(artifact):
+    one = everyone(artifact, threads=(1,), micro_batches=(4,))
+    assert (one["pytorch"].threads, one["null"].threads, one["null"].micro_batch) == (1, 1, 4)
+    several = everyone(artifact, threads=(1, 2), micro_batches=(4, 8))
+    assert (several["pytorch"].threads, several["null"].threads, several["null"].micro_batch) == (None,) * 3
+    engine = several["engine/onnxruntime/int8/t2/m8"]
+    assert (engine.threads, engine.micro_batch) == (2, 8)

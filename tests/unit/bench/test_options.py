@@ -1,6 +1,7 @@
 import pytest
 
 from fer_bench.options import BenchOptions
+from fer_bench.sweep import Sweep
 from fer_engine.errors import ConfigError
 
 
@@ -15,8 +16,16 @@ from fer_engine.errors import ConfigError
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"seconds": 0}, "seconds must be a number above 0, got 0"),
         ({"seconds": float("nan")}, "seconds must be a number above 0, got nan"),
+        ({"batches": (1, 8), "sweep": Sweep(micro_batches=(4, 16))}, "micro-batch 16 would never be filled"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         BenchOptions(**changes)
+
+
+def test_the_expected_duration_grows_with_what_is_asked_for():
+    options = BenchOptions(batches=(1, 64), rounds=9, seconds=0.4, warmup_seconds=0.5, cold_starts=3)
+    turns = 2 * (0.5 + 9 * 0.4)
+    assert options.expected_seconds(10) > 10 * turns
+    assert options.expected_seconds(10) == pytest.approx(2 * options.expected_seconds(5))

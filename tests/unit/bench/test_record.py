@@ -28,7 +28,7 @@ def test_a_number_that_is_none_is_refused():
         ("{", "is not JSON"),
         ("[]", "is no benchmark record"),
         ('{"kind": "other"}', "kind 'other', expected 'fer-bench'"),
-        ('{"kind": "fer-bench", "format_version": 99}', "format version 99, this release reads 1"),
+        ('{"kind": "fer-bench", "format_version": 99}', "format version 99, this release reads 2"),
     ],
 )
 def test_another_file_is_refused(tmp_path, text, message):

@@ -37,6 +37,11 @@ def test_the_report_holds_the_figures_of_the_record(render, record):
         "on purpose: 1",
         "synthetic faces, seed 0, n=1024",
         "fer-bench --batch 64",
+        "12.3",
+        "RAPL, 1 CPU package(s)",
+        "torch 700, sympy 71",
+        "it has no beads",
+        "77",
         "6500.0 us a call",
     ):
         assert figure in text, figure

@@ -1,6 +1,10 @@
+import inspect
+import time
+
+import numpy as np
 import pytest
 
-from fer_bench import rounds
+from fer_bench import rounds, worker
 from fer_bench.options import BenchOptions
 
 
@@ -15,6 +19,35 @@ class FakeWorker:
         self.diary.append((self.name, do, arguments))
         self.turns += 1
         return {"samples_ns": [self.turns * self.slowness * 1_000_000]}
+
+
+class TimedWorker:
+    """Takes its turns as a worker does, with a clock that moves only while it works.
+
+    A call takes what the next draw of `latencies_ms` says; each turn's first calls, which warm it
+    up, take a second more.
+    """
+
+    def __init__(self, latencies_ms):
+        self.remaining = iter(latencies_ms)
+        self.counted = []
+        self.now = 0
+
+    def ask(self, do, *, seconds, calls, warmup_calls, **_):
+        assert do == "turn"
+        cold = warmup_calls
+
+        def call():
+            nonlocal cold
+            milliseconds = next(self.remaining)
+            if cold:
+                cold -= 1
+                milliseconds += 1_000
+            else:
+                self.counted.append(milliseconds)
+            self.now += round(milliseconds * 1e6)
+
+        return {"samples_ns": worker.take_samples(call, seconds, calls, warmup_calls, lambda: self.now)}
 
 
 @pytest.fixture
@@ -68,6 +101,33 @@ def test_the_summary_compares_with_the_plain_session(diary):
     assert found["engine"]["images_per_second"] == pytest.approx([64 / 0.002, 64 / 0.003, 64 / 0.004])
     assert found["engine"]["latency_ms"]["p50"] == pytest.approx(3.0)
     assert found["engine"]["samples_ns"] == samples["engine"]
+
+
+def test_known_distributions_come_back_whole_and_without_the_warm_up():
+    draw = np.random.default_rng(0)
+    crew = {
+        "onnxruntime": TimedWorker(draw.gamma(4.0, 0.5, 20_000)),
+        "engine": TimedWorker(np.where(draw.random(20_000) < 0.01, 40.0, draw.gamma(4.0, 0.25, 20_000))),
+        "null": TimedWorker([0.001] * 20_000),
+    }
+    options = BenchOptions(rounds=9, seconds=1.0, calls=500, warmup_calls=3, warmup_seconds=0.1)
+    samples = rounds.run_rounds(crew, 16, options)
+    for entry in rounds.summarize(samples, 16, seed=0):
+        # What the warm-up turn took comes first and does not count.
+        counted = crew[entry["contender"]].counted[-entry["latency_ms"]["samples"] :]
+        expected = np.percentile(counted, (50, 90, 99, 100))
+        found = [entry["latency_ms"][key] for key in ("p50", "p90", "p99", "max")]
+        assert found == pytest.approx(expected, abs=1e-5)
+        assert entry["latency_ms"]["max"] < 1_000
+        assert entry["latency_ms"]["samples"] == sum(map(len, entry["samples_ns"])) > 3_000
+    engine = next(entry for entry in rounds.summarize(samples, 16, seed=0) if entry["contender"] == "engine")
+    assert engine["latency_ms"]["max"] == pytest.approx(40)  # the outliers stay
+    assert engine["latency_ms"]["p99"] > 5
+    assert engine["ratio"]["low"] <= 2.0 / 1.39 <= engine["ratio"]["high"]  # of the two means
+
+
+def test_the_clock_counts_nanoseconds_and_never_goes_back():
+    assert inspect.signature(worker.take_samples).parameters["clock"].default is time.perf_counter_ns
 
 
 def test_busy_processes_run_for_the_block_and_no_longer():

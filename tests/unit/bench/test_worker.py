@@ -171,3 +171,20 @@ def test_peak_memory_is_the_process_s_own():
     before, after = map(int, result.stdout.split())
     assert len(ballast) > after
     assert after - before > 60 * 2**20
+
+
+@pytest.mark.skipif(worker.resident_bytes() is None, reason="this system does not tell a process's memory")
+def test_memory_that_was_given_back_is_in_the_peak_alone():
+    code = """
+import fer_bench.worker as w
+before = w.resident_bytes()
+block = b"1" * 64 * 2**20
+held = w.resident_bytes()
+del block
+print(held - before, w.resident_bytes() - before, w.peak_bytes() - before)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    held, steady, peak = (int(word) / 2**20 for word in result.stdout.split())
+    assert held > 60
+    assert steady < 4
+    assert peak > 60

@@ -1,0 +1,153 @@
+"""What a command line asks for: options, faces and artifact."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_bench.loadgen import arguments
+from fer_engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fer_bench.baseline import Baseline
+    from fer_bench.inputs import Inputs
+    from fer_bench.options import BenchOptions
+
+MODEL = "mini_xception"
+ARTIFACT = Path("artifacts") / MODEL
+SPLIT = "PublicTest"
+
+
+def bench_options(options: Namespace) -> BenchOptions:
+    """Return how to measure; what was not given keeps its default."""
+    from fer_bench.options import BenchOptions
+    from fer_bench.sweep import Sweep
+
+    sweep = Sweep(
+        backends=names("--backend", options.backend),
+        precisions=names("--precision", options.precision),
+        threads=numbers("--threads", options.threads),
+        micro_batches=numbers("--micro-batch", options.micro_batch),
+    )
+    fields = ("rounds", "seconds", "cold_starts", "busy", "seed")
+    given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
+    return BenchOptions(
+        batches=numbers("--batch", options.batch),
+        sweep=sweep,
+        profile=options.profile,
+        scenarios=arguments.parse(options),
+        **given,
+    )
+
+
+def faces(options: Namespace) -> Inputs:
+    """Return the faces of a dataset, or synthetic ones where none was named."""
+    from fer_bench import inputs
+
+    if options.data is None:
+        if options.split is not None:
+            raise ConfigError("--split needs --data: synthetic faces have no splits and no labels")
+        return inputs.synthetic()
+    return inputs.of_dataset(options.data, options.split or SPLIT)
+
+
+def check_page(options: Namespace) -> None:
+    """Make sure that the page can show what it is asked to, before minutes are spent on it."""
+    if not options.faces:
+        return
+    if options.html is None:
+        raise ConfigError("--faces needs --html: the page alone shows faces; name its file")
+    if options.data is None:
+        raise ConfigError("--faces needs --data: name the data again; synthetic faces are shown without it")
+
+
+def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """Return the record's faces for the page: synthetic ones, or with --faces those of the data.
+
+    Raises:
+        ConfigError: the data does not hold the faces of the record.
+    """
+    if options.data is not None and not options.faces:
+        return None
+    found = faces(options)
+    sha256, expected = found.to_json()["sha256"], measured["inputs"]["sha256"]
+    if sha256 == expected:
+        return found.faces
+    if options.faces:
+        raise ConfigError(
+            f"--faces: {found.description} of {options.data} are not the faces of the record "
+            f"({measured['inputs']['description']}; SHA-256 {sha256[:16]}, expected {str(expected)[:16]}); "
+            "give the data and the split that it was measured on"
+        )
+    return None
+
+
+def artifact(options: Namespace) -> Path:
+    """Return the artifact's folder; the default one is made where there is none."""
+    from fer_engine.manifest import MANIFEST_NAME
+
+    folder = options.artifact or ARTIFACT
+    if options.artifact is None and not (folder / MANIFEST_NAME).exists():
+        _make_artifact(folder)
+    return folder
+
+
+def baseline(options: Namespace) -> Baseline | None:
+    """Return the record to compare with, or None where there is none."""
+    if options.baseline is None:
+        for option in ("max_slowdown", "max_accuracy_drop"):
+            if getattr(options, option) is not None:
+                raise ConfigError(f"--{option.replace('_', '-')} needs a record to compare with: --baseline")
+        return None
+    from fer_bench import record
+    from fer_bench.baseline import Bars, Baseline
+
+    bars = Bars(_share("--max-slowdown", options.max_slowdown), options.max_accuracy_drop)
+    return Baseline(str(options.baseline), record.load(options.baseline), bars)
+
+
+def names(option: str, text: str | None) -> tuple[str, ...]:
+    """Return the parts of a comma list, each once; none where the option was not given."""
+    if text is None:
+        return ()
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if "" in parts:
+        raise ConfigError(f"{option} must be a list without gaps, as in a,b, got {text!r}")
+    return parts
+
+
+def numbers(option: str, text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(part) for part in names(option, text)))
+    except ValueError:
+        raise ConfigError(f"{option} must be whole numbers, as in 1,8,64, got {text!r}") from None
+
+
+def _share(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    number, percent, rest = text.partition("%")
+    try:
+        if percent and not rest:
+            return float(number) / 100
+    except ValueError:
+        pass
+    raise ConfigError(f"{option} must be a percentage, as in 10%, got {text!r}")
+
+
+def _make_artifact(folder: Path) -> None:
+    from fer_export.int8 import Int8Options
+    from fer_export.pipeline import ExportOptions, export_model
+
+    print(
+        f"no artifact at {folder}: exporting the shipped {MODEL} in all precisions",
+        file=sys.stderr,
+        flush=True,
+    )
+    export_model(ExportOptions(model=MODEL, output=folder, fp16=True, int8=Int8Options(), force=True))

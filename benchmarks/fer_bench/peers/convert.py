@@ -1,0 +1,75 @@
+"""Conversion of the checkpoint to a peer's own format, in a process of its own, kept for the next run.
+
+A converter may print, change global settings or crash: none of that reaches the benchmark.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from fer_bench.peers.peer import Conversion, resolve
+from fer_engine import atomic
+from fer_engine.errors import BackendError
+from fer_engine.manifest import Manifest
+from fer_train.data.cache import user_folder
+
+SECONDS = 600  # the slowest takes half a minute on a quiet machine
+LAST_LINES = 3  # of a converter's standard error, for the message
+
+
+def converted(conversion: Conversion, artifact: Path, checkpoint: Path) -> Path:
+    """Return the model file made from the artifact's checkpoint, in an earlier run where there was one.
+
+    Raises:
+        BackendError: the converter failed.
+        FerError: the cache cannot be written.
+    """
+    folder = _place(conversion, Manifest.load(artifact).spec.checkpoint_sha256)
+    if not (folder / conversion.file).exists():
+        with atomic.folder(folder) as fresh:
+            _run(conversion.target, checkpoint, fresh / conversion.file)
+    return folder / conversion.file
+
+
+def _place(conversion: Conversion, sha256: str) -> Path:
+    """Return a folder that changes with the weights, the converter and its version."""
+    converter = "-".join(f"{module}-{metadata.version(module)}" for module in conversion.modules)
+    return user_folder() / "fer-engine" / "peers" / f"{converter}-{sha256[:16]}"
+
+
+def _run(target: str, checkpoint: Path, path: Path) -> None:
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", "fer_bench.peers.convert", target, str(checkpoint), str(path)],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BackendError(f"{target} was not done after {SECONDS} s") from None
+    if run.returncode or not path.exists():
+        words = " / ".join(run.stderr.strip().splitlines()[-LAST_LINES:])
+        raise BackendError(
+            f"{target} failed (exit code {run.returncode}): {words or 'no word on standard error'}"
+        )
+
+
+def main(target: str, checkpoint: str, path: str) -> None:
+    """Convert in this process."""
+    convert = resolve(target)
+    import torch
+
+    from fer_train import checkpoint as checkpoints
+
+    network, spec = checkpoints.load(Path(checkpoint))
+    example = torch.zeros((1, spec.channels, *spec.face_shape[:2]))
+    convert(network, example, Path(path))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

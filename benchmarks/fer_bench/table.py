@@ -1,0 +1,29 @@
+"""A table of a report, and how its figures are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNKNOWN = "not available"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`note` says how to read the figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    note: str
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.3f}" if value < 10 else f"{value:,.1f}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def number(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)

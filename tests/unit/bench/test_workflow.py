@@ -1,0 +1,35 @@
+"""The workflow that shows the regression gate, as far as this can be tested without its runner."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fer_bench import asked, cli
+
+WORKFLOW = Path(__file__).parents[3] / ".github" / "workflows" / "bench.yml"
+
+
+def commands():
+    text = WORKFLOW.read_text("utf-8")
+    return [shlex.split(line) for line in re.findall(r"run: \S*fer-bench (.*)", text)]
+
+
+def test_every_fer_bench_command_is_one_that_it_takes():
+    parsed = [cli._parser().parse_args(arguments) for arguments in commands()]
+    assert len(parsed) == 3
+    for options in parsed:
+        options_of_the_run = asked.bench_options(options)
+        assert options_of_the_run.rounds >= 6
+        if options.baseline is not None:
+            assert asked._share("--max-slowdown", options.max_slowdown) == pytest.approx(0.1)
+            assert options.max_accuracy_drop == pytest.approx(0.3)
+
+
+def test_it_is_yaml_that_names_its_steps():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    job = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["bench"]
+    used = [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step]
+    assert used == ["actions/checkout"] * 2 + ["actions/setup-python", "actions/upload-artifact"]
+    assert all("uses" in step or "name" in step for step in job["steps"])
