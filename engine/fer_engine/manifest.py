@@ -120,7 +120,7 @@ class Manifest:
 
     def _absent(self, folder: Path, precision: str) -> str:
         option = precision.partition("-")[0]  # "int8-cpu" comes with --int8
-        export = f"fer-export --model {self.spec.name} --{option}"
+        export = f"fer-export {self._arguments()} --{option}"
         verdict = self.gate.get("verdicts", {}).get(precision)
         if verdict is not None and not verdict["accepted"]:
             return (
@@ -131,6 +131,15 @@ class Manifest:
             f"{folder} holds no {precision!r} graph, it has {', '.join(self.files)}; "
             f"make it with '{export} --output {folder}'"
         )
+
+    def _arguments(self) -> str:
+        """Return what names this model on the command line of fer-export."""
+        source = self.made.get("checkpoint", {})
+        if "module" in source:
+            return f"--module {source['module']} --checkpoint {source.get('path')} --spec SPEC.json"
+        if "outputs" in source:
+            return f"--onnx {source.get('path')} --outputs {source['outputs']} --spec SPEC.json"
+        return f"--model {self.spec.name}"
 
 
 def _gate(gate: Any) -> dict[str, Any]:

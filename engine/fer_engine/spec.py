@@ -11,6 +11,7 @@ from fer_engine.errors import ArtifactError
 
 FORMAT_VERSION = 1
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+AFFECT = ("valence", "arousal")  # from -1 to 1 each; Russell, "A Circumplex Model of Affect", 1980
 TASKS = ("classification", "regression")
 INPUT_NAME = "faces"
 

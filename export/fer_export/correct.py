@@ -44,10 +44,12 @@ def measure_shifts(
         if layer.name in ranges and layer.node.op_type in CORRECTABLE and len(layer.node.input) == 3
     }
     expected = _means(model, list(outputs.values()), faces)
+    biases, quantized = _biases(model), to_int8(model, ranges)
     shifts: Shifts = {}
     for name, tensor in outputs.items():
-        means = _means(to_int8(correct(model, shifts), ranges), [tensor], faces)
+        means = _means(quantized, [tensor], faces)
         shifts[name] = [float(f"{value:.{DIGITS}g}") for value in means[tensor] - expected[tensor]]
+        _subtract(quantized, biases[name], shifts[name])  # the layers behind it see it corrected
         advance(1)
     return shifts
 
@@ -60,20 +62,29 @@ def correct(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
     """
     corrected = onnx.ModelProto()
     corrected.CopyFrom(model)
-    biases = {
-        layer.name: layer.node.input[2] for layer in find_layers(corrected) if len(layer.node.input) == 3
-    }
-    initializers = {entry.name: entry for entry in corrected.graph.initializer}
+    biases = _biases(corrected)
     for name, shift in shifts.items():
-        entry = initializers.get(biases.get(name, ""))
-        if entry is None or list(entry.dims) != [len(shift)]:
+        if not _subtract(corrected, biases.get(name, ""), shift):
             raise ExportError(
                 f"bias correction does not fit {model.graph.name} at {name}; "
                 "it was measured on another network: measure it again with --data"
             )
-        bias = numpy_helper.to_array(entry) - np.array(shift, np.float32)
-        entry.CopyFrom(numpy_helper.from_array(bias, entry.name))
     return corrected
+
+
+def _biases(model: onnx.ModelProto) -> dict[str, str]:
+    """Return the initializer that holds each layer's bias, by the layer's name."""
+    return {layer.name: layer.node.input[2] for layer in find_layers(model) if len(layer.node.input) == 3}
+
+
+def _subtract(model: onnx.ModelProto, bias: str, shift: list[float]) -> bool:
+    """Take `shift` from an initializer in place; tell whether there is one of that size."""
+    for entry in model.graph.initializer:
+        if entry.name == bias and list(entry.dims) == [len(shift)]:
+            values = numpy_helper.to_array(entry) - np.array(shift, np.float32)
+            entry.CopyFrom(numpy_helper.from_array(values, bias))
+            return True
+    return False
 
 
 def _means(

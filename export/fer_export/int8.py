@@ -22,14 +22,17 @@ from fer_export.post_training import calibrate_int8, leave_in_float, measure_ste
 from fer_export.quantize import to_int8
 from fer_export.quantize_cpu import to_int8_cpu
 from fer_export.ranges import METHODS
+from fer_export.samples import change, title
 from fer_export.sensitivity import Sensitivity, choose_float_layers, measure_sensitivity
 from fer_export.source import Tuned, load_tuned
 from fer_export.verify import Samples
 from fer_train import progress
 from fer_train.data import Dataset
+from fer_train.resize import fit
 from fer_train.sampling import stratified
 
 SEED = 0
+CALIBRATED_SPLIT = "Training"
 
 Graphs = dict[str, onnx.ModelProto]
 
@@ -78,12 +81,20 @@ def make(
         ConfigError: there is no dataset, and what was asked for needs faces.
         FerError: the weights trained for INT8 or the calibration do not fit the graph.
     """
+    if spec.task != "classification" and (options.report or options.target is not None):
+        raise ConfigError(f"--report and --float-layers count the same answers; {spec.name} is a {spec.task}")
     method = options.method
     tuned = None if options.qat is None else load_tuned(options.qat, spec)
-    faces = None if dataset is None else _faces(dataset, options.size)
+    faces = None if dataset is None else _faces(dataset, options.size, spec)
     if faces is None and (options.report or options.target is not None):
         raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
-    calibration = shipped_calibration(spec) if faces is None else _calibrate(method, spec, graph, faces)
+    if dataset is None or faces is None:
+        calibration = shipped_calibration(spec)
+    else:
+        source = (
+            f"{title(dataset, CALIBRATED_SPLIT)}, stratified, n={len(faces)}{change(dataset.images, spec)}"
+        )
+        calibration = _calibrate(method, spec, graph, faces, source)
     made: dict[str, Any] = {"method": method}
     sensitivity = None
     if faces is not None and (options.report or options.target is not None):
@@ -105,19 +116,21 @@ def make(
     return Int8(graphs, calibration, {"calibration": calibration.summary(), "int8": made})
 
 
-def _faces(dataset: Dataset, count: int) -> NDArray[np.uint8]:
-    faces, labels = dataset.split("Training")
-    return faces[stratified(labels, count, SEED)]
+def _faces(dataset: Dataset, count: int, spec: ModelSpec) -> NDArray[np.uint8]:
+    faces, labels = dataset.split(CALIBRATED_SPLIT)
+    return fit(faces[stratified(labels, count, SEED)], spec)
 
 
-def _calibrate(method: str, spec: ModelSpec, graph: onnx.ModelProto, faces: NDArray[np.uint8]) -> Calibration:
+def _calibrate(
+    method: str, spec: ModelSpec, graph: onnx.ModelProto, faces: NDArray[np.uint8], source: str
+) -> Calibration:
     count = len(faces)
     with progress.bar(f"calibrate on {count} faces", 5 * count + len(find_layers(graph))) as advance:
         return calibrate_int8(
             graph,
             faces,
             method=method,
-            source=f"FER2013 Training, stratified, n={count}",
+            source=source,
             seed=SEED,
             spec=spec,
             advance=advance,

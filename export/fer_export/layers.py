@@ -14,6 +14,7 @@ from fer_engine.errors import ExportError
 
 # The axis of the weights that runs over the output channels.
 CHANNEL_AXIS = {"Conv": 0, "Gemm": 1, "MatMul": 1}
+LARGEST_CONSTANT = 1024  # values; shapes and scales, whose values decide the shape of others, have a few
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,7 @@ def find_layers(model: onnx.ModelProto) -> list[Layer]:
         ExportError: a layer's output shape cannot be inferred.
     """
     weights = {entry.name: entry for entry in model.graph.initializer}
-    shapes = _shapes(model)
+    shapes = shapes_of_one(model)
     found = []
     derived: set[str] = set()  # tensors that some layer had a part in
     for node in model.graph.node:
@@ -66,14 +67,30 @@ def find_layers(model: onnx.ModelProto) -> list[Layer]:
     return found
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+def shapes_of_one(model: onnx.ModelProto) -> dict[str, list[int]]:
     """Infer the shape of every tensor for a batch of one."""
-    single = onnx.ModelProto()
-    single.CopyFrom(model)
-    for value in (*single.graph.input, *single.graph.output):
+    single = _without_weights(model)
+    for value in (single.graph.input[0], *single.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
     return {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*inferred.value_info, *inferred.output)
     }
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with weights as inputs: shapes are all it takes, and values may fill a gigabyte."""
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    light.functions.extend(model.functions)
+    graph = light.graph
+    graph.name = model.graph.name
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    for entry in model.graph.initializer:
+        if math.prod(entry.dims) > LARGEST_CONSTANT:
+            graph.input.append(onnx.helper.make_tensor_value_info(entry.name, entry.data_type, entry.dims))
+        else:
+            graph.initializer.append(entry)
+    return light

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from fer_engine.spec import INPUT_NAME
 
+# ONNX Runtime's fusion of convolution and sum may fuse away a convolution that is itself an output.
+LOSES_OUTPUTS = "ConvAddActivationFusion"
 BATCH = 32  # keeps the activations that are looked at together under a few megabytes
 
 
@@ -31,7 +33,9 @@ def observe(
     probe.CopyFrom(model)
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in tensors)
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        probe.SerializeToString(), providers=["CPUExecutionProvider"], disabled_optimizers=[LOSES_OUTPUTS]
+    )
     for start in range(0, len(faces), BATCH):
         batch = np.ascontiguousarray(faces[start : start + BATCH])
         yield dict(zip(tensors, session.run(tensors, {INPUT_NAME: batch}), strict=True))

@@ -20,6 +20,8 @@ Logits = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+# Of a regression from -1 to 1, whose annotators differ by more than 0.3 (root mean square; AffectNet, 2017).
+SAME_VALUE = 0.05
 ECE_BINS = 15  # as in Guo et al., 2017
 
 
@@ -66,17 +68,26 @@ class Parity:
         return dataclasses.asdict(self)
 
 
-def measure(reference: Logits, candidate: Logits, labels: Labels | None = None) -> Parity:
+def measure(
+    reference: Logits, candidate: Logits, labels: Labels | None = None, task: str = "classification"
+) -> Parity:
     """Compare two networks' logits, both [n, classes], on the same n faces; labels are [n].
+
+    In a regression a face keeps its answer where all its values move by at most `SAME_VALUE`; labels are
+    not looked at.
 
     Raises:
         ConfigError: the shapes differ, there is no face, a logit is not finite, or a label is
             not a class.
     """
+    labels = labels if task == "classification" else None
     _check(reference, candidate, labels)
     reference, candidate = reference.astype(np.float64), candidate.astype(np.float64)
-    same = reference.argmax(1) == candidate.argmax(1)
     difference = np.abs(candidate - reference)
+    if task == "classification":
+        same = reference.argmax(1) == candidate.argmax(1)
+    else:
+        same = (difference <= SAME_VALUE).all(1)
     return Parity(
         faces=len(reference),
         agreement=float(same.mean()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from fer_export.graph import BATCH_AXIS
 from fer_export.layers import Layer
 from fer_export.parity import Parity, measure
 
-# Largest difference of a logit from PyTorch's, as a share of the logits' range.
+# Largest difference of a logit from the reference's, as a share of the logits' range.
 FP32_TOLERANCE = 1e-4  # the same sums in another order
 FP16_TOLERANCE = 1e-2  # eleven bits a factor through two dozen layers; 0.05 % is usual
 # Root mean square difference as a share of the logits' standard deviation: good INT8 has 3 to 5 %;
@@ -76,7 +77,7 @@ def verify(
     reference: NDArray[np.float32],
     max_batch: int,
 ) -> Verification:
-    """Check one graph against PyTorch's logits `reference`, float32 [n, classes], on `samples`.
+    """Check one graph against the logits `reference`, float32 [n, classes], on `samples`.
 
     Raises:
         ExportError: the graph is invalid, breaks the interface of `spec`, or differs too much.
@@ -84,13 +85,14 @@ def verify(
     if max_batch < 1:
         raise ConfigError(f"max_batch must be at least 1, got {max_batch}")
     check_interface(model, spec)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    logits = _run(session, samples.faces, BATCH)
+    run = _runner(model, precision, spec)
+    starts = range(0, len(samples.faces), BATCH)
+    logits = np.concatenate([run(samples.faces[i : i + BATCH]) for i in starts])
     batches = (1, 3, max_batch)
     differences = [_difference(precision, reference, logits)]
     for size in batches:
         rows = np.arange(size) % len(samples.faces)
-        part = session.run(None, {INPUT_NAME: samples.faces[rows]})[0]
+        part = run(samples.faces[rows])
         if part.shape != (size, len(spec.labels)):
             raise ExportError(
                 f"{precision} graph gave {part.shape} for a batch of {size}: its batch is not dynamic"
@@ -100,7 +102,7 @@ def verify(
     tolerance = TOLERANCES[precision]
     if not max(differences) <= tolerance:
         raise ExportError(
-            f"{precision} graph of {spec.name} differs from PyTorch by {max(differences):.3g}, at most "
+            f"{precision} graph of {spec.name} differs from the reference by {max(differences):.3g}, at most "
             f"{tolerance:g} is accepted (share of the logits' spread); "
             + ("calibrate on real faces with --data" if _is_int8(precision) else "report this network")
         )
@@ -110,7 +112,7 @@ def verify(
         batches=batches,
         difference=max(differences),
         tolerance=tolerance,
-        parity=measure(reference, logits, samples.labels),
+        parity=measure(reference, logits, samples.labels, spec.task),
         quantize_nodes=operators.count("QuantizeLinear"),
         dequantize_nodes=operators.count("DequantizeLinear"),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
@@ -147,9 +149,25 @@ def _interface(value: onnx.ValueInfoProto) -> tuple[str, int, list[str | int]]:
     return value.name, kind.elem_type, [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
 
 
-def _run(session: onnxruntime.InferenceSession, faces: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    starts = range(0, len(faces), size)
-    return np.concatenate([session.run(None, {INPUT_NAME: faces[i : i + size]})[0] for i in starts])
+def _runner(
+    model: onnx.ModelProto, precision: str, spec: ModelSpec
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    def failed(what: str, error: Exception) -> ExportError:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return ExportError(f"ONNX Runtime cannot {what} the {precision} graph of {spec.name} ({lines[0]})")
+
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise failed("load", error) from error
+
+    def run(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return session.run(None, {INPUT_NAME: faces})[0]
+        except Exception as error:
+            raise failed(f"run {len(faces)} faces on", error) from error
+
+    return run
 
 
 def _is_int8(precision: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -156,9 +158,90 @@ def test_a_run_is_never_overwritten_nor_mixed_with_another(data, tmp_path, capsy
     assert "cannot be resumed from" in error_of(capsys, [*arguments(data, output, 1), "--resume"])
 
 
-def test_list_names_the_networks(capsys):
+def test_list_names_the_networks_and_recipes(capsys):
     assert main(["--list"]) == 0
-    assert "mini_xception: Arriaga" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    (line,) = (line for line in output.splitlines() if line.startswith("mini_xception"))
+    assert line.split()[1:4] == ["48x48", "58,047", "5,520,448"]
+    assert "recipes: " in output
+
+
+RECIPE = """
+[[stage]]
+name = "teacher"
+model = "cnn3"
+epochs = 9
+stop = 1
+
+[[stage]]
+name = "student"
+model = "simple_cnn"
+teacher = "teacher"
+epochs = 2
+mixup = 0.2
+teacher_mirror = true
+"""
+
+
+def test_a_recipe_runs_its_stages_and_goes_on_where_it_stopped(data, tmp_path, capsys):
+    (tmp_path / "pair.toml").write_text(RECIPE)
+    output = tmp_path / "run"
+    given = ["--recipe", str(tmp_path / "pair.toml"), "--data", str(data), "--output", str(output)]
+    assert main([*given, "--batch-size", "64"]) == 0
+    names = {
+        folder: json.loads((folder / "best" / "spec.json").read_text())["name"]
+        for folder in (output, output / "teacher")
+    }
+    assert list(names.values()) == ["simple_cnn", "cnn3"]
+    assert len((output / "teacher" / "log.csv").read_text().splitlines()) == 2
+    before = (output / "state.pt").read_bytes()
+    assert main([*given, "--batch-size", "64", "--resume"]) == 0
+    assert (output / "state.pt").read_bytes() == before
+    capsys.readouterr()
+    assert "already holds a run" in error_of(capsys, [*given, "--batch-size", "64"])
+    assert "a recipe names the networks itself" in error_of(capsys, [*given, "--model", "cnn3"])
+    weights = str(output / "best" / "model.safetensors")
+    qat = ["--qat", "--model", "simple_cnn", "--data", str(data), "--output", str(tmp_path / "qat")]
+    assert "as a checkpoint folder" in error_of(capsys, [*qat, "--init", weights])
+    teacher = ["--teacher", str(output / "teacher" / "best")]
+    assert "trains a teacher of its own" in error_of(capsys, [*given, *teacher])
+    assert "no recipe 'none'" in error_of(capsys, ["--recipe", "none", "--data", str(data)])
+
+
+def test_values_are_learned_from_affectnet_s_csv(tmp_path, capsys):
+    lines = ["subDirectory_filePath,face_x,face_y,face_width,face_height,valence,arousal"]
+    for index in range(40):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((60, 60), index * 6, np.uint8))
+        lines.append(f"{index}.png,5,5,50,50,{index / 40},{-index / 40}")
+    (tmp_path / "training.csv").write_text("\n".join(lines) + "\n")
+    output = tmp_path / "run"
+    argv = ["--data", str(tmp_path / "training.csv"), "--output", str(output), "--model", "simple_cnn"]
+    argv += ["--labels", "arousal", "--loss", "ccc", "--epochs", "2", "--batch-size", "16"]
+    assert main(argv) == 0
+    spec = json.loads((output / "best" / "spec.json").read_text())
+    assert (spec["task"], spec["labels"], spec["output"]) == ("regression", ["arousal"], "affect")
+    with (output / "log.csv").open() as file:
+        assert {"validation_arousal_rmse", "validation_arousal_pcc", "validation_arousal_ccc"} <= set(
+            next(csv.DictReader(file))
+        )
+    assert (output / "predictions.png").read_bytes().startswith(b"\x89PNG")
+    best = ["--init", str(output / "best"), "--output", str(tmp_path / "other"), "--epochs", "1"]
+    again = ["--data", str(tmp_path / "training.csv"), "--model", "simple_cnn", *best]
+    assert "has the labels arousal for regression, the data has valence, arousal" in error_of(capsys, again)
+
+
+def test_a_folder_with_labels_of_its_own_is_learned(tmp_path):
+    for name, gray in (("calm", 20), ("tense", 220)):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for index in range(20):
+            cv2.imwrite(str(tmp_path / "faces" / name / f"{index}.png"), np.full((64, 64), gray, np.uint8))
+    argv = ["--data", str(tmp_path / "faces"), "--labels", "calm, tense", "--output", str(tmp_path / "run")]
+    argv += ["--model", "simple_cnn", "--epochs", "4", "--batch-size", "8", "--learning-rate", "0.01"]
+    assert main([*argv, "--brightness", "0"]) == 0
+    spec = json.loads((tmp_path / "run" / "best" / "spec.json").read_text())
+    assert spec["labels"] == ["calm", "tense"]
+    with (tmp_path / "run" / "log.csv").open() as file:
+        assert max(float(row["validation_accuracy"]) for row in csv.DictReader(file)) == 1
 
 
 def test_help_needs_no_extras():

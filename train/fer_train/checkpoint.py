@@ -1,4 +1,7 @@
-"""Checkpoints: a folder with the weights (`model.safetensors`) and their spec (`spec.json`)."""
+"""Checkpoints: a folder with the weights (`model.safetensors`) and their spec (`spec.json`).
+
+Where the network is none of the registry, `module.json` names what makes it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from torch import Tensor, nn
 from fer_engine import atomic
 from fer_engine.errors import CheckpointError
 from fer_engine.spec import ModelSpec
+from fer_train import module
 from fer_train.models import MODELS, find
 from fer_train.tracing import layers
 
@@ -61,9 +65,16 @@ def pretrained(name: str) -> Path:
 
 
 def save(
-    folder: Path, network: nn.Module, spec: ModelSpec, quantization: Quantization | None = None
+    folder: Path,
+    network: nn.Module,
+    spec: ModelSpec,
+    quantization: Quantization | None = None,
+    target: str | None = None,
 ) -> ModelSpec:
-    """Write a checkpoint in place of `folder`; return its spec, which now names the weights' hash."""
+    """Write a checkpoint in place of `folder`; return its spec, which now names the weights' hash.
+
+    `target` is what makes a network that is none of the registry; see `fer_train.module.build`.
+    """
     content = _encode(network)
     spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
     with atomic.folder(folder) as fresh:
@@ -76,6 +87,8 @@ def save(
                 **dataclasses.asdict(quantization),
             }
             (fresh / QUANTIZATION_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
+        if target is not None:
+            module.write(fresh, target)
     return spec
 
 
@@ -84,6 +97,7 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not belong to the other.
+        ConfigError: the network is the user's own, and what makes it cannot be imported.
     """
     content = _read(folder / WEIGHTS_NAME)
     spec = ModelSpec.loads(_read(folder / SPEC_NAME).decode("utf-8", "replace"))
@@ -94,7 +108,8 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
             f"SHA-256 {digest[:12]}..., expected {spec.checkpoint_sha256[:12]}...; "
             "restore both files from one checkpoint"
         )
-    return _build(folder / WEIGHTS_NAME, _tensors(folder / WEIGHTS_NAME, content), spec), spec
+    tensors = _tensors(folder / WEIGHTS_NAME, content)
+    return _fill(_build(spec, module.read(folder)), folder / WEIGHTS_NAME, tensors, spec), spec
 
 
 def load_quantization(folder: Path) -> Quantization | None:
@@ -132,19 +147,29 @@ def load_quantization(folder: Path) -> Quantization | None:
     return Quantization(ranges, str(origin))
 
 
-def load_state_dict(path: Path, spec: ModelSpec) -> tuple[nn.Module, ModelSpec]:
+def load_state_dict(path: Path, spec: ModelSpec, target: str | None = None) -> tuple[nn.Module, ModelSpec]:
     """Load a bare state dict (`.pth`, `.pt` or `.safetensors`) into the network that `spec` names.
 
+    `target` is what makes the network where it is none of the registry; see `fer_train.module.build`.
     Pickled files are read with `weights_only=True` alone: they can carry no code.
 
     Raises:
         CheckpointError: the file is missing, no state dict, or made for another network.
+        ConfigError: `target` cannot be imported.
     """
-    content = _read(path)
-    tensors = _tensors(path, content) if path.suffix == ".safetensors" else _unpickled(path)
-    network = _build(path, tensors, spec)
+    network = _fill(_build(spec, target), path, read_state_dict(path), spec)
     # The hash of these weights as `save` writes them, whatever form they came in.
     return network, dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(_encode(network)).hexdigest())
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a bare state dict, by their names in the module.
+
+    Raises:
+        CheckpointError: the file is missing, or no state dict.
+    """
+    content = _read(path)
+    return _tensors(path, content) if path.suffix == ".safetensors" else _unpickled(path)
 
 
 def _encode(network: nn.Module) -> bytes:
@@ -190,8 +215,11 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in data.items()}
 
 
-def _build(path: Path, tensors: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
-    network = find(spec.name).build(spec)
+def _build(spec: ModelSpec, target: str | None) -> nn.Module:
+    return find(spec.name).build(spec) if target is None else module.build(target)
+
+
+def _fill(network: nn.Module, path: Path, tensors: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
     expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
     found = {name: tuple(weight.shape) for name, weight in tensors.items()}
     if found != expected:

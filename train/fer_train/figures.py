@@ -15,16 +15,30 @@ from fer_train.loop import Epoch
 
 
 def learning_curves(epochs: list[Epoch], path: Path) -> None:
-    """Write loss and accuracy over the epochs as a PNG."""
+    """Write the losses and the other measures over the epochs as a PNG."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     numbers = [epoch.epoch for epoch in epochs]
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for split in ("train", "validation"):
-            axes.plot(numbers, [getattr(epoch, f"{split}_{quantity}") for epoch in epochs], label=split)
+    losses = {name: [getattr(epoch, name) for epoch in epochs] for name in ("train_loss", "validation_loss")}
+    measures = {name: [epoch.measures[name] for epoch in epochs] for name in epochs[0].measures}
+    for axes, curves in zip(figure.subplots(1, 2), (losses, measures), strict=True):
+        for name, values in curves.items():
+            axes.plot(numbers, values, label=name.replace("_", " "))
         axes.set_xlabel("epoch")
-        axes.set_ylabel(quantity)
         axes.grid(alpha=0.3)
         axes.legend()
+    _save(figure, path)
+
+
+def predictions(truth: NDArray[Any], predicted: NDArray[Any], names: tuple[str, ...], path: Path) -> None:
+    """Write the predicted values over the true ones, both [n, k], as a PNG with one plot a name."""
+    figure = Figure(figsize=(4.5 * len(names), 4), layout="constrained")
+    plots = figure.subplots(1, len(names), squeeze=False)[0]
+    for index, (axes, name) in enumerate(zip(plots, names, strict=True)):
+        axes.plot(truth[:, index], predicted[:, index], ".", markersize=2, alpha=0.5)
+        axes.axline((0, 0), slope=1, color="gray", linewidth=0.8)
+        axes.set_xlabel(f"{name}, truth")
+        axes.set_ylabel(f"{name}, predicted")
+        axes.grid(alpha=0.3)
     _save(figure, path)
 
 

@@ -11,59 +11,59 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from fer_engine.spec import ModelSpec
+from fer_train import objective
 from fer_train.augment import augment
 from fer_train.recipe import Recipe
+from fer_train.resize import fit
 
 Faces = NDArray[np.uint8]
-Labels = NDArray[np.integer[Any]]
+Labels = NDArray[Any]  # classes, integer [n], or values, float [n, k]
 
 
 @dataclass(slots=True)
 class Epoch:
     """What one epoch gave; `seconds` is its wall time, validation included.
 
-    `agreement` is the share of validation faces that get the float network's answer, in
-    quantization-aware training.
+    `measures` are those of the objective, on the training faces as they were changed and on the
+    validation faces; in quantization-aware training also the agreement with the float network. The best
+    epoch has the highest `score`.
     """
 
     epoch: int
     learning_rate: float
     train_loss: float
-    train_accuracy: float
     validation_loss: float
-    validation_accuracy: float
     seconds: float
-    agreement: float | None = None
-
-    @property
-    def score(self) -> float:
-        """What the best epoch has most of: agreement where it is measured, else validation accuracy."""
-        return self.validation_accuracy if self.agreement is None else self.agreement
+    score: float
+    measures: objective.Measures
 
 
 def normalize(faces: Tensor, spec: ModelSpec) -> Tensor:
     """Map raw gray levels [n, h, w] or [n, h, w, c] to what the network takes, [n, c, h, w]."""
     pixels = faces.float()  # first: nothing but a cast takes uint8 in TensorRT
-    pixels = pixels.unsqueeze(1) if spec.channels == 1 else pixels.permute(0, 3, 1, 2)
+    # Contiguous, as datasets give it: a network may call view().
+    pixels = pixels.unsqueeze(1) if spec.channels == 1 else pixels.permute(0, 3, 1, 2).contiguous()
     mean, scale = (torch.tensor(values).view(1, -1, 1, 1) for values in (spec.mean, spec.scale))
     return (pixels - mean) / scale
 
 
-def batches(faces: Faces, size: int = 256) -> Iterator[Tensor]:
+def batches(faces: Faces, spec: ModelSpec, size: int = 256) -> Iterator[Tensor]:
     for start in range(0, len(faces), size):
-        yield torch.from_numpy(np.ascontiguousarray(faces[start : start + size]))
+        yield torch.from_numpy(np.ascontiguousarray(fit(faces[start : start + size], spec)))
 
 
 @torch.inference_mode()
 def logits(network: nn.Module, spec: ModelSpec, faces: Faces) -> NDArray[np.float32]:
-    """Run `network` in evaluation mode on raw faces; float32 [n, classes]."""
+    """Run `network` in evaluation mode on raw faces; float32 [n, labels].
+
+    Faces of another size or colour than the spec's are made to fit; see `fer_train.resize.fit`.
+    """
     network.eval()
-    parts = [network(normalize(batch, spec)) for batch in batches(faces)]
+    parts = [network(normalize(batch, spec)) for batch in batches(faces, spec)]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(spec.labels)), np.float32)
 
 
@@ -88,6 +88,7 @@ class Trainer:
         self.original = _channels_last(original).eval() if original else None
         self.spec = spec
         self.recipe = recipe
+        self.objective = objective.find(spec, recipe)
         self.optimizer = torch.optim.AdamW(
             _weight_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate
         )
@@ -120,71 +121,87 @@ class Trainer:
         began = time.perf_counter()
         faces, labels = train
         generator = Generator().manual_seed(self.recipe.seed * 100_003 + self.finished)
-        # Layers such as dropout draw from the global generator: tie it to the epoch as well.
+        # Dropout and mixup draw from the global generator: tie it to the epoch as well.
         torch.manual_seed(self.recipe.seed * 100_003 + self.finished)
         order = torch.randperm(len(faces), generator=generator).numpy()
         steps = math.ceil(len(faces) / self.recipe.batch_size)
-        loss_sum, correct = 0.0, 0
+        loss_sum = 0.0
+        outputs = []
         for step in range(steps):
             rows = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
             self._set_learning_rate(self.finished * steps + step, self.recipe.epochs * steps)
-            target = torch.from_numpy(labels[rows].astype(np.int64))
-            loss, hits = self._step(torch.from_numpy(faces[rows]), target, generator)
+            batch = torch.from_numpy(fit(faces[rows], self.spec))
+            loss, given = self._step(batch, self.objective.target(labels[rows]), generator)
             loss_sum += loss * len(rows)
-            correct += hits
+            outputs.append(given)
             advance(len(rows))
         self.finished += 1
-        scores = torch.from_numpy(logits(self.average, self.spec, validation[0]))
-        truth = torch.from_numpy(validation[1].astype(np.int64))
-        answers = scores.argmax(1)
+        measured = self.objective.measures(torch.cat(outputs), self.objective.target(labels[order]))
+        measures = {f"train_{name}": value for name, value in measured.items()}
+        return self._validate(validation, loss_sum / len(faces), measures, began)
+
+    def _validate(
+        self, validation: tuple[Faces, Labels], train_loss: float, measures: objective.Measures, began: float
+    ) -> Epoch:
+        faces, labels = validation
+        outputs = torch.from_numpy(logits(self.average, self.spec, faces))
+        target = self.objective.target(labels)
+        measured = self.objective.measures(outputs, target)
+        measures |= {f"validation_{name}": value for name, value in measured.items()}
+        score = self.objective.score(measured)
+        if self.original is not None:
+            expected = torch.from_numpy(logits(self.original, self.spec, faces))
+            score = measures["agreement"] = self.objective.agreement(outputs, expected)
         return Epoch(
             epoch=self.finished,
             learning_rate=self.optimizer.param_groups[0]["lr"],
-            train_loss=loss_sum / len(faces),
-            train_accuracy=correct / len(faces),
-            validation_loss=float(functional.cross_entropy(scores, truth)),
-            validation_accuracy=float((answers == truth).float().mean()),
-            agreement=self._agreement(answers, validation[0]),
+            train_loss=train_loss,
+            validation_loss=float(self.objective.error(outputs, target)),
             seconds=time.perf_counter() - began,
+            score=score,
+            measures=measures,
         )
 
-    def _agreement(self, answers: Tensor, faces: Faces) -> float | None:
-        if self.original is None:
-            return None
-        expected = torch.from_numpy(logits(self.original, self.spec, faces)).argmax(1)
-        return float((answers == expected).float().mean())
-
-    def _step(self, faces: Tensor, target: Tensor, generator: Generator) -> tuple[float, int]:
+    def _step(self, faces: Tensor, target: Tensor, generator: Generator) -> tuple[float, Tensor]:
+        """Change the weights by one batch; return its loss and the network's outputs."""
         self.network.train()
         raw = faces.unsqueeze(1) if self.spec.channels == 1 else faces.permute(0, 3, 1, 2)
         changed = augment(raw.float(), self.recipe.augmentation, generator)
         changed = changed.squeeze(1) if self.spec.channels == 1 else changed.permute(0, 2, 3, 1)
         inputs = normalize(changed, self.spec)
+        share, partner = self._partners(len(inputs), generator)
+        if share < 1:
+            inputs = torch.lerp(inputs[partner], inputs, share)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-            scores = self.network(inputs).float()
-        loss = self._loss(scores, target, inputs)
+            outputs = self.network(inputs).float()
+        loss = self.objective.loss(outputs, target)
+        if share < 1:
+            loss = torch.lerp(self.objective.loss(outputs, target[partner]), loss, share)
+        if self.teacher is not None:
+            imitation = self.objective.imitation(outputs, self._taught(self.teacher, inputs))
+            loss = torch.lerp(loss, imitation, self.recipe.distillation)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self._update_average()
-        return float(loss.detach()), int((scores.argmax(1) == target).sum())
+        return float(loss.detach()), outputs.detach()
 
-    def _loss(self, scores: Tensor, target: Tensor, inputs: Tensor) -> Tensor:
-        """Cross entropy, mixed with distillation (Hinton et al., 2015) where there is a teacher."""
-        recipe = self.recipe
-        loss = functional.cross_entropy(scores, target, label_smoothing=recipe.label_smoothing)
-        if self.teacher is None:
-            return loss
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=recipe.bf16):
-            taught = self.teacher(inputs).float()
-        # T^2 keeps the gradient's size when the temperature changes.
-        soft = functional.kl_div(
-            (scores / recipe.temperature).log_softmax(1),
-            (taught.clone() / recipe.temperature).log_softmax(1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return torch.lerp(loss, soft * recipe.temperature**2, recipe.distillation)
+    def _partners(self, count: int, generator: Generator) -> tuple[float, Tensor]:
+        """Draw a mixup (Zhang et al., 2018): the share that each face keeps, and what the rest comes from."""
+        alpha = self.recipe.mixup
+        if not alpha:
+            return 1.0, torch.arange(count)
+        share = float(torch.distributions.Beta(alpha, alpha).sample())
+        return share, torch.randperm(count, generator=generator)
+
+    @torch.no_grad()
+    def _taught(self, teacher: nn.Module, inputs: Tensor) -> Tensor:
+        """Return the teacher's outputs; with `teacher_mirror` the mean with those of the mirror images."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
+            taught: Tensor = teacher(inputs).float()
+            if self.recipe.teacher_mirror:
+                taught = (taught + teacher(inputs.flip(3)).float()) / 2
+        return taught
 
     def _set_learning_rate(self, step: int, total: int) -> None:
         """Linear warm-up, then a cosine to zero over the whole run (Loshchilov & Hutter, 2016)."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fer_engine.errors import ConfigError
 from fer_train.augment import Augmentation
+
+LOSSES = ("mse", "ccc")  # of regressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +26,31 @@ class Recipe:
     seed: int = 0
     distillation: float = 0.7  # weight of the teacher's word against the labels', where there is one
     temperature: float = 2.0  # softens both logits, so that the wrong classes count too
+    teacher_mirror: bool = (
+        False  # average the teacher over each face and its mirror image, for twice its work
+    )
+    mixup: float = 0.0  # of Beta(mixup, mixup), the share of a second face in each; 0: none
+    loss: str | None = None  # of a regression: "mse", the default, or "ccc"
+    stop: int = 0  # epoch to stop after, on the way that `epochs` lays out; 0: go to the end
     bf16: bool = False  # autocast: about a quarter faster on CPUs with AMX or AVX-512 BF16
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("weight_decay", "patience"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.temperature <= 0:
-            raise ConfigError(f"temperature must be positive, got {self.temperature}")
-        if not 0 <= self.distillation <= 1:
-            raise ConfigError(f"distillation must be in [0, 1], got {self.distillation}")
-        for name in ("warmup", "label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        for names, fits, expected in LIMITS:
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise ConfigError(f"{name} must be {expected}, got {getattr(self, name)}")
+        if self.loss not in (None, *LOSSES):
+            raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+
+
+LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("epochs", "batch_size"), lambda value: value >= 1, "at least 1"),
+    (("weight_decay", "patience", "mixup", "stop"), lambda value: value >= 0, "0 or more"),
+    (("learning_rate", "temperature"), lambda value: value > 0, "positive"),
+    (("distillation",), lambda value: 0 <= value <= 1, "in [0, 1]"),
+    (("warmup", "label_smoothing", "ema_decay"), lambda value: 0 <= value < 1, "in [0, 1)"),
+)
 
 
 # The defaults of quantization-aware training, which mends a finished network in small steps.

@@ -2,19 +2,22 @@
 
 run.json           what was asked for; a resumed run must ask for the same
 state.pt           network, average, optimizer, epochs done: replaced whole after each epoch
-best/              the checkpoint with the best score so far: validation accuracy, or agreement with
-                   the float network in quantization-aware training, whose ranges lie there as well
+best/              the checkpoint with the best score so far: validation accuracy, the mean concordance
+                   of a regression, or agreement with the float network in quantization-aware training,
+                   whose ranges lie there as well
 log.csv            one row an epoch
 curves.png         loss and accuracy
-confusion.png      of the best checkpoint, on the validation split
+confusion.png      of the best checkpoint, on the validation split; predictions.png of a regression
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
+import math
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ from fer_engine import atomic
 from fer_engine.errors import CheckpointError, ConfigError
 from fer_engine.spec import ModelSpec
 from fer_train import checkpoint, figures, progress, qat
+from fer_train.backbone import load_backbone
 from fer_train.data import Dataset
 from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
@@ -35,6 +39,7 @@ from fer_train.recipe import Recipe
 
 TRAIN_SPLIT = "Training"
 VALIDATION_SPLIT = "PublicTest"
+SHARED = ("labels", "task", "face_shape", "mean", "scale")  # what a teacher's spec has in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class RunOptions:
     model: str
     output: Path
     recipe: Recipe
-    init: Path | None = None  # a checkpoint folder whose weights to start from
+    init: Path | None = None  # a checkpoint folder, or a state dict, whose weights to start from
     teacher: Path | None = None  # a checkpoint folder to distill from
     threads: int = 1  # part of the run: another number rounds sums another way
     resume: bool = False
@@ -60,7 +65,7 @@ class RunOptions:
             )
 
     def start(self) -> Path | None:
-        """Return the checkpoint folder to start from; None for fresh weights."""
+        """Return the checkpoint folder or state dict to start from; None for fresh weights."""
         if self.init is None and self.qat:
             return checkpoint.pretrained(self.model)
         return self.init
@@ -76,10 +81,11 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     """
     torch.set_num_threads(options.threads)
     train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
-    trainer = _trainer(options, train_split[0])
+    trainer = _trainer(options, dataset, train_split[0])
     _claim(options, dataset)
     epochs = _restore(options, trainer)
-    while trainer.finished < options.recipe.epochs and not _exhausted(epochs, options.recipe.patience):
+    last = min(options.recipe.stop or math.inf, options.recipe.epochs)
+    while trainer.finished < last and not _exhausted(epochs, options.recipe.patience):
         title = f"epoch {trainer.finished + 1}/{options.recipe.epochs}"
         with progress.bar(title, len(train_split[0])) as advance:
             epoch = trainer.run_epoch(train_split, validation, advance)
@@ -88,20 +94,30 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
         _save(options.output, trainer, epochs, better)
         print(f"{title}: {_summary(epoch)}{' (best)' if better else ''}, {epoch.seconds:.0f} s", flush=True)
     best = options.output / "best"
-    _draw_confusion(best, options.qat, validation, options.output / "confusion.png")
+    _draw_answers(best, options.qat, validation, options.output)
     return best
 
 
-def _trainer(options: RunOptions, faces: Faces) -> Trainer:
+def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:
     torch.manual_seed(options.recipe.seed)
     start = options.start()
-    if start is None:
-        entry = find(options.model)
-        network, spec = entry.build(entry.spec), entry.spec
-    else:
+    if start is not None and start.is_dir():
         network, spec = checkpoint.load(start)
         if spec.name != options.model:
             raise ConfigError(f"{start} is a checkpoint of {spec.name}, not of {options.model}")
+        if (spec.task, spec.labels) != (dataset.task, dataset.names):
+            raise ConfigError(
+                f"{start} has the labels {', '.join(spec.labels)} for {spec.task}, the data has "
+                f"{', '.join(dataset.names)} for {dataset.task}; start anew, or give its own data"
+            )
+    elif start is not None and options.qat:
+        raise ConfigError(f"--qat mends a finished network: cannot read {start} as a checkpoint folder")
+    else:
+        entry = find(options.model)
+        spec = dataset.describe(entry.spec)
+        network = entry.build(spec)
+        if start is not None:
+            print(load_backbone(start, network), flush=True)
     teacher = _teacher(options, spec)
     if options.qat:
         return qat.trainer(network, spec, options.recipe, teacher, faces)
@@ -112,9 +128,9 @@ def _teacher(options: RunOptions, spec: ModelSpec) -> nn.Module | None:
     if options.teacher is None:
         return None
     teacher, taught = checkpoint.load(options.teacher)
-    if (taught.labels, taught.mean, taught.scale) != (spec.labels, spec.mean, spec.scale):
+    if any(getattr(taught, field) != getattr(spec, field) for field in SHARED):
         raise ConfigError(
-            f"the teacher {options.teacher} has other labels or normalization than {spec.name}; "
+            f"the teacher {options.teacher} has other labels, input or normalization than {spec.name}; "
             "train one with the same spec"
         )
     return teacher
@@ -149,8 +165,10 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
         raise ConfigError(f"{options.output} was trained with {was}; resume with the same options and data")
 
 
-def _digest(folder: Path | None) -> str | None:
-    return None if folder is None else checkpoint.load(folder)[1].checkpoint_sha256
+def _digest(start: Path | None) -> str | None:
+    if start is None or start.is_dir():
+        return None if start is None else checkpoint.load(start)[1].checkpoint_sha256
+    return hashlib.sha256(start.read_bytes()).hexdigest()
 
 
 def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
@@ -173,11 +191,10 @@ def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> 
     """Write the best checkpoint first: if it is cut off here, the epoch is repeated to the bit."""
     if better:
         _save_best(output / "best", trainer)
-    rows = [_row(epoch) for epoch in epochs]
     content = io.BytesIO()
-    torch.save({**trainer.state(), "epochs": rows}, content)
+    torch.save({**trainer.state(), "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}, content)
     atomic.write_bytes(output / "state.pt", content.getvalue())
-    atomic.write_text(output / "log.csv", _csv(rows))
+    atomic.write_text(output / "log.csv", _csv([_row(epoch) for epoch in epochs]))
     figures.learning_curves(epochs, output / "curves.png")
 
 
@@ -189,7 +206,8 @@ def _save_best(folder: Path, trainer: Trainer) -> None:
 
 
 def _row(epoch: Epoch) -> dict[str, Any]:
-    return {name: value for name, value in dataclasses.asdict(epoch).items() if value is not None}
+    row = dataclasses.asdict(epoch)
+    return row | row.pop("measures")
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
@@ -201,12 +219,13 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 def _summary(epoch: Epoch) -> str:
-    text = f"loss {epoch.train_loss:.4f}, {VALIDATION_SPLIT} accuracy {epoch.validation_accuracy:.2%}"
-    return text if epoch.agreement is None else f"{text}, agreement with float {epoch.agreement:.2%}"
+    shown = {name: value for name, value in epoch.measures.items() if not name.startswith("train_")}
+    values = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in shown.items()]
+    return ", ".join([f"loss {epoch.train_loss:.4f}", *values])
 
 
 def _best(epochs: list[Epoch]) -> float:
-    return max((epoch.score for epoch in epochs), default=-1.0)
+    return max((epoch.score for epoch in epochs), default=-math.inf)
 
 
 def _exhausted(epochs: list[Epoch], patience: int) -> bool:
@@ -216,8 +235,12 @@ def _exhausted(epochs: list[Epoch], patience: int) -> bool:
     return _best(epochs[-patience:]) <= _best(epochs[:-patience])
 
 
-def _draw_confusion(best: Path, int8: bool, validation: tuple[Faces, Labels], path: Path) -> None:
+def _draw_answers(best: Path, int8: bool, validation: tuple[Faces, Labels], output: Path) -> None:
     network, spec = qat.load(best) if int8 else checkpoint.load(best)
     faces, labels = validation
-    predicted = logits(network, spec, faces).argmax(1)
-    figures.confusion_matrix(figures.confusion_counts(labels, predicted, len(spec.labels)), spec.labels, path)
+    outputs = logits(network, spec, faces)
+    if spec.task == "regression":
+        figures.predictions(labels, outputs, spec.labels, output / "predictions.png")
+        return
+    counts = figures.confusion_counts(labels, outputs.argmax(1), len(spec.labels))
+    figures.confusion_matrix(counts, spec.labels, output / "confusion.png")

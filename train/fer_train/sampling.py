@@ -9,11 +9,41 @@ from numpy.typing import NDArray
 
 from fer_engine.errors import DataError
 
+INTERVALS = 10
 
-def stratified(labels: NDArray[np.integer[Any]], count: int, seed: int) -> NDArray[np.int64]:
+
+def intervals(values: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Return the cell, [n], of each row of values, [n, k]: ten equal intervals of each column's range."""
+    lowest, highest = values.min(0), values.max(0)
+    span = np.where(highest > lowest, highest - lowest, 1)
+    cells = np.minimum((values - lowest) / span * INTERVALS, INTERVALS - 1).astype(np.int64)
+    return cells @ INTERVALS ** np.arange(values.shape[1])
+
+
+def _classes(labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    return intervals(labels) if labels.dtype.kind == "f" and len(labels) else labels
+
+
+def hold_out(labels: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]:
+    """Draw a stratified share of the faces, but at least one of each class; labels as for `stratified`.
+
+    Returns:
+        Whether a face was drawn, [n].
+
+    Raises:
+        DataError: there are no faces.
+    """
+    drawn = np.zeros(len(labels), np.bool_)
+    count = max(round(share * len(labels)), len(np.unique(_classes(labels))))
+    drawn[stratified(labels, count, seed)] = True
+    return drawn
+
+
+def stratified(labels: NDArray[Any], count: int, seed: int) -> NDArray[np.int64]:
     """Draw `count` distinct indices, each class in its share of `labels` and at least once.
 
-    Shares are rounded by the largest remainder (Hamilton's method); one seed gives one sample.
+    Labels are integer [n], or values, float [n, k], whose `intervals` are the classes. Shares are rounded
+    by the largest remainder (Hamilton's method); one seed gives one sample.
 
     Returns:
         The indices in rising order, [count].
@@ -21,6 +51,7 @@ def stratified(labels: NDArray[np.integer[Any]], count: int, seed: int) -> NDArr
     Raises:
         DataError: there are fewer labels than `count`, or more classes.
     """
+    labels = _classes(labels)
     classes, sizes = np.unique(labels, return_counts=True)
     if not len(classes) <= count <= len(labels) or count < 1:
         raise DataError(

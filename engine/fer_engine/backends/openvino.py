@@ -19,7 +19,7 @@ from openvino.properties import hint
 
 from fer_engine import cpu
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
-from fer_engine.backends.folding import fold_depthwise
+from fer_engine.backends.folding import suit_matrix_units
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.interface import Port, check_interface
 
@@ -70,7 +70,8 @@ class OpenVinoBackend(Backend):
         check_interface(model, ports)
         settings = _settings(model.precision, options)
         try:
-            requests = _compile(core, graph, model.precision, _sizes(options), settings)
+            graph = suit_matrix_units(graph, model.precision)
+            requests = [_Requests(core, graph, sizes, settings) for sizes in _sizes(options)]
         except Exception as error:
             raise _unloadable(model, error) from error
         return cls(requests, options)
@@ -132,28 +133,6 @@ class _Request:
         self._request.infer(share_outputs=True)
         logits: Logits = self._request.get_output_tensor().data[: len(faces)].copy()
         return logits
-
-
-def _compile(
-    core: openvino.Core,
-    graph: openvino.Model,
-    precision: str,
-    sizes: Sequence[tuple[int, ...]],
-    settings: dict[str, object],
-) -> list[_Requests]:
-    if precision == "fp16" and cpu.features()["amx_bf16"]:
-        folded = fold_depthwise(graph)
-        if folded is not None:
-            requests = [_Requests(core, folded, some, settings) for some in sizes]
-            if _on_matrix_unit(requests[-1].compiled):
-                return requests
-    return [_Requests(core, graph, some, settings) for some in sizes]
-
-
-def _on_matrix_unit(compiled: openvino.CompiledModel) -> bool:
-    """Tell whether some kernel uses AMX: a CPU may have it for bfloat16 and not for float16."""
-    nodes = compiled.get_runtime_model().get_ordered_ops()
-    return any("amx" in node.get_rt_info()["primitiveType"].astype(str) for node in nodes)
 
 
 def _saturates() -> bool:

@@ -13,7 +13,6 @@ from torch import nn
 
 from fer_export.graph import to_onnx
 from fer_export.quantize import to_int8
-from fer_train import synthetic
 from fer_train.fake_quant import (
     RANGE_PACE,
     FakeQuantized,
@@ -22,9 +21,10 @@ from fer_train.fake_quant import (
     round_values,
     round_weights,
 )
-from fer_train.loop import logits
-from fer_train.models import MODELS, find
+from fer_train.loop import logits, normalize
+from fer_train.models import find
 from fer_train.qat import measure_ranges
+from registry import SMALL, faces
 
 # Float32 sums in another order. Where they push a value over the edge of a step, the whole face
 # differs by far more, so the tolerance holds for most faces; any other scheme moves nearly all.
@@ -34,23 +34,22 @@ LOGIT_TOLERANCE = 1e-5
 def trained(name: str) -> tuple[nn.Module, FakeQuantized]:
     """Give a network with batch norm that does something, and its fake-quantized copy."""
     torch.manual_seed(0)
-    spec = find(name).spec
-    network = find(name).build(spec).train()
+    spec = SMALL[name]
+    network = find(spec.name).build(spec).train()
     for seed in range(3):
-        faces = torch.from_numpy(synthetic.faces(32, seed)).float().unsqueeze(1)
-        network((faces - 128) / 64)
+        network(normalize(torch.from_numpy(faces(spec, 32, seed)), spec))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, -1.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
     network.eval()
-    return network, FakeQuantized(network, spec, measure_ranges(network, spec, synthetic.faces(32)))
+    return network, FakeQuantized(network, spec, measure_ranges(network, spec, faces(spec, 32)))
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", SMALL)
 def test_the_export_has_the_same_weights_steps_and_logits(name):
     network, quantized = trained(name)
-    spec = find(name).spec
+    spec = SMALL[name]
     with torch.no_grad():
         for module in quantized.modules():
             if isinstance(module, Quantizer) and module.growth.requires_grad:
@@ -66,17 +65,17 @@ def test_the_export_has_the_same_weights_steps_and_logits(name):
         np.testing.assert_array_equal(there if there.shape == weight.shape else there.T, weight)
         np.testing.assert_array_equal(tensors[f"{layer}.weight.step"], step)
         assert tensors[f"{layer}.input.step"] == np.float32(ranges[layer]) / np.float32(127)
-    faces = synthetic.faces(64, seed=9)
+    images = faces(spec, 64, seed=9)
     # ONNX Runtime would round the biases to int32, which the file does not say.
     session = onnxruntime.InferenceSession(
         exported.SerializeToString(),
         providers=["CPUExecutionProvider"],
         disabled_optimizers=["WeightBiasQuantization"],
     )
-    there = session.run(None, {"faces": faces})[0]
-    here = logits(quantized, spec, faces)
+    there = session.run(None, {"faces": images})[0]
+    here = logits(quantized, spec, images)
     assert np.median(np.abs(here - there).max(1)) < LOGIT_TOLERANCE
-    assert np.median(np.abs(here - logits(network, spec, faces)).max(1)) > 10 * LOGIT_TOLERANCE
+    assert np.median(np.abs(here - logits(network, spec, images)).max(1)) > 10 * LOGIT_TOLERANCE
 
 
 def test_the_float_state_is_that_of_the_network():

@@ -6,6 +6,7 @@ import torch
 
 from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
+from fer_train.augment import Augmentation
 from fer_train.loop import Trainer, logits, normalize
 from fer_train.models import find
 from fer_train.recipe import Recipe
@@ -43,7 +44,8 @@ def test_training_learns_an_easy_set():
     run = trainer(Recipe(epochs=12, batch_size=16, learning_rate=0.01, ema_decay=0.5))
     epochs = [run.run_epoch(data(), data()) for _ in range(12)]
     assert epochs[-1].train_loss < 0.6 * epochs[0].train_loss
-    assert epochs[-1].validation_accuracy > 0.5
+    assert epochs[-1].measures["validation_accuracy"] > 0.5
+    assert epochs[-1].score == epochs[-1].measures["validation_accuracy"]
 
 
 def test_two_runs_of_one_recipe_give_the_same_weights():
@@ -84,6 +86,78 @@ def test_distillation_follows_the_teacher_s_wrong_word():
     assert (logits(run.network, SPEC, data()[0]).argmax(1) == 3).mean() > 0.9
 
 
+class Lopsided(torch.nn.Module):
+    """Says class 0 where the left half is brighter, else class 1: mirroring turns its answer round."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = x[..., :24].mean((1, 2, 3)), x[..., 24:].mean((1, 2, 3))
+        scores = torch.stack([left - right, right - left], 1) * 50
+        return torch.nn.functional.pad(scores, (0, 5), value=-20.0)
+
+
+def test_a_mirrored_teacher_takes_no_side():
+    left = np.zeros((1, 48, 48), np.uint8)
+    left[:, :, :24] = 200
+    inputs = normalize(torch.from_numpy(left), SPEC)
+    plain, mirrored = (
+        trainer(Recipe(teacher_mirror=mirror), Lopsided())._taught(Lopsided(), inputs)
+        for mirror in (False, True)
+    )
+    assert plain[0, 0] - plain[0, 1] > 100
+    assert mirrored[0, 0] == pytest.approx(mirrored[0, 1])
+
+
+def test_mixup_blends_each_face_with_a_partner_and_both_labels():
+    """With shares near one half, the likeliest class of a pair of two is that of neither alone."""
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(1, 7)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.mean((1, 2, 3)))
+            return self.head(x.mean((1, 2, 3))[:, None])
+
+    still = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
+    faces, labels = np.zeros((64, 48, 48), np.uint8), np.zeros(64, np.uint8)
+    faces[::2] = 255
+    for mixup in (0.0, 1e4):
+        run = Trainer(Spy(), SPEC, Recipe(epochs=1, batch_size=64, mixup=mixup, augmentation=still))
+        run.run_epoch((faces, labels), (faces[:1], labels[:1]))
+    plain, mixed = (sorted({round(value, 1) for value in step.tolist()}) for step in (seen[0], seen[2]))
+    assert plain == [-2.0, 2.0]
+    assert len(mixed) > 2
+    assert min(abs(value) for value in mixed) < 0.1
+
+
+def test_a_dataset_of_another_size_is_fitted_to_the_network():
+    spec = ModelSpec("simple_cnn", height=32, width=32, channels=3, mean=(128.0,) * 3, scale=(64.0,) * 3)
+    run = Trainer(find("simple_cnn").build(spec), spec, Recipe(epochs=1, batch_size=16))
+    assert np.isfinite(run.run_epoch(data(), data()).train_loss)
+
+
+def test_a_regression_learns_values():
+    spec = ModelSpec("simple_cnn", ("valence", "arousal"), "regression", output="affect")
+    faces = data(64)[0]
+    level = faces.mean((1, 2)).astype(np.float32)
+    values = np.stack([level, -level], 1) / level.max()
+    torch.manual_seed(0)
+    still = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
+    for loss in ("mse", "ccc"):
+        recipe = Recipe(30, 16, 0.002, loss=loss, ema_decay=0.5, augmentation=still)
+        run = Trainer(find("simple_cnn").build(spec), spec, recipe)
+        epochs = [run.run_epoch((faces, values), (faces, values)) for _ in range(30)]
+        assert epochs[-1].score > 0.9 > epochs[0].score
+        assert set(epochs[-1].measures) == {
+            f"{split}_{name}_{measure}"
+            for split in ("train", "validation")
+            for name in spec.labels
+            for measure in ("rmse", "pcc", "ccc")
+        }
+
+
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
     run = trainer(Recipe(epochs=2, batch_size=16, learning_rate=1.0, warmup=0.5))
     rates = []
@@ -112,6 +186,9 @@ def test_logits_of_no_faces_are_empty():
         ("warmup", -0.1),
         ("temperature", 0.0),
         ("distillation", 1.5),
+        ("mixup", -0.1),
+        ("stop", -1),
+        ("loss", "mae"),
     ],
 )
 def test_a_recipe_refuses_what_cannot_work(field, value):

@@ -1,39 +1,88 @@
-"""FER2013 in all the forms in which people hold it: one loader, one `Dataset`."""
+"""Labelled faces in all the forms in which people hold them: one loader, one `Dataset`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fer_engine.errors import DataError
+from fer_engine.errors import ConfigError, DataError
+from fer_train.data import affectnet, bitmoji, folder, kaggle_csv, npz
 from fer_train.data import cache as caches
-from fer_train.data import folder, kaggle_csv, npz
-from fer_train.data.dataset import SPLITS, Dataset
+from fer_train.data.annotations import header
+from fer_train.data.dataset import SIDE, SPLITS, Dataset
 
 __all__ = ["SPLITS", "Dataset", "load"]
 
+Reader = Callable[[Path, Path, Sequence[str] | None, tuple[int, ...]], Dataset]
+# A csv of annotations is known by the column with its images.
+ANNOTATED: dict[str, Reader] = {affectnet.PATH: affectnet.read, bitmoji.COLUMNS[0]: bitmoji.read}
 
-def load(path: Path | str, cache: bool = True) -> Dataset:
-    """Read a dataset: a Kaggle csv, a folder `train|test/<label>/*.png|jpg`, or an `.npz`.
 
-    With `cache`, a csv or folder is parsed once; later loads read the arrays from a cache file
+def load(
+    path: Path | str,
+    cache: bool = True,
+    *,
+    names: Sequence[str] | None = None,
+    images: Path | None = None,
+    face_shape: tuple[int, ...] = (SIDE, SIDE),
+) -> Dataset:
+    """Read a dataset, in whatever form it comes.
+
+    FER2013 as a Kaggle csv, a folder `train|test/<label>/*.png|jpg` or an `.npz`; a folder or `.npz` with
+    labels of its own; the csv of AffectNet or of Bitmoji faces.
+
+    With `cache`, FER2013's csv or folder is parsed once; later loads read the arrays from a cache file
     (see `fer_train.data.cache`) as long as the source is unchanged.
+
+    Args:
+        path: The file or folder.
+        cache: Whether to keep and use what was parsed.
+        names: The labels, in order; None for those that the form has by itself.
+        images: The folder that a csv's image files are relative to; None for the csv's own.
+        face_shape: What images of other sizes become: (height, width), and 3 for RGB.
 
     Raises:
         DataError: the source is missing, damaged, or does not hold what it should.
+        ConfigError: `names` or `images` do not go with the form.
     """
     path = Path(path)
+    if names is not None and len(set(names)) != len(names):
+        raise ConfigError(f"labels must be distinct, got {', '.join(names)}")
     try:
-        return _load(path, cache)
+        reader = None if path.is_dir() or path.suffix.lower() != ".csv" else _annotated(path)
+        if reader is not None:
+            return reader(path, images or path.parent, names, face_shape)
+        if images is not None:
+            raise ConfigError(f"--images goes with a csv that names image files; {path} holds its own")
+        if names is not None:
+            return _own_labels(path, names, face_shape)
+        return _fer2013(path, cache)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{error.filename or path}: cannot read it: {reason}") from error
 
 
-def _load(path: Path, cache: bool) -> Dataset:
+def _annotated(path: Path) -> Reader | None:
+    found = header(path) if path.exists() else []
+    return next((reader for column, reader in ANNOTATED.items() if column in found), None)
+
+
+def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -> Dataset:
+    if path.is_dir():
+        return folder.read(path, names, face_shape)
+    if path.suffix.lower() == ".npz" and path.exists():
+        return npz.read(path, names)
+    raise ConfigError(
+        f"{path} has no labels of its own: they go with a folder of images, an .npz, or the csv of AffectNet "
+        "or Bitmoji; leave out --labels"
+    )
+
+
+def _fer2013(path: Path, cache: bool) -> Dataset:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; expected a .csv, an .npz or a folder of images")
     if path.suffix.lower() == ".npz":
-        return npz.read(path)
+        return npz.read(path, None)
     if not path.is_dir() and path.suffix.lower() != ".csv":
         raise DataError(
             f"{path}: unknown kind of file {path.suffix!r}; expected a .csv, an .npz or a folder of images "

@@ -57,7 +57,7 @@ def _read(place: Path, key: str, source: str) -> Dataset | None:
     try:
         arrays = npz.arrays(place, (*npz.ARRAYS, "key"))
         fresh = str(arrays.pop("key")) == key
-        return Dataset(**arrays, source=source) if fresh else None
+        return npz.dataset(arrays, source) if fresh else None
     except (DataError, OSError):  # none there, or a damaged one: parse the source and write it anew
         return None
 
@@ -76,10 +76,10 @@ def _places(path: Path) -> list[Path]:
     elsewhere = f"{path.name}.{hashlib.sha256(bytes(path)).hexdigest()[:16]}.npz"
     if named := os.environ.get(VARIABLE):
         return [Path(named) / elsewhere]
-    return [path.with_name(f"{path.name}.cache.npz"), _user_folder() / "fer-engine" / elsewhere]
+    return [path.with_name(f"{path.name}.cache.npz"), user_folder() / "fer-engine" / elsewhere]
 
 
-def _user_folder() -> Path:
+def user_folder() -> Path:
     """The platform's folder for caches of this user."""
     if named := os.environ.get("XDG_CACHE_HOME"):
         return Path(named)

@@ -1,20 +1,25 @@
-"""Labelled faces in memory, with their official splits."""
+"""Labelled faces in memory, with their splits."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.errors import DataError
-from fer_engine.spec import EXPRESSIONS
+from fer_engine.spec import EXPRESSIONS, ModelSpec
+from fer_train.sampling import hold_out
 
 SIDE = 48
 SPLITS = ("Training", "PublicTest", "PrivateTest")
+VALIDATION_SHARE = 0.1  # of faces that come without splits
+OUTPUTS = {"classification": "logits", "regression": "affect"}  # the output's name, by task
 # Goodfellow et al., "Challenges in Representation Learning", 2013.
 PUBLISHED_COUNTS = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
 
@@ -23,40 +28,75 @@ PUBLISHED_COUNTS = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_58
 class Dataset:
     """Faces, their labels and their splits.
 
-    `images` is uint8 [n, 48, 48]; `labels` is uint8 [n], an index into `EXPRESSIONS`; `usage` is
-    str [n], one of `SPLITS`. `source` names where they came from and opens every error text.
+    `images` is uint8 [n, height, width], or RGB [n, height, width, 3]; `labels` is uint8 [n], an index
+    into `names`, or float32 [n, len(names)], one value for each name; `usage` is str [n], one of
+    `SPLITS`: what trains, what chooses the checkpoint, and what is kept for the end. `source` names where
+    they came from and opens every error text.
 
     Raises:
         DataError: an array has another shape, type or range.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[Any]
     usage: NDArray[np.str_]
     source: str
+    names: tuple[str, ...] = EXPRESSIONS
 
     def __post_init__(self) -> None:
-        n = len(self.images) if self.images.ndim else 0
-        self._expect("images", self.images, "uint8", (n, SIDE, SIDE))
-        self._expect("labels", self.labels, "uint8", (n,))
+        shape = self.images.shape
+        n = shape[0] if shape else 0
+        if self.images.dtype != np.uint8 or len(shape) not in (3, 4) or shape[3:] not in ((), (3,)):
+            raise DataError(
+                f"{self.source}: array 'images' is {self.images.dtype} {list(shape)}, expected uint8 "
+                "[n, height, width] or [n, height, width, 3]"
+            )
+        if self.labels.dtype == np.float32:
+            self._expect("labels", self.labels, "float32", (n, len(self.names)))
+        else:
+            self._expect("labels", self.labels, "uint8", (n,))
         self._expect("usage", self.usage, "str", (n,))
         if n == 0:
             raise DataError(f"{self.source}: holds no images; expected at least one")
-        wrong = np.flatnonzero(self.labels >= len(EXPRESSIONS))
-        if len(wrong):
-            raise DataError(
-                f"{self.source}: label {self.labels[wrong[0]]} at index {wrong[0]}, "
-                f"expected 0 to {len(EXPRESSIONS) - 1} ({', '.join(EXPRESSIONS)})"
-            )
+        self._check_labels()
         unknown = sorted(set(np.unique(self.usage).tolist()) - set(SPLITS))
         if unknown:
             raise DataError(f"{self.source}: unknown usage {unknown[0]!r}, expected {', '.join(SPLITS)}")
 
+    def _check_labels(self) -> None:
+        if self.task == "regression":
+            wrong = np.flatnonzero(~np.isfinite(self.labels).all(1))
+            expected = "finite values"
+        else:
+            wrong = np.flatnonzero(self.labels >= len(self.names))
+            expected = f"0 to {len(self.names) - 1} ({', '.join(self.names)})"
+        if len(wrong):
+            raise DataError(
+                f"{self.source}: label {self.labels[wrong[0]]} at index {wrong[0]}, expected {expected}"
+            )
+
+    @classmethod
+    def split_off(
+        cls, images: NDArray[np.uint8], labels: NDArray[Any], source: str, names: tuple[str, ...]
+    ) -> Dataset:
+        """Make a dataset of faces that come without splits: a stratified tenth is for validation."""
+        held = hold_out(labels, VALIDATION_SHARE, seed=0)
+        return cls(images, labels, np.where(held, SPLITS[1], SPLITS[0]), source, names)
+
+    @property
+    def task(self) -> str:
+        """The task that the labels are for; see `ModelSpec`."""
+        return "regression" if self.labels.dtype == np.float32 else "classification"
+
+    def describe(self, spec: ModelSpec) -> ModelSpec:
+        """Return `spec` with the task and labels of this data."""
+        return dataclasses.replace(spec, labels=self.names, task=self.task, output=OUTPUTS[self.task])
+
     def __len__(self) -> int:
         return len(self.images)
 
-    def split(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return the faces, uint8 [n, 48, 48], and labels, uint8 [n], of one split.
+    def split(self, name: str) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        """Return the faces and labels of one split, as the dataset holds them.
 
         Raises:
             DataError: the split is unknown or empty.
@@ -72,8 +112,9 @@ class Dataset:
     @property
     def fingerprint(self) -> str:
         """Hex SHA-256 over every face with its label and split, in whatever order they are held."""
+        named = "" if self.names == EXPRESSIONS else f"{self.names},"
         digests = sorted(
-            hashlib.sha256(b"%s,%d," % (usage.encode(), label) + image.tobytes()).digest()
+            hashlib.sha256(f"{named}{usage},{label},".encode() + image.tobytes()).digest()
             for usage, label, image in zip(
                 self.usage.tolist(), self.labels.tolist(), self.images, strict=True
             )
@@ -81,16 +122,18 @@ class Dataset:
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
     def report(self) -> str:
-        """Describe the set as plain text: counts by split and class, repeated images."""
-        lines = [f"{self.source}: {len(self)} images of {SIDE}x{SIDE}, fingerprint {self.fingerprint[:16]}"]
-        lines.append(f"{'':12}" + "".join(f"{name:>10}" for name in (*EXPRESSIONS, "all")))
+        """Describe the set as plain text: counts by split and class, or means; repeated images."""
+        height, width = self.images.shape[1:3]
+        size = f"{len(self)} images of {width}x{height}"
+        lines = [f"{self.source}: {size}, fingerprint {self.fingerprint[:16]}"]
+        lines.append(f"{'':12}" + "".join(f"{name:>10}" for name in (*self.names, "all")))
         images: dict[str, Counter[bytes]] = {}
         for name in SPLITS:
             chosen = self.usage == name
             total = int(chosen.sum())
-            counts = np.bincount(self.labels[chosen], minlength=len(EXPRESSIONS)).tolist()
-            note = "" if total in (0, PUBLISHED_COUNTS[name]) else f"  (published: {PUBLISHED_COUNTS[name]})"
-            lines.append(f"{name:12}" + "".join(f"{count:10}" for count in (*counts, total)) + note)
+            published = PUBLISHED_COUNTS[name] if self.names == EXPRESSIONS else total
+            note = "" if total in (0, published) else f"  (published: {published})"
+            lines.append(f"{name:12}{self._columns(self.labels[chosen])}{total:10}{note}")
             digests = (hashlib.sha256(image.tobytes()).digest() for image in self.images[chosen])
             images[name] = Counter(digests)
         for name, held in images.items():
@@ -99,6 +142,14 @@ class Dataset:
             shared = sum(count for image, count in images[second].items() if image in images[first])
             lines.append(f"images of {second} that {first} holds too: {shared}")
         return "\n".join(lines)
+
+    def _columns(self, labels: NDArray[Any]) -> str:
+        """Render how often each class occurs, or the mean of each value."""
+        if self.task == "classification":
+            counts = np.bincount(labels, minlength=len(self.names))
+            return "".join(f"{count:10}" for count in counts.tolist())
+        means = labels.mean(0) if len(labels) else np.full(len(self.names), np.nan)
+        return "".join(f"{mean:10.3f}" for mean in means)
 
     def _expect(self, name: str, array: NDArray[np.generic], kind: str, shape: tuple[int, ...]) -> None:
         got = "str" if array.dtype.kind == "U" else str(array.dtype)

@@ -1,19 +1,19 @@
-"""The folder form: `train|test/<label>/*.png|jpg`."""
+"""The folder form: `train|test/<label>/*.png|jpg`, or `<label>/*` with labels of one's own."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fer_engine.errors import ConfigError, DataError
+from fer_engine.errors import DataError
 from fer_engine.spec import EXPRESSIONS
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
+from fer_train.data.image import SUFFIXES, Image, decode
 from fer_train.progress import bar
+from fer_train.resize import resize
 
 TRAINING_NAMES = ("train", "training")
 VALIDATION_NAMES = ("validation", "valid", "val", "public", "publictest")
@@ -31,54 +31,67 @@ SPELLINGS = {
 LABELS = {
     spelling: index for index, name in enumerate(EXPRESSIONS) for spelling in (*SPELLINGS[name], str(index))
 }
-SUFFIXES = (".png", ".jpg", ".jpeg")
 # What file managers leave behind, beside everything that begins with a dot.
 LITTER = ("thumbs.db", "desktop.ini", "__macosx")
 
 
-def images(root: Path) -> Iterator[tuple[Path, int, str]]:
+def images(root: Path, names: Sequence[str] | None = None) -> Iterator[tuple[Path, int, str]]:
     """Give every image file with its label and split, in an order that all systems share.
 
     A prefix of the file's name (`PrivateTest_123.jpg`) decides the split, else the folder does:
-    `test` is PublicTest, or PrivateTest where a validation folder stands beside it.
+    `test` is PublicTest, or PrivateTest where a validation folder stands beside it. With labels of one's
+    own, `names`, the label folders may stand in `root` itself: the split is then an empty text.
 
     Raises:
         DataError: a folder or file has a name that is not understood.
     """
-    splits = [entry for entry in _entries(root) if entry.is_dir()]
-    usages = _usages({entry.name.lower() for entry in splits})
-    for split in splits:
-        if split.name.lower() not in usages:
-            raise DataError(f"{split}: unknown split folder, expected {', '.join(usages)}")
-        for label in _entries(split):
-            if label.name.lower() not in LABELS:
-                raise DataError(f"{label}: unknown label folder, expected {', '.join(EXPRESSIONS)} or 0 to 6")
-            for file in _entries(label):
-                if file.suffix.lower() not in SUFFIXES:
-                    raise DataError(f"{file}: not a .png or .jpg file; convert it, or move it away")
-                prefix = file.name.partition("_")[0]
-                usage = prefix if prefix in SPLITS else usages[split.name.lower()]
-                yield file, LABELS[label.name.lower()], usage
+    labels = LABELS if names is None else {name.lower(): index for index, name in enumerate(names)}
+    folders = [entry for entry in _entries(root) if entry.is_dir()]
+    if names is not None and folders and all(entry.name.lower() in labels for entry in folders):
+        yield from ((file, label, "") for file, label in _labelled(folders, labels))
+        return
+    usages = _usages({entry.name.lower() for entry in folders})
+    for folder in folders:
+        if folder.name.lower() not in usages:
+            raise DataError(f"{folder}: unknown split folder, expected {', '.join(usages)}")
+        for file, label in _labelled(_entries(folder), labels):
+            prefix = file.name.partition("_")[0]
+            yield file, label, prefix if prefix in SPLITS else usages[folder.name.lower()]
 
 
-def read(root: Path) -> Dataset:
-    """Read a folder of images.
+def read(
+    root: Path, names: Sequence[str] | None = None, face_shape: tuple[int, ...] = (SIDE, SIDE)
+) -> Dataset:
+    """Read a folder of images: FER2013's, or with labels of one's own, `names`.
+
+    The latter are resized to `face_shape`, and where the folder has no splits, a stratified tenth is held
+    out for validation.
 
     Raises:
-        DataError: no image, a name that is not understood, or an image that is not 48x48.
+        DataError: no image, a name that is not understood, or an image of FER2013 that is not 48x48.
     """
-    entries = list(images(root))
-    faces = np.empty((len(entries), SIDE, SIDE), np.uint8)
+    entries = list(images(root, names))
+    labels = np.array([label for _, label, _ in entries], np.uint8)
+    usage = np.array([usage for _, _, usage in entries], np.str_)
+    faces = np.empty((len(entries), *face_shape), np.uint8)
     with bar(f"reading {root.name}", len(entries)) as advance:
         for face, (file, _, _) in zip(faces, entries, strict=True):
-            face[:] = _decode(file)
+            face[:] = _face(file) if names is None else _resized(file, face_shape)
             advance(1)
-    return Dataset(
-        images=faces,
-        labels=np.array([label for _, label, _ in entries], np.uint8),
-        usage=np.array([usage for _, _, usage in entries], np.str_),
-        source=root.name,
-    )
+    if names is not None and not usage.astype(np.bool_).any():
+        return Dataset.split_off(faces, labels, root.name, tuple(names))
+    return Dataset(faces, labels, usage, root.name, EXPRESSIONS if names is None else tuple(names))
+
+
+def _labelled(folders: list[Path], labels: Mapping[str, int]) -> Iterator[tuple[Path, int]]:
+    for folder in folders:
+        if folder.name.lower() not in labels:
+            expected = f"{', '.join(EXPRESSIONS)} or 0 to 6" if labels is LABELS else ", ".join(labels)
+            raise DataError(f"{folder}: unknown label folder, expected {expected}")
+        for file in _entries(folder):
+            if file.suffix.lower() not in SUFFIXES:
+                raise DataError(f"{file}: not a .png or .jpg file; convert it, or move it away")
+            yield file, labels[folder.name.lower()]
 
 
 def _usages(present: set[str]) -> dict[str, str]:
@@ -105,22 +118,15 @@ def _natural(entry: Path) -> list[tuple[int, str]]:
     return [(len(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", entry.name)]
 
 
-def _decode(file: Path) -> NDArray[Any]:
-    try:
-        import cv2
-    except ImportError as error:  # not installed, or a system library such as libGL is missing
-        raise ConfigError(
-            f"folders of images need OpenCV ({error}): pip install 'fer-engine[train]', and on Debian "
-            "apt-get install libgl1"
-        ) from None
-    content = np.frombuffer(file.read_bytes(), np.uint8)
-    # imdecode, not imread: the latter cannot open every path on Windows.
-    face = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
-    if face is None:
-        raise DataError(f"{file}: cannot be decoded; it is damaged or no image, get it again")
+def _face(file: Path) -> Image:
+    face = decode(file, channels=1)
     if face.shape != (SIDE, SIDE):
         height, width = face.shape
         raise DataError(
             f"{file}: {width}x{height} pixels, expected {SIDE}x{SIDE}; resize it first, with INTER_AREA"
         )
     return face
+
+
+def _resized(file: Path, face_shape: tuple[int, ...]) -> Image:
+    return resize(decode(file, 1 if len(face_shape) == 2 else 3), *face_shape[:2])

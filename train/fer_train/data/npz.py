@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.errors import DataError
+from fer_engine.spec import EXPRESSIONS
 from fer_train.data.dataset import Dataset
 
 ARRAYS = ("images", "labels", "usage")
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, names: Sequence[str] | None) -> Dataset:
     """Read a dataset; the arrays are those of `Dataset`, of the same shapes and types.
+
+    `names` are those of the labels, by default FER2013's.
 
     Raises:
         DataError: the file is damaged, lacks an array, or one has the wrong shape, type or range.
     """
-    return Dataset(**arrays(path, ARRAYS), source=path.name)
+    return dataset(arrays(path, ARRAYS), path.name, tuple(names or EXPRESSIONS))
+
+
+def dataset(held: dict[str, NDArray[Any]], source: str, names: tuple[str, ...] = EXPRESSIONS) -> Dataset:
+    """Make a dataset of the arrays called images, labels and usage."""
+    return Dataset(held["images"], held["labels"], held["usage"], source, names)
 
 
 def arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:

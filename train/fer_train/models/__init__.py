@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from torch import nn
-
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
-from fer_train.models.fer_teacher import FerTeacher
-from fer_train.models.mini_xception import MiniXception
+from fer_train.models import (
+    bitmoji_cnn,
+    cnn3,
+    face_cnn,
+    fer_teacher,
+    fer_tiny,
+    mini_xception,
+    resnet34,
+    simple_cnn,
+    vgg16,
+)
+from fer_train.models.entry import Entry
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A network of the registry: how to build it for a spec, its default spec, its source."""
-
-    build: Callable[[ModelSpec], nn.Module]
-    spec: ModelSpec
-    source: str
-
+__all__ = ["MODELS", "Entry", "find"]
 
 MODELS: dict[str, Entry] = {
-    "fer_teacher": Entry(
-        build=lambda spec: FerTeacher(len(spec.labels), spec.channels),
-        spec=ModelSpec("fer_teacher"),
-        source="fer-engine's own, a teacher for distillation",
-    ),
-    "mini_xception": Entry(
-        build=lambda spec: MiniXception(len(spec.labels), spec.channels),
-        spec=ModelSpec("mini_xception"),
-        source="Arriaga et al. 2017, Real-time CNNs for Emotion and Gender Classification",
-    ),
+    **mini_xception.ENTRIES,
+    **fer_tiny.ENTRIES,
+    **simple_cnn.ENTRIES,
+    **cnn3.ENTRIES,
+    **face_cnn.ENTRIES,
+    **vgg16.ENTRIES,
+    **resnet34.ENTRIES,
+    **bitmoji_cnn.ENTRIES,
+    **fer_teacher.ENTRIES,
 }
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fer_engine.spec import ModelSpec
+from fer_train.models.entry import Entry
+
 STEM_CHANNELS = 32
 STAGE_CHANNELS = (48, 96, 192)
 DROPOUT = 0.2
@@ -51,3 +54,14 @@ class FerTeacher(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map normalized faces, float32 [n, channels, height, width], to logits, float32 [n, classes]."""
         return self.head(self.dropout(self.trunk(self.stem(x)).mean((2, 3))))
+
+
+ENTRIES = {
+    "fer_teacher": Entry(
+        build=lambda spec: FerTeacher(len(spec.labels), spec.channels),
+        spec=ModelSpec("fer_teacher"),
+        source="fer-engine's own, a teacher for distillation",
+        parameters=1_095_815,
+        multiply_adds=92_235_072,
+    )
+}

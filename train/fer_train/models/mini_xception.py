@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fer_engine.spec import ModelSpec
+from fer_train.models.entry import Entry
+
 STEM_CHANNELS = 8
 MODULE_CHANNELS = (16, 32, 64, 128)
 
@@ -46,7 +49,7 @@ class ResidualModule(nn.Module):
 
 
 class MiniXception(nn.Module):
-    """58,047 parameters and 5,520,448 multiply-adds an image at 48x48 gray and 7 classes."""
+    """Two convolutions, four residual modules, and a convolution whose maps are averaged to logits."""
 
     def __init__(self, classes: int = 7, channels: int = 1) -> None:
         super().__init__()
@@ -67,3 +70,14 @@ class MiniXception(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map normalized faces, float32 [n, channels, height, width], to logits, float32 [n, classes]."""
         return self.head(self.trunk(self.stem(x))).mean((2, 3))
+
+
+ENTRIES = {
+    "mini_xception": Entry(
+        build=lambda spec: MiniXception(len(spec.labels), spec.channels),
+        spec=ModelSpec("mini_xception"),
+        source="Arriaga et al. 2017, Real-time CNNs for Emotion and Gender Classification",
+        parameters=58_047,
+        multiply_adds=5_520_448,
+    )
+}

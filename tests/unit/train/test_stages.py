@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from fer_engine.errors import ConfigError
+from fer_train.models import find
+from fer_train.recipe import QAT, Recipe
+from fer_train.stages import Stage, from_options, read, shipped
+
+TWO = """
+[[stage]]
+name = "teacher"
+model = "fer_teacher"
+epochs = 3
+
+[[stage]]
+name = "student"
+model = "mini_xception"
+teacher = "teacher"
+learning_rate = 1
+[stage.augmentation]
+rotation = 5
+"""
+
+
+def write(path, text: str) -> str:
+    (path / "my.toml").write_text(text)
+    return str(path / "my.toml")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_recipe_can_be_read_and_ends_with_its_network(name):
+    stages = read(name, {})
+    assert stages[-1].model == name
+    for stage in stages:
+        find(stage.model)
+
+
+def test_a_file_sets_what_it_names_and_leaves_the_defaults(tmp_path):
+    teacher, student = read(write(tmp_path, TWO), {})
+    assert teacher == Stage("teacher", "fer_teacher", Recipe(epochs=3))
+    assert (student.teacher, student.init, student.threads) == ("teacher", None, 1)
+    assert student.recipe.learning_rate == 1.0
+    assert student.recipe.augmentation.rotation == 5.0
+    assert student.recipe.augmentation.shift == Recipe().augmentation.shift
+
+
+def test_options_go_before_the_file_in_every_stage(tmp_path):
+    stages = read(write(tmp_path, TWO), {"epochs": 7, "rotation": 1.0, "threads": 2, "data": "x"})
+    assert [stage.recipe.epochs for stage in stages] == [7, 7]
+    assert [stage.recipe.augmentation.rotation for stage in stages] == [1.0, 1.0]
+    assert [stage.threads for stage in stages] == [2, 2]
+
+
+def test_options_alone_make_one_stage():
+    stage = from_options({"model": "cnn3", "qat": True, "epochs": 2})
+    assert (stage.model, stage.recipe.epochs, stage.recipe.learning_rate) == ("cnn3", 2, QAT.learning_rate)
+
+
+ONE = '[[stage]]\nname = "a"\nmodel = "cnn3"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[stage", "is no TOML file"),
+        ("epochs = 3", "must hold .* tables and nothing else, got epochs"),
+        ("stage = [1]", "must hold"),
+        ("", "got none"),
+        ("[[stage]]\nname = 'a'", "stage 1: model missing"),
+        (ONE + "epoch = 3", "stage 1: unknown epoch; known: .*epochs"),
+        (ONE + "epochs = 0", "stage 1: epochs must be at least 1, got 0"),
+        (ONE + "epochs = 'three'", "stage 1: epochs must be int, got 'three'"),
+        (ONE + "bf16 = 1", "stage 1: bf16 must be bool, got 1"),
+        (ONE + "augmentation = 1", "stage 1: augmentation must be dict, got 1"),
+        (ONE + "augmentation = { tilt = 1.0 }", "stage 1: unknown tilt; known: .*rotation"),
+        (ONE + "init = 'b'", r"stage 1: init is 'b', expected an earlier stage \(there is none\)"),
+        (ONE + ONE, "stage 2: the name 'a' is taken"),
+    ],
+)
+def test_what_a_recipe_cannot_mean_is_refused(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read(write(tmp_path, text), {})
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(ConfigError, match=r"no recipe 'nope'.*one of .*simple_cnn"):
+        read("nope", {})

@@ -1,0 +1,92 @@
+"""A network of the user's own: the class or factory that makes it, by its name."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fer_engine.errors import CheckpointError, ConfigError
+
+NAME = "module.json"
+FORMAT_VERSION = 1
+
+
+def build(target: str) -> nn.Module:
+    """Make the network that `target` names, as in "package.module:MyNet", on the CPU.
+
+    It is a class or a function that takes no arguments, in a module that can be imported from the
+    current folder or is installed. Importing it runs its code.
+
+    Raises:
+        ConfigError: it cannot be imported or called, or gives no `torch.nn.Module`.
+    """
+    factory = _find(target)
+    try:
+        network = factory()
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(
+            f"{target} cannot be called without arguments ({_reason(error)}); "
+            "name a class or a function that needs none"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{target} gives {type(network).__name__}, expected a torch.nn.Module")
+    return network
+
+
+def write(folder: Path, target: str) -> None:
+    """Note in a checkpoint folder what makes its network."""
+    text = json.dumps({"format_version": FORMAT_VERSION, "module": target}, indent=2)
+    (folder / NAME).write_text(text + "\n", "utf-8")
+
+
+def read(folder: Path) -> str | None:
+    """Return what makes the network of a checkpoint folder; None for one of the registry.
+
+    Raises:
+        CheckpointError: the note is damaged or of another version.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        version, target = data["format_version"], data["module"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error!r}); export the network again") from None
+    if version != FORMAT_VERSION or not isinstance(target, str):
+        raise CheckpointError(
+            f"{path} has format version {version!r} and module {target!r}, this release reads version "
+            f"{FORMAT_VERSION} with a name such as package.module:MyNet; export the network again"
+        )
+    return target
+
+
+def _find(target: str) -> Callable[[], Any]:
+    path, colon, attribute = target.partition(":")
+    if not (path and colon and attribute):
+        raise ConfigError(f"expected a network as package.module:MyNet, got {target!r}")
+    here = str(Path.cwd())  # a console script does not look there by itself
+    sys.path.insert(0, here)
+    try:
+        factory = getattr(importlib.import_module(path), attribute)
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(
+            f"cannot import {target} ({_reason(error)}); install what it needs, "
+            f"and run in the folder that {path.partition('.')[0]} lies in (this is {here})"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not callable(factory):
+        raise ConfigError(f"{target} is {type(factory).__name__}, expected a class or a function")
+    return factory
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

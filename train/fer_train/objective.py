@@ -1,0 +1,148 @@
+"""What a network is trained for: the loss, and the measures of its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_engine.errors import ConfigError
+from fer_engine.spec import ModelSpec
+from fer_train.recipe import Recipe
+
+Measures = dict[str, float]
+
+
+class Objective(Protocol):
+    """A task's loss and measures; `outputs` are float32 [n, k], one column a label of the spec."""
+
+    def target(self, labels: NDArray[Any]) -> Tensor:
+        """Return labels as the other methods take them."""
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return what training makes small."""
+
+    def error(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss without what helps training alone."""
+
+    def imitation(self, outputs: Tensor, taught: Tensor) -> Tensor:
+        """Return the loss against a teacher's outputs."""
+
+    def agreement(self, outputs: Tensor, expected: Tensor) -> float:
+        """Return how far two networks say the same; 1 where they do."""
+
+    def measures(self, outputs: Tensor, target: Tensor) -> Measures:
+        """Return what is logged, by name."""
+
+    def score(self, measures: Measures) -> float:
+        """Return what the best of several epochs has most of."""
+
+
+def find(spec: ModelSpec, recipe: Recipe) -> Objective:
+    """Return the objective of the spec's task.
+
+    Raises:
+        ConfigError: the recipe's `loss` is for another task.
+    """
+    if spec.task == "regression":
+        return Regression(spec.labels, recipe.loss or "mse")
+    if recipe.loss is not None:
+        raise ConfigError(f"loss {recipe.loss!r} is for regressions; {spec.name} tells classes: leave it out")
+    return Classification(recipe.label_smoothing, recipe.temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Cross entropy and accuracy; imitation is distillation (Hinton et al., 2015)."""
+
+    label_smoothing: float
+    temperature: float
+
+    def target(self, labels: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(labels.astype(np.int64))
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing)
+
+    def error(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs, target)
+
+    def imitation(self, outputs: Tensor, taught: Tensor) -> Tensor:
+        soft = functional.kl_div(
+            (outputs / self.temperature).log_softmax(1),
+            (taught / self.temperature).log_softmax(1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return soft * self.temperature**2  # keeps the gradient's size when the temperature changes
+
+    def agreement(self, outputs: Tensor, expected: Tensor) -> float:
+        return float((outputs.argmax(1) == expected.argmax(1)).float().mean())
+
+    def measures(self, outputs: Tensor, target: Tensor) -> Measures:
+        return {"accuracy": float((outputs.argmax(1) == target).float().mean())}
+
+    def score(self, measures: Measures) -> float:
+        return measures["accuracy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """Mean squared error, or one less the concordance; RMSE, PCC and CCC of each label."""
+
+    names: tuple[str, ...]
+    kind: str
+
+    def target(self, labels: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(labels.astype(np.float32))
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        if self.kind == "ccc":
+            return (1 - concordance(outputs, target)).mean()
+        return functional.mse_loss(outputs, target)
+
+    def error(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return self.loss(outputs, target)
+
+    def imitation(self, outputs: Tensor, taught: Tensor) -> Tensor:
+        return functional.mse_loss(outputs, taught)
+
+    def agreement(self, outputs: Tensor, expected: Tensor) -> float:
+        return float(concordance(outputs, expected).mean())
+
+    def measures(self, outputs: Tensor, target: Tensor) -> Measures:
+        columns = {
+            "rmse": (outputs - target).square().mean(0).sqrt(),
+            "pcc": correlation(outputs, target),
+            "ccc": concordance(outputs, target),
+        }
+        return {
+            f"{name}_{measure}": float(values[index])
+            for index, name in enumerate(self.names)
+            for measure, values in columns.items()
+        }
+
+    def score(self, measures: Measures) -> float:
+        return sum(measures[f"{name}_ccc"] for name in self.names) / len(self.names)
+
+
+def correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Return Pearson's correlation of each column of [n, k]; 0 where one does not vary."""
+    a, b = a - a.mean(0), b - b.mean(0)
+    spread = (a.square().mean(0) * b.square().mean(0)).sqrt()
+    return torch.where(spread > 0, (a * b).mean(0) / spread.clamp_min(torch.finfo(a.dtype).tiny), 0.0)
+
+
+def concordance(a: Tensor, b: Tensor) -> Tensor:
+    """Return Lin's concordance correlation coefficient (1989) of each column of [n, k].
+
+    Unlike Pearson's it is 1 only where the values are the same; 0 where neither varies.
+    """
+    covariance = ((a - a.mean(0)) * (b - b.mean(0))).mean(0)
+    total = a.var(0, correction=0) + b.var(0, correction=0) + (a.mean(0) - b.mean(0)).square()
+    return 2 * covariance / total.clamp_min(torch.finfo(a.dtype).eps)

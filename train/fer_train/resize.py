@@ -1,0 +1,64 @@
+"""Faces in the size and colours that a network takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_engine.errors import ConfigError
+from fer_engine.spec import ModelSpec
+
+Faces = NDArray[np.uint8]
+
+
+def fit(faces: Faces, spec: ModelSpec) -> Faces:
+    """Return faces, uint8 [n, h, w] or RGB [n, h, w, 3], as uint8 [n, *spec.face_shape].
+
+    Gray becomes three equal channels, colour its luminance (ITU-R BT.601). Faces that fit come back as
+    they are.
+
+    Raises:
+        ConfigError: they have another size or colour, and OpenCV is not installed.
+    """
+    if faces.shape[1:] == spec.face_shape:
+        return faces
+    fitted = np.empty((len(faces), *spec.face_shape), np.uint8)
+    for target, face in zip(fitted, faces, strict=True):
+        target[:] = _recolour(resize(face, spec.height, spec.width), spec.channels)
+    return fitted
+
+
+def resize(image: Faces, height: int, width: int) -> Faces:
+    """Return an image, uint8 [h, w] or [h, w, 3], in another size: areas averaged, or interpolated up."""
+    if image.shape[:2] == (height, width):
+        return image
+    cv2 = opencv()
+    shrinks = height < image.shape[0] or width < image.shape[1]
+    # The exact form of bilinear interpolation gives the same bytes on every machine.
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
+def _recolour(image: Faces, channels: int) -> Faces:
+    if image.ndim == (2 if channels == 1 else 3):
+        return image
+    cv2 = opencv()
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if channels == 3 else cv2.COLOR_RGB2GRAY)
+
+
+def opencv() -> Any:
+    """Return the module cv2.
+
+    Raises:
+        ConfigError: it is not installed, or a system library such as libGL is missing.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ConfigError(
+            f"images need OpenCV ({error}): pip install 'fer-engine[train]', and on Debian "
+            "apt-get install libgl1"
+        ) from None
+    return cv2

@@ -1,0 +1,146 @@
+"""Recipes as data: a TOML file with the stages of a training, one after the other.
+
+    [[stage]]
+    name = "teacher"
+    model = "fer_teacher"
+    epochs = 42
+
+    [[stage]]
+    name = "student"
+    model = "mini_xception"
+    teacher = "teacher"        # the best checkpoint of that stage; `init` likewise
+    [stage.augmentation]
+    rotation = 10.0
+
+Every other key is a field of `Recipe`; what is left out has its default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_engine.errors import ConfigError
+from fer_train.augment import Augmentation
+from fer_train.recipe import QAT, Recipe
+
+FOLDER = Path(__file__).with_name("recipes")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One training run; `init` and `teacher` name earlier stages, whose best checkpoints are meant."""
+
+    name: str
+    model: str
+    recipe: Recipe
+    init: str | None = None
+    teacher: str | None = None
+    threads: int = 1
+    qat: bool = False
+
+
+def shipped() -> list[str]:
+    """Return the names of the recipes that ship with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(source: str, given: Mapping[str, Any]) -> list[Stage]:
+    """Read the recipe that ships under a name, or the TOML file at a path.
+
+    `given` holds options that take the place of the file's in every stage, by field of `Recipe`,
+    `Augmentation` or `Stage`; others are passed over.
+
+    Raises:
+        ConfigError: there is no such recipe, or it has a key, type or value that is not accepted.
+    """
+    path = FOLDER / f"{source}.toml" if source in shipped() else Path(source)
+    try:
+        data = _parse(path.read_text("utf-8"))
+    except OSError:
+        raise ConfigError(
+            f"no recipe {source!r}: give the path of a TOML file, or one of {', '.join(shipped())}"
+        ) from None
+    except ValueError as error:  # TOML and UTF-8 errors are some
+        raise ConfigError(f"{path} is no TOML file: {error}") from None
+    tables: Any = data.get("stage")
+    tabular = isinstance(tables, list) and tables and all(isinstance(table, dict) for table in tables)
+    if set(data) != {"stage"} or not tabular:
+        got = ", ".join(data) or "none"
+        raise ConfigError(f"{path} must hold [[stage]] tables and nothing else, got {got}")
+    stages: list[Stage] = []
+    for number, table in enumerate(tables, 1):
+        try:
+            stage = _stage(table, given)
+            _check_references(stage, [other.name for other in stages])
+        except ConfigError as error:
+            raise ConfigError(f"{path}, stage {number}: {error}") from None
+        stages.append(stage)
+    return stages
+
+
+def from_options(given: Mapping[str, Any]) -> Stage:
+    """Return the one stage that options ask for; see `read` for `given`, which names the model.
+
+    Raises:
+        ConfigError: an option has a value that is not accepted.
+    """
+    return _stage({"name": "run", "model": given["model"]}, given)
+
+
+def _stage(table: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
+    own = _fields(Stage, {key: table[key] for key in _names(Stage) & set(table)}, given)
+    missing = {"name", "model"} - set(own)
+    if missing:
+        raise ConfigError(f"{', '.join(sorted(missing))} missing")
+    defaults = QAT if own.get("qat") else Recipe()
+    rest = {key: value for key, value in table.items() if key not in {*own, "augmentation"}}
+    options = _fields(Recipe, rest, given)
+    changes = _fields(Augmentation, _typed("augmentation", "dict", table.get("augmentation", {})), given)
+    augmentation = dataclasses.replace(defaults.augmentation, **changes)
+    return Stage(**own, recipe=dataclasses.replace(defaults, **options, augmentation=augmentation))
+
+
+def _check_references(stage: Stage, earlier: list[str]) -> None:
+    if stage.name in earlier:
+        raise ConfigError(f"the name {stage.name!r} is taken by an earlier stage")
+    for key in ("init", "teacher"):
+        if getattr(stage, key) not in (None, *earlier):
+            raise ConfigError(
+                f"{key} is {getattr(stage, key)!r}, expected an earlier stage "
+                f"({', '.join(earlier) or 'there is none'})"
+            )
+
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)} - {"recipe", "augmentation"}
+
+
+def _fields(kind: type, table: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the dataclass `kind` that a table of the file or the options set."""
+    known = _names(kind)
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ConfigError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    kinds = {field.name: str(field.type).partition(" ")[0] for field in dataclasses.fields(kind)}
+    typed = {key: _typed(key, kinds[key], value) for key, value in table.items()}
+    return typed | {key: given[key] for key in known & set(given)}
+
+
+def _typed(key: str, kind: str, value: Any) -> Any:
+    if kind == "float" and type(value) is int:
+        return float(value)
+    if type(value).__name__ != kind:
+        raise ConfigError(f"{key} must be {kind}, got {value!r}")
+    return value
+
+
+def _parse(text: str) -> dict[str, Any]:
+    # In Python from 3.11 on; before, the package that it was made of.
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    return tomllib.loads(text)
