@@ -1,4 +1,4 @@
-"""ExecuTorch with the XNNPACK delegate, the one that its documentation advises for CPUs.
+"""ExecuTorch with the XNNPACK delegate, its solution for CPUs.
 
 The batch is dynamic up to a bound for which memory is planned; larger ones are cut. Its thread pool
 takes the machine's cores by itself, for single faces and for batches alike.

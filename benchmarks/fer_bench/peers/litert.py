@@ -1,8 +1,8 @@
 """LiteRT, once TensorFlow Lite, with the XNNPACK delegate that it applies by default.
 
-litert-torch converts the network with a dynamic batch. Its documentation advises to try the number of
-threads: one is best for a small layer, a thread a core for a large one. The delegate is prepared for
-one batch size, so each size has an interpreter, made when it first comes, before the clock runs.
+litert-torch converts the network with a dynamic batch. The number of threads is left to the caller, so
+both ends are measured: one, and one a core. The delegate is prepared for one batch size, so each size
+has an interpreter, made when it first comes, before the clock runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ncnn, a runtime for phones, which takes one face at a time.
 
 pnnx makes its model from TorchScript, without half-precision weights. By default each layer is shared
-among all cores, which is for latency. Its documentation warns that this pays only for large layers;
+among all cores, which is for latency. Its documentation warns that this does not always pay;
 networks are safe to share, so for throughput each core takes faces of its own.
 """
 

@@ -1,6 +1,6 @@
 """PyTorch beyond plain eager mode, which is the benchmark's reference.
 
-The tuning guide advises inference mode and channels-last memory for convolutions on a CPU.
+PyTorch's documentation advises channels-last memory for convolutions, and inference mode.
 torch.compile adds Inductor's fused C++ kernels: it needs a C++ compiler. Freezing makes the weights
 constants, which folds the batch norms into the convolutions; a graph is compiled for each batch size,
 as fixed sizes give the quickest kernels. The same settings serve single faces and large batches.

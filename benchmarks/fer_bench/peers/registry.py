@@ -16,12 +16,14 @@ OPENVINO_THROUGHPUT = (
     "https://docs.openvino.ai/2025/openvino-workflow/running-inference/optimize-inference/"
     "optimizing-throughput.html"
 )
-TORCH_TUNING = "https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html"
-TORCH_COMPILE = "https://docs.pytorch.org/tutorials/intermediate/inductor_debug_cpu.html"
+TORCH_CHANNELS_LAST = "https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html"
+TORCH_FREEZING = "https://github.com/pytorch/pytorch/pull/100652"
 OPENCV_DNN = "https://docs.opencv.org/4.x/d6/d0f/group__dnn.html"
 NCNN_TIPS = "https://ncnn.readthedocs.io/en/latest/developer-guide/ncnn-tips-and-tricks.zh.html"
-LITERT_BEST = "https://ai.google.dev/edge/litert/models/best_practices"
-EXECUTORCH_XNNPACK = "https://docs.pytorch.org/executorch/stable/backends/xnnpack/xnnpack-overview.html"
+LITERT_XNNPACK = (
+    "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/delegates/xnnpack/README.md"
+)
+EXECUTORCH_XNNPACK = "https://docs.pytorch.org/executorch/1.0/backends/xnnpack/xnnpack-overview.html"
 FER_PAGE = "https://pypi.org/project/fer/"
 
 NCNN = Conversion("fer_bench.peers.ncnn:convert", "model.ncnn.bin", ("pnnx",))
@@ -78,7 +80,7 @@ PEERS = {
         "torch",
         ("torch", "fer_train.checkpoint", "fer_train.loop"),
         "eager, inference mode, channels-last memory",
-        TORCH_TUNING,
+        TORCH_CHANNELS_LAST,
         CHECKPOINT,
     ),
     "pytorch/compile": Peer(
@@ -86,7 +88,7 @@ PEERS = {
         "torch",
         ("torch", "fer_train.checkpoint", "fer_train.loop"),
         "torch.compile for each batch size, weights frozen, channels-last memory, inference mode",
-        TORCH_COMPILE,
+        TORCH_FREEZING,
         CHECKPOINT,
     ),
     "opencv": Peer(
@@ -118,7 +120,7 @@ PEERS = {
         "ai-edge-litert litert-torch",
         ("numpy", "ai_edge_litert.interpreter"),
         "for latency: XNNPACK delegate on one thread, a graph allocated for the batch",
-        LITERT_BEST,
+        LITERT_XNNPACK,
         LITERT,
     ),
     "litert/all-threads": Peer(
@@ -126,7 +128,7 @@ PEERS = {
         "ai-edge-litert litert-torch",
         ("numpy", "ai_edge_litert.interpreter"),
         "for throughput: XNNPACK delegate on a thread a core, a graph allocated for the batch",
-        LITERT_BEST,
+        LITERT_XNNPACK,
         LITERT,
     ),
     "executorch": Peer(
@@ -144,6 +146,7 @@ PEERS = {
         "FER() as it comes, a TFLite network of its own, face after face; face detection left out",
         FER_PAGE,
         "fer/data/emotion_model_quantized.tflite",
+        "its own",
         other_network=True,
     ),
 }

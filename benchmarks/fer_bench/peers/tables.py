@@ -22,7 +22,7 @@ def peers(record: Record) -> Iterator[Table]:
                 (entry["name"], entry["info"]["version"], _precision(entry), entry["info"]["settings"])
                 for entry in found
             ],
-            f"Each at the settings that its documentation advises: {', '.join(sources)}.",
+            f"The settings stand in the runtimes' documentation: {', '.join(sources)}.",
         )
     others = record.get("other_networks", {})  # records without peers have none
     if any(others.values()):

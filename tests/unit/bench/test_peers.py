@@ -186,7 +186,7 @@ def test_the_report_states_the_settings_and_what_was_computed_in(record):
     record["other_networks"] = {"fer": {"accuracy": 0.6543, "interval": [0.64, 0.67], "ece": 0.123}}
     text = report.render_markdown(record)
     assert "| 9.9 | BF16: 14, FP32: 1 | hint LATENCY |" in text
-    assert "advises: https://example.org/hints." in text
+    assert "documentation: https://example.org/hints." in text
     assert "| fer | 65.43 [64.00, 67.00] | 0.1230 |" in text
 
 

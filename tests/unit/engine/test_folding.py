@@ -9,7 +9,8 @@ openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 from openvino import opset13 as opset  # noqa: E402
 
-from fer_engine.backends.folding import WIDEST, fold_depthwise  # noqa: E402
+from fer_engine.backends import folding  # noqa: E402
+from fer_engine.backends.folding import WIDEST, fold_depthwise, suit_matrix_units  # noqa: E402
 
 RNG = np.random.default_rng(0)
 SIDE = 9
@@ -76,3 +77,26 @@ def test_other_pairs_stay(graph):
 def test_weights_that_float16_cannot_hold_stay_apart():
     assert fold_depthwise(network(kind=np.float16, scale=3e3)) is None
     assert layers(fold_depthwise(network(kind=np.float16))) == ["Convolution"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "matrix_unit", "expected"),
+    [
+        ("fp16", True, ["Convolution"]),
+        ("fp16", False, ["GroupConvolution", "Convolution"]),
+        ("fp32", True, ["GroupConvolution", "Convolution"]),
+    ],
+)
+def test_only_float16_on_matrix_units_is_folded(monkeypatch, precision, matrix_unit, expected):
+    monkeypatch.setattr(folding, "_half_on_matrix_unit", lambda: matrix_unit)
+    assert layers(suit_matrix_units(network(), precision)) == expected
+
+
+def test_a_graph_without_such_a_pair_is_left_as_it_is(monkeypatch):
+    monkeypatch.setattr(folding, "_half_on_matrix_unit", lambda: True)
+    graph = network(between="relu")
+    assert suit_matrix_units(graph, "fp16") is graph
+
+
+def test_the_kind_of_matrix_unit_is_found_without_a_graph():
+    assert folding._half_on_matrix_unit() in (True, False)
