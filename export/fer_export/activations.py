@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from fer_engine.spec import INPUT_NAME, ModelSpec
 from fer_export.layers import Layer, find_layers
@@ -18,6 +20,8 @@ LEVELS = 256
 # What normalizes the faces, and what only moves them: see fer_train.loop.normalize.
 ARITHMETIC = {"Cast", "Sub", "Div"}
 LAYOUT = {"Unsqueeze", "Transpose"}
+
+Step = tuple[str, np.float32 | None]  # an operator and its constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +127,39 @@ class _Choice:
 
 
 def _raw_faces(graph: onnx.GraphProto, layers: list[Layer], spec: ModelSpec) -> RawFaces | None:
-    """Walk back from the first layer to the faces, if one step and zero point normalize them."""
+    """Walk back from the first layer to the faces, if one step and zero point normalize them.
+
+    None where the network computes something else before its first layer.
+    """
     mean, scale = spec.mean[0], spec.scale[0]
     alike = len(set(spec.mean)) == len(set(spec.scale)) == 1
-    if not (alike and scale > 0 and mean in range(LEVELS)):
+    if not (layers and alike and scale > 0 and mean in range(LEVELS)):
         return None
     producers = {name: node for node in graph.node for name in node.output}
-    found: dict[bool, set[str]] = {True: set(), False: set()}
+    chain: list[onnx.NodeProto] = []
     tensor = layers[0].input
     while tensor in producers and producers[tensor].op_type in ARITHMETIC | LAYOUT:
-        found[producers[tensor].op_type in ARITHMETIC].add(tensor)
-        tensor = producers[tensor].input[0]
-    if tensor != INPUT_NAME:
+        chain.insert(0, producers[tensor])
+        tensor = chain[0].input[0]
+    expected = _effective([("Sub", np.float32(mean)), ("Div", np.float32(scale))])
+    if tensor != INPUT_NAME or _effective(_steps(graph, chain)) != expected:
         return None
-    return RawFaces(layers[0].input, 1 / scale, int(mean), frozenset(found[True]), frozenset(found[False]))
+    arithmetic = frozenset(node.output[0] for node in chain if node.op_type in ARITHMETIC)
+    layout = frozenset(node.output[0] for node in chain if node.op_type in LAYOUT)
+    return RawFaces(layers[0].input, 1 / scale, int(mean), arithmetic, layout)
+
+
+def _steps(graph: onnx.GraphProto, chain: list[onnx.NodeProto]) -> list[Step]:
+    """Return what a chain of nodes does to a value; None for what is not one constant number."""
+    constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
+    steps: list[Step] = []
+    for node in chain:
+        if node.op_type in ("Sub", "Div"):
+            values = np.unique(constants.get(node.input[1], np.empty(0)))
+            steps.append((node.op_type, np.float32(values[0]) if len(values) == 1 else None))
+    return steps
+
+
+def _effective(steps: list[Step]) -> list[Step]:
+    """Leave out what changes nothing, as an exporter may."""
+    return [step for step in steps if step not in (("Sub", np.float32(0)), ("Div", np.float32(1)))]

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from torch import nn
 
 from fer_engine import __version__, atomic
 from fer_engine.manifest import MANIFEST_NAME, Manifest, ModelFile
-from fer_engine.spec import ModelSpec
 from fer_export.calibrate import CALIBRATION_NAME, Calibration
 from fer_export.report import render
-from fer_train import checkpoint
+from fer_export.source import Source
 
 FILE_NAMES = {
     "fp32": "model.onnx",
@@ -31,26 +29,23 @@ REPORT_NAME = "report.md"
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
-def provenance(spec: ModelSpec, path: Path | None, max_batch: int) -> dict[str, Any]:
-    """Return how an artifact was made, for its manifest; `path` is the checkpoint, None the shipped one."""
+def provenance(source: Source, max_batch: int) -> dict[str, Any]:
+    """Return how an artifact was made, for its manifest."""
     return {
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "fer_engine": __version__,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "checkpoint": {
-            "sha256": spec.checkpoint_sha256,
-            "path": "shipped" if path is None else str(path),
-        },
+        "checkpoint": {"sha256": source.spec.checkpoint_sha256, **source.made},
+        "reference": source.reference,
         "max_batch": max_batch,
     }
 
 
 def write(
     output: Path,
-    network: nn.Module,
-    spec: ModelSpec,
+    source: Source,
     *,
     graphs: Mapping[str, onnx.ModelProto],
     calibration: Calibration | None,
@@ -66,10 +61,10 @@ def write(
             (fresh / FILE_NAMES[precision]).write_bytes(content)
             digest = hashlib.sha256(content).hexdigest()
             files[precision] = ModelFile(FILE_NAMES[precision], digest, len(content))
-        checkpoint.save(fresh / "checkpoint", network, spec)
+        source.save(fresh / "checkpoint")
         if calibration is not None:
             (fresh / CALIBRATION_NAME).write_text(calibration.dumps(), "utf-8")
-        manifest = Manifest(spec, files, made, verification, gate)
+        manifest = Manifest(source.spec, files, made, verification, gate)
         (fresh / MANIFEST_NAME).write_text(manifest.dumps(), "utf-8")
         (fresh / REPORT_NAME).write_text(render(json.loads(manifest.dumps())), "utf-8")
     return output

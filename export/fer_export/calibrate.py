@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fer_engine.errors import ArtifactError, ConfigError, ExportError
 from fer_engine.spec import ModelSpec
+from fer_export.activations import find_activations
 from fer_export.layers import find_layers
 from fer_export.observe import observe
 from fer_export.ranges import METHODS
@@ -113,8 +114,15 @@ def calibrate(
     if len(faces) == 0:
         raise ConfigError("calibration needs at least one face, got none; give a dataset with --data")
     layers = find_layers(model)
+    if not layers:
+        raise ExportError(
+            f"{model.graph.name} has no convolution and no matrix product with fixed weights: there is "
+            "nothing to quantize; export without --int8"
+        )
     names = {layer.name: layer.input for layer in layers}
-    exact = {layer.name: exact_reach(spec) for layer in layers if layer.raw}
+    faces_as_they_come = find_activations(model, spec).faces
+    first = None if faces_as_they_come is None else faces_as_they_come.normalized
+    exact = {layer.name: exact_reach(spec) for layer in layers if layer.input == first}
     largest: dict[str, float] = dict.fromkeys(names.values(), 0.0)
     for batch in observe(model, list(largest), faces, advance):
         for tensor, values in batch.items():

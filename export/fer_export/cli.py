@@ -13,9 +13,24 @@ from fer_engine.errors import ConfigError
 from fer_export.tensorrt import arguments
 
 if TYPE_CHECKING:
+    from fer_engine.spec import ModelSpec
     from fer_export.int8 import Int8Options
+    from fer_export.source import OnnxFile, UserNetwork
+    from fer_train.data import Dataset
 
 EXIT_REFUSED = 3
+MODEL = "mini_xception"
+# What a network of the registry, one of the user's own and an ONNX file need, and what they cannot use.
+OWN_OPTIONS = {
+    "model": ((), ("spec", "outputs")),
+    "module": (("spec", "checkpoint"), ("outputs", "mean", "scale")),
+    "onnx": (("spec", "outputs"), ("checkpoint", "mean", "scale")),
+}
+OWN_REASONS = {
+    "spec": "a JSON file that says what the network takes and gives",
+    "checkpoint": "its state dict, as torch.save(model.state_dict(), PATH) writes it",
+    "outputs": "logits, or probabilities where it ends in a softmax",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-export", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--model", default="mini_xception", help="network to export (default: %(default)s)")
+    parser.add_argument("--model", help=f"network to export (default: {MODEL})")
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -37,11 +52,23 @@ def _parser() -> argparse.ArgumentParser:
         "--mean", type=float, help="gray level that a bare state dict was trained to see as 0"
     )
     parser.add_argument("--scale", type=float, help="gray levels that it was trained to see as 1")
+    own = parser.add_argument_group("a network of your own, instead of --model (see docs/custom-model.md)")
+    own.add_argument(
+        "--module",
+        metavar="PACKAGE.MODULE:NAME",
+        help="its class, or a function that makes it, without arguments; --checkpoint is its state dict",
+    )
+    own.add_argument("--onnx", type=Path, help="a ready ONNX file: normalized float32 [n, channels, h, w] in")
+    own.add_argument(
+        "--spec", type=Path, help="JSON: name, labels, task, height, width, channels, mean, scale"
+    )
+    own.add_argument("--outputs", help="what the ONNX file gives: logits or probabilities")
     parser.add_argument("--fp16", action="store_true", help="write a float16 graph too")
     parser.add_argument("--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs")
     parser.add_argument(
         "--data", type=Path, help="FER2013, to calibrate on Training and verify on PublicTest"
     )
+    parser.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
     parser.add_argument(
         "--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)"
     )
@@ -65,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     int8.add_argument("--report", action="store_true", help="measure each step's gain and each layer's cost")
     gate = parser.add_argument_group("gate: a precision that falls short of FP32 is refused and not kept")
     gate.add_argument("--min-accuracy", type=float, help="share of FP32's accuracy (default: 0.99)")
-    gate.add_argument("--min-agreement", type=float, help="with PyTorch, without labels (default: 0.93)")
+    gate.add_argument(
+        "--min-agreement", type=float, help="with the reference, without labels (default: 0.93)"
+    )
     gate.add_argument("--min-speed", type=float, help="times FP32's speed on this machine (default: 1.0)")
     gate.add_argument("--force", action="store_true", help="keep what is refused, marked as such")
     gate.add_argument(
@@ -96,21 +125,29 @@ def _export(options: argparse.Namespace) -> tuple[Path, int]:
     from fer_export import gate
     from fer_export.artifact import REPORT_NAME
     from fer_export.pipeline import ExportOptions, export_model
-    from fer_train.data import load
+    from fer_export.samples import has_labels
+    from fer_export.source import spec_of
 
-    if options.min_accuracy is not None and options.data is None:
-        raise ConfigError("--min-accuracy needs labels: give FER2013 with --data, or use --min-agreement")
-    if options.min_agreement is not None and options.data is not None:
+    model = _model(options)
+    spec = spec_of(model, options.checkpoint) if isinstance(model, str) else model.spec
+    dataset = _dataset(options, spec)
+    labelled = dataset is not None and has_labels(dataset, spec)
+    if options.min_accuracy is not None and not labelled:
+        raise ConfigError(
+            "--min-accuracy needs labels: give data with the network's own labels with --data, "
+            "or use --min-agreement"
+        )
+    if options.min_agreement is not None and labelled:
         raise ConfigError("--min-agreement is for faces without labels; with --data use --min-accuracy")
     int8 = _int8_options(options)
     bars = {name: getattr(options, f"min_{name}") for name in ("accuracy", "agreement", "speed")}
     export = ExportOptions(
-        model=options.model,
-        output=options.output or Path("artifacts") / options.model,
-        checkpoint=options.checkpoint,
+        model=model,
+        output=options.output or Path("artifacts") / spec.name,
+        checkpoint=options.checkpoint if isinstance(model, str) else None,
         fp16=options.fp16,
         int8=int8,
-        dataset=None if options.data is None else load(options.data),
+        dataset=dataset,
         max_batch=options.max_batch,
         mean=options.mean,
         scale=options.scale,
@@ -125,6 +162,42 @@ def _export(options: argparse.Namespace) -> tuple[Path, int]:
         kept = "kept all the same" if options.force else "not kept; --force keeps it, as for another machine"
         print(f"refused: {precision}: {reason} ({kept})", file=sys.stderr)
     return folder, EXIT_REFUSED if refusals and options.strict else 0
+
+
+def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
+    from fer_train.data import load
+
+    if options.data is None:
+        if options.labels is not None:
+            raise ConfigError("--labels are those of --data: give both")
+        return None
+    names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
+    return load(options.data, names=names, face_shape=spec.face_shape)
+
+
+def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
+    """Return what to export, once the options are found to name one thing alone."""
+    from fer_export import spec_file
+    from fer_export.source import OnnxFile, UserNetwork
+
+    named = [name for name in ("model", "module", "onnx") if getattr(options, name) is not None]
+    if len(named) > 1:
+        raise ConfigError(f"give one of --model, --module and --onnx, got --{' and --'.join(named)}")
+    kind = named[0] if named else "model"
+    needed, unused = OWN_OPTIONS[kind]
+    for name in needed:
+        if getattr(options, name) is None:
+            raise ConfigError(f"--{kind} needs --{name}: {OWN_REASONS[name]}")
+    for name in unused:
+        if getattr(options, name) is not None:
+            where = "--module or --onnx" if kind == "model" else "a network of the registry"
+            raise ConfigError(f"--{name} goes with {where}, not with --{kind}: leave it out")
+    if kind == "model":
+        return options.model or MODEL
+    spec = spec_file.read(options.spec)
+    if kind == "module":
+        return UserNetwork(options.module, options.checkpoint, spec)
+    return OnnxFile(options.onnx, spec, options.outputs)
 
 
 def _int8_options(options: argparse.Namespace) -> Int8Options | None:

@@ -9,6 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_engine.errors import ExportError
 from fer_export.layers import CHANNEL_AXIS
 
+FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
+
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy whose layers, and all that follows them, compute in float16.
@@ -23,48 +25,82 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     half.CopyFrom(model)
     graph = half.graph
     del graph.value_info[:]
-    initializers = {entry.name: entry for entry in graph.initializer}
-    halved: set[str] = set()  # tensors that are float16
-    nodes: list[onnx.NodeProto] = []
+    tensors = _Tensors(model)
     for node in graph.node:
-        if node.op_type in CHANNEL_AXIS or halved.intersection(node.input):
-            for position, name in enumerate(node.input):
-                if name in initializers or not name:
-                    continue
-                if name not in halved:
-                    cast = f"{name}.fp16"
-                    if cast not in halved:
-                        nodes.append(_cast(name, cast, TensorProto.FLOAT16))
-                        halved.add(cast)
-                    node.input[position] = cast
-            _halve_weights(node, initializers)
-            halved.update(node.output)
-        nodes.append(node)
+        if node.op_type in CHANNEL_AXIS or not tensors.halved.isdisjoint(node.input):
+            fixed = _float_inputs(node, model)
+            for place, name in enumerate(node.input):
+                node.input[place] = tensors.read(name, FLOAT if place in fixed else FLOAT16)
+            if node.op_type != "Cast":  # that says itself what it gives
+                tensors.halved.update(tensors.floats.intersection(node.output))
+        tensors.nodes.append(node)
     for output in graph.output:
-        if output.name in halved:
-            inner = f"{output.name}.fp16"
-            _rename(nodes, output.name, inner)
-            nodes.append(_cast(inner, output.name, TensorProto.FLOAT))
+        if output.name in tensors.halved:
+            inner = f"{output.name}.half"
+            _rename(tensors.nodes, output.name, inner)
+            tensors.nodes.append(_cast(inner, output.name, FLOAT))
     del graph.node[:]
-    graph.node.extend(nodes)
+    graph.node.extend(tensors.nodes)
+    used = {name for node in graph.node for name in node.input}
+    constants = [entry for entry in (*graph.initializer, *tensors.constants) if entry.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
     return half
+
+
+class _Tensors:
+    """The tensors of a float graph on their way to float16, and the new graph's `nodes` so far.
+
+    `floats` are those of float32 in the old graph, `halved` those of float16 in the new one.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+        values = (*inferred.value_info, *inferred.input, *inferred.output)
+        self._weights = {entry.name: entry for entry in model.graph.initializer if entry.data_type == FLOAT}
+        self.floats = {value.name for value in values if value.type.tensor_type.elem_type == FLOAT}
+        self.halved: set[str] = set()
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def read(self, name: str, kind: int) -> str:
+        """Return the name under which a tensor has the float type `kind`, which others than floats keep."""
+        if name in self._weights:
+            return name if kind == FLOAT else self._halve(name)
+        if name not in self.floats or (kind == FLOAT16) == (name in self.halved):
+            return name
+        cast = f"{name}.fp16" if kind == FLOAT16 else f"{name}.fp32"
+        if all(node.output[0] != cast for node in self.nodes):
+            self.nodes.append(_cast(name, cast, kind))
+        if kind == FLOAT16:
+            self.halved.add(cast)
+        return cast
+
+    def _halve(self, name: str) -> str:
+        half = f"{name}.fp16"
+        if half not in self.halved:
+            values = numpy_helper.to_array(self._weights[name])
+            if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+                raise ExportError(
+                    f"{name} holds {np.abs(values).max():.3g}, too large for float16; export without --fp16"
+                )
+            self.constants.append(numpy_helper.from_array(values.astype(np.float16), half))
+            self.halved.add(half)
+        return half
+
+
+def _float_inputs(node: onnx.NodeProto, model: onnx.ModelProto) -> set[int]:
+    """Return the places of the inputs that are float32 whatever the others are, as Resize's scales."""
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    try:
+        schema = onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), node.domain)
+    except onnx.defs.SchemaError:  # an operator that is not ONNX's own
+        return set()
+    return {place for place, entry in enumerate(schema.inputs) if entry.type_str == "tensor(float)"}
 
 
 def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
     return helper.make_node("Cast", [source], [target], name=f"{target}.cast", to=kind)
-
-
-def _halve_weights(node: onnx.NodeProto, initializers: dict[str, onnx.TensorProto]) -> None:
-    for name in node.input:
-        entry = initializers.get(name)
-        if entry is None or entry.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(entry)
-        if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
-            raise ExportError(
-                f"{name} holds {np.abs(values).max():.3g}, too large for float16; export without --fp16"
-            )
-        entry.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
 
 
 def _rename(nodes: list[onnx.NodeProto], old: str, new: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fer_engine import cpu
 from fer_engine.errors import ConfigError
-from fer_engine.probe import BATCH, Candidate, Measured
+from fer_engine.probe import FACES, Candidate, Measured
 from fer_export.parity import Parity
 
 REFERENCE = "fp32"
@@ -26,7 +26,7 @@ BUDGET = 4.0  # seconds
 class Thresholds:
     """What a precision must reach against FP32; each is a share of FP32's own figure.
 
-    Without labels there is no accuracy, and agreement with PyTorch's answers stands in for it.
+    Without labels there is no accuracy, and agreement with the reference's answers stands in for it.
     """
 
     accuracy: float = 0.99  # MLPerf's bar for most models
@@ -50,8 +50,8 @@ class Thresholds:
 class Trial:
     """What one backend made of one precision.
 
-    `answers` is the share of PyTorch's accuracy that is left or, without labels, the agreement with
-    PyTorch; `speed` is in faces per second.
+    `answers` is the share of the reference's accuracy that is left or, without labels, the agreement with
+    it; `speed` is in faces per second.
     """
 
     answers: float
@@ -78,7 +78,7 @@ class Verdict:
 def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: Thresholds) -> dict[str, Any]:
     """Return the manifest's `gate`: machine, thresholds and a verdict on every precision.
 
-    `parities` holds the parity with PyTorch of every candidate that ran.
+    `parities` holds the parity with the reference of every candidate that ran.
     """
     trials: dict[str, dict[str, Trial]] = {}
     for candidate, speed in measured.speeds.items():
@@ -97,7 +97,7 @@ def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: 
     }
     return {
         "machine": cpu.key(),
-        "batch": BATCH,
+        "batch": FACES,
         "answers": "accuracy" if labelled else "agreement",
         "thresholds": dataclasses.asdict(thresholds),
         "verdicts": {precision: dataclasses.asdict(verdict) for precision, verdict in verdicts.items()},
@@ -118,7 +118,7 @@ class _Bar:
         self._speed = reference[self._rival].speed if self._rival else 0.0
         self._least_speed = thresholds.speed
         self._least = thresholds.accuracy if labelled else thresholds.agreement
-        self._unit = "of the accuracy" if labelled else "agreement with PyTorch"
+        self._unit = "of the accuracy" if labelled else "agreement with the reference"
 
     def verdict(self, precision: str, trials: dict[str, Trial], failures: dict[str, str]) -> Verdict:
         if not trials or self._rival is None:

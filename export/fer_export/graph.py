@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections import Counter
 
 import onnx
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from fer_engine.errors import ExportError
 from fer_engine.spec import INPUT_NAME, ModelSpec
-from fer_export.layers import find_layers
+from fer_export.layers import CHANNEL_AXIS, find_layers
 from fer_train.loop import normalize
 
 SPEC_KEY = "fer_engine.spec"
@@ -58,23 +59,71 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()
         raise ExportError(
-            f"PyTorch cannot export {spec.name} ({reason[0] if reason else type(error).__name__}); "
+            f"PyTorch cannot export {spec.name} ({_root(error)}); "
             "check that forward() has no branch on values and no operator unknown to torch.onnx"
         ) from error
     if program is None:
         raise ExportError(f"PyTorch exported nothing for {spec.name}; install onnxscript and try again")
     model: onnx.ModelProto = program.model_proto
-    if any(node.op_type == "BatchNormalization" for node in model.graph.node):
+    if _has_foldable_norm(model):
         raise ExportError(f"batch norm of {spec.name} was not folded; update onnxscript to 0.5.4 or later")
+    return finish(model, spec)
+
+
+def finish(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
+    """Give a float graph the form that the other precisions start from; return it.
+
+    Its batch axis has a name, each layer weights of its own and their name, and the metadata the spec.
+    """
     _name_batch(model)
     _strip_traces(model)
+    _part_weights(model)
     for layer in find_layers(model):
         layer.node.name = layer.name
     model.graph.name = spec.name
     onnx.helper.set_model_props(model, {SPEC_KEY: json.dumps(spec.to_json())})
     return model
+
+
+def _root(error: BaseException) -> str:
+    """Return the first line of the error that the others came from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _has_foldable_norm(model: onnx.ModelProto) -> bool:
+    """Tell whether a batch norm stands right behind a convolution that it alone reads.
+
+    Others, as those before a convolution, stay as they are, in float.
+    """
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    foldable = {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "Conv" and uses[node.output[0]] == 1 and uses[node.input[1]] == 1
+    }
+    norms = (node for node in model.graph.node if node.op_type == "BatchNormalization")
+    return any(node.input[0] in foldable for node in norms)
+
+
+def _part_weights(model: onnx.ModelProto) -> None:
+    """Give every layer weights and a bias of its own: it is known by them, and INT8 changes them."""
+    initializers = {entry.name: entry for entry in model.graph.initializer}
+    seen: Counter[str] = Counter()
+    for node in model.graph.node:
+        if node.op_type not in CHANNEL_AXIS:
+            continue
+        for place, name in enumerate(node.input):
+            seen[name] += 1
+            if name in initializers and seen[name] > 1:
+                base, dot, kind = name.rpartition(".")
+                copy = model.graph.initializer.add()
+                copy.CopyFrom(initializers[name])
+                copy.name = f"{base}@{seen[name]}.{kind}" if dot else f"{name}@{seen[name]}"
+                node.input[place] = copy.name
 
 
 def _name_batch(model: onnx.ModelProto) -> None:

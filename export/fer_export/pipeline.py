@@ -15,31 +15,32 @@ from fer_engine.spec import ModelSpec
 from fer_export import artifact, gate
 from fer_export.fp16 import to_fp16
 from fer_export.gate import Thresholds
-from fer_export.graph import to_onnx
 from fer_export.int8 import Graphs, Int8Options
 from fer_export.int8 import make as make_int8
 from fer_export.layers import find_layers
+from fer_export.onnx_file import check_logits
 from fer_export.parity import measure as compare
-from fer_export.source import load_float
+from fer_export.samples import dataset_samples, synthetic_samples
+from fer_export.source import OnnxFile, Source, UserNetwork, of_onnx, of_registry, of_user
 from fer_export.verify import Samples, Verification, verify
-from fer_train import progress, synthetic
+from fer_train import progress
 from fer_train.data import Dataset
-from fer_train.loop import logits
 from fer_train.models import find
 
-SYNTHETIC_FACES = 1024
+VERIFIED_SPLIT = "PublicTest"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
     """What to export, in which precisions, and where to.
 
-    `mean` and `scale` are how a bare state dict was trained (`(pixel - mean) / scale`); a
-    checkpoint folder says so itself. `int8` is None where none is wanted. `force` keeps a precision
-    that the gate refused.
+    `model` is the name of a network of the registry, whose `checkpoint` is a folder or a bare state dict,
+    or what the user brings. `mean` and `scale` are how a bare state dict of a registered network was
+    trained (`(pixel - mean) / scale`); all else says so itself. `int8` is None where none is wanted.
+    `force` keeps a precision that the gate refused.
     """
 
-    model: str
+    model: str | UserNetwork | OnnxFile
     output: Path
     checkpoint: Path | None = None  # default: the one that ships with the package
     fp16: bool = False
@@ -52,7 +53,10 @@ class ExportOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        find(self.model)
+        if isinstance(self.model, str):
+            find(self.model)
+        elif (self.checkpoint, self.mean, self.scale) != (None, None, None):
+            raise ConfigError("checkpoint, mean and scale go with a network of the registry alone")
         if self.max_batch < 1:
             raise ConfigError(f"max_batch must be at least 1, got {self.max_batch}")
 
@@ -65,28 +69,28 @@ def export_model(options: ExportOptions) -> Path:
             its verification; an artifact that was there before is left as it was.
     """
     _check_output(options.output)
-    network, spec = load_float(options.model, options.checkpoint, options.mean, options.scale)
     with progress.bar("export to ONNX", 1):
-        float_graph = to_onnx(network, spec)
-    samples = _samples(options.dataset)
+        source = _source(options)
+    spec, float_graph = source.spec, source.graph
+    samples = _samples(options, spec)
     graphs = {"fp32": float_graph}
     if options.fp16:
         graphs["fp16"] = to_fp16(float_graph)
-    made = artifact.provenance(spec, options.checkpoint, options.max_batch)
+    made = artifact.provenance(source, options.max_batch)
     calibration = None
     if options.int8 is not None:
         int8 = make_int8(options.int8, spec, float_graph, options.dataset, samples)
         graphs |= int8.graphs
         made |= int8.made
         calibration = int8.calibration
-    reference = logits(network, spec, samples.faces)
+    reference = source.logits(samples.faces)
+    check_logits(reference, spec)
     verification = _verify(options, spec, graphs, samples, reference)
     judged = _judge(options, spec, graphs, samples, reference)
     refused = {} if options.force else gate.refusals(judged)
     return artifact.write(
         options.output,
-        network,
-        spec,
+        source,
         graphs={precision: graph for precision, graph in graphs.items() if precision not in refused},
         calibration=calibration,
         made=made,
@@ -122,12 +126,18 @@ def _verify(
     return verification
 
 
-def _samples(dataset: Dataset | None) -> Samples:
-    if dataset is None:
-        faces = synthetic.faces(SYNTHETIC_FACES, seed=0)
-        return Samples(faces, None, f"synthetic faces, seed 0, n={len(faces)}")
-    faces, labels = dataset.split("PublicTest")
-    return Samples(faces, labels, f"FER2013 PublicTest, n={len(faces)}")
+def _source(options: ExportOptions) -> Source:
+    if isinstance(options.model, UserNetwork):
+        return of_user(options.model)
+    if isinstance(options.model, OnnxFile):
+        return of_onnx(options.model)
+    return of_registry(options.model, options.checkpoint, options.mean, options.scale)
+
+
+def _samples(options: ExportOptions, spec: ModelSpec) -> Samples:
+    if options.dataset is None:
+        return synthetic_samples(spec)
+    return dataset_samples(options.dataset, spec, VERIFIED_SPLIT)
 
 
 def _judge(
@@ -146,6 +156,6 @@ def _judge(
         parities = {}
         for candidate in measured.speeds:
             with running(models[candidate.precision], candidate.backend, settings) as run:
-                parities[candidate] = compare(reference, run(samples.faces), samples.labels)
+                parities[candidate] = compare(reference, run(samples.faces), samples.labels, spec.task)
             advance(1)
     return gate.judge(parities, measured, options.thresholds)

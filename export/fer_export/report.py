@@ -9,7 +9,7 @@ GRAPHS = (
     "precision",
     "file",
     "KiB",
-    "agreement with PyTorch",
+    "agreement with the reference",
     "accuracy",
     "largest logit difference",
 )
@@ -33,7 +33,7 @@ def render(manifest: Manifest) -> str:
         "at hand against FP32's best."
     )
     lines = [f"# {spec['name']}", "", origin, "", *_table(GRAPHS, _graphs(manifest)), ""]
-    lines += [f"Measured on {samples}; the reference is PyTorch in float32.", *_int8(made)]
+    lines += [f"Measured on {samples}; the reference is {made['reference']}.", *_int8(made)]
     lines += _steps(made.get("int8", {}))
     lines += ["", "## The gate", rule, "", *_table(GATE, _verdicts(gate))]
     lines += ["", "## What runs, as read back from each runtime", "", *_executed(manifest["verification"])]

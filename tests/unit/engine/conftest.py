@@ -84,3 +84,11 @@ def foreign(artifact):
         return artifact.folder
 
     return replace
+
+
+@pytest.fixture
+def colour_artifact(tmp_path):
+    return make_artifact(
+        tmp_path / "colour",
+        ModelSpec("colour", labels=LABELS, height=4, width=6, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3),
+    )

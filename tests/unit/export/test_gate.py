@@ -92,7 +92,7 @@ def test_without_labels_agreement_decides():
     found = gate(wrong=80, labels=None, speeds=EVEN)
     assert found["answers"] == "agreement"
     assert refusals(found) == {
-        "int8": "92.00% agreement with PyTorch on onnxruntime, at least 93.00% is asked"
+        "int8": "92.00% agreement with the reference on onnxruntime, at least 93.00% is asked"
     }
     assert not refusals(gate(wrong=70, labels=None, speeds=EVEN))
 

@@ -190,7 +190,7 @@ def test_verify_refuses_other_weights(graph, network):
     bias = next(entry for entry in broken.graph.initializer if entry.name == "network.head.bias")
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.1), bias.name))
     reference = logits(network, SPEC, FACES)
-    with pytest.raises(ExportError, match="fp32 graph of mini_xception differs from PyTorch"):
+    with pytest.raises(ExportError, match="fp32 graph of mini_xception differs from the reference"):
         verify(broken, "fp32", SPEC, find_layers(graph), Samples(FACES, None, "noise"), reference, 4)
 
 

@@ -1,0 +1,170 @@
+"""fer-export with a network of the user's own: from the command line to the engine, in every precision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from fer_engine import Engine
+from fer_engine.errors import ArtifactError
+from fer_engine.manifest import Manifest
+from fer_export import reference
+from fer_export.cli import main
+from fer_train import checkpoint
+from fer_train.loop import logits
+
+LABELS = ["calm", "glad", "tense"]
+CODE = '''
+from torch import nn
+
+class SmileNet(nn.Sequential):
+    """Half the size of a thumbnail, in colour."""
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.SiLU(),
+            nn.Conv2d(16, 16, 3, stride=2, padding=1), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3),
+        )
+'''
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Give a folder with a network's code, its state dict, its spec and its ONNX file with a fixed batch."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "smile_net.py").write_text(CODE)
+    spec = {
+        "name": "smile_net", "labels": LABELS, "task": "classification", "height": 32, "width": 24,
+        "channels": 3, "mean": [123.7, 116.3, 103.5], "scale": [58.4, 57.1, 57.4],
+    }  # fmt: skip
+    (folder / "spec.json").write_text(json.dumps(spec))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        from smile_net import SmileNet
+
+        torch.manual_seed(0)
+        network = SmileNet().train()
+        with torch.no_grad():
+            network(torch.randn(8, 3, 32, 24))
+        torch.save(network.eval().state_dict(), folder / "w.pth")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside torch
+            program = torch.onnx.export(network, (torch.zeros(1, 3, 32, 24),), dynamo=True, verbose=False)
+        program.save(folder / "smile.onnx")
+    return folder
+
+
+@pytest.fixture
+def here(own, monkeypatch):
+    monkeypatch.chdir(own)
+    return own
+
+
+def faces(count: int = 20) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, 32, 24, 3), dtype=np.uint8)
+
+
+def check_every_precision(folder, expected):
+    """Run the engine on all that the artifact holds, against the reference's logits."""
+    manifest = Manifest.load(folder)
+    assert list(manifest.files) == ["fp32", "fp16", "int8", "int8-cpu"]
+    assert manifest.spec.labels == tuple(LABELS)
+    for precision in manifest.files:
+        with Engine.load(folder, precision=precision) as engine:
+            found = engine.logits(faces())
+            assert engine.predict(faces()).labels == [LABELS[i] for i in found.argmax(1)]
+        tolerance = {"fp32": 1e-4, "fp16": 1e-2}.get(precision, 0.1)
+        np.testing.assert_allclose(found, expected, atol=tolerance * np.ptp(expected))
+    return manifest
+
+
+@pytest.mark.usefixtures("here")
+def test_a_module_makes_the_whole_trip(small, tmp_path):
+    output = tmp_path / "a"
+    argv = [
+        "--module",
+        "smile_net:SmileNet",
+        "--checkpoint",
+        "w.pth",
+        "--spec",
+        "spec.json",
+        "--fp16",
+        "--int8",
+    ]
+    argv += ["--data", str(small), "--calibration-size", "64", "--force", "--output", str(output)]
+    assert main(argv) == 0
+    network, spec = checkpoint.load(output / "checkpoint")
+    manifest = check_every_precision(output, logits(network, spec, faces()))
+    assert manifest.made["checkpoint"]["module"] == "smile_net:SmileNet"
+    assert manifest.made["calibration"]["source"] == (
+        "FER2013 Training, stratified, n=64, resized to 32x24, gray as RGB"
+    )
+    with pytest.raises(
+        ArtifactError, match="make it with 'fer-export --module smile_net:SmileNet --checkpoint"
+    ):
+        Engine.load(output, precision="int4")
+    report = (output / "report.md").read_text()
+    assert "the reference is PyTorch in float32" in report
+    assert "without its labels: the network has others" in report
+
+
+@pytest.mark.usefixtures("here")
+def test_labels_of_ones_own_are_compared(tmp_path):
+    count = 60
+    np.savez(
+        tmp_path / "own.npz",
+        images=faces(count),
+        labels=(np.arange(count) % 3).astype(np.uint8),
+        usage=np.where(np.arange(count) < 30, "Training", "PublicTest"),
+    )
+    argv = ["--module", "smile_net:SmileNet", "--checkpoint", "w.pth", "--spec", "spec.json"]
+    argv += ["--data", str(tmp_path / "own.npz"), "--labels", ",".join(LABELS), "--min-accuracy", "0.5"]
+    assert main([*argv, "--output", str(tmp_path / "a")]) == 0
+    manifest = Manifest.load(tmp_path / "a")
+    assert manifest.gate["answers"] == "accuracy"
+    assert manifest.verification["fp32"]["samples"] == "own.npz PublicTest, n=30"
+
+
+def test_an_onnx_file_makes_the_whole_trip(here, small, tmp_path):
+    output = tmp_path / "a"
+    argv = ["--onnx", "smile.onnx", "--outputs", "logits", "--spec", "spec.json", "--fp16", "--int8"]
+    argv += ["--data", str(small), "--calibration-size", "64", "--force", "--output", str(output)]
+    assert main(argv) == 0
+    manifest = check_every_precision(output, reference.load(output / "checkpoint").logits(faces()))
+    made = manifest.made["checkpoint"]
+    assert (made["path"], made["outputs"]) == ("smile.onnx", "logits")
+    assert made["file_sha256"] == hashlib.sha256((here / "smile.onnx").read_bytes()).hexdigest()
+    assert (
+        "the reference is the given ONNX file in ONNX Runtime in float32"
+        in (output / "report.md").read_text()
+    )
+
+
+@pytest.mark.usefixtures("here")
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, error_of):
+    output = tmp_path / "a"
+    module, spec = ["--module", "smile_net:SmileNet"], ["--spec", "spec.json"]
+    onnx = ["--onnx", "smile.onnx"]
+    cases = [
+        ([*module, *onnx, *spec], "give one of --model, --module and --onnx, got --module and --onnx"),
+        ([*module, "--checkpoint", "w.pth"], "--module needs --spec"),
+        ([*module, *spec], "--module needs --checkpoint"),
+        ([*onnx, *spec], "--onnx needs --outputs"),
+        ([*onnx, *spec, "--outputs", "probabilities"], "not in Softmax"),
+        ([*onnx, *spec, "--outputs", "scores"], "outputs must be logits or probabilities"),
+        ([*onnx, *spec, "--outputs", "logits", "--mean", 0], "--mean goes with a network of the registry"),
+        (["--labels", "calm,tense"], "--labels are those of --data"),
+        (spec, "--spec goes with --module or --onnx"),
+        ([*module, *spec, "--checkpoint", "none.pth"], "cannot read none.pth"),
+        ([*module, *spec, "--checkpoint", "w.pth", "--int8"], "needs faces to calibrate"),
+        ([*module, *spec, "--checkpoint", "w.pth", "--min-accuracy", 0.9], "--min-accuracy needs labels"),
+        (["--module", "smile_net:Frown", *spec, "--checkpoint", "w.pth"], "cannot import smile_net:Frown"),
+    ]
+    for argv, text in cases:
+        assert text in error_of([*argv, "--output", output]), argv
+    assert not output.exists()

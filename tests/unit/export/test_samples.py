@@ -1,0 +1,72 @@
+"""Faces in the form of any network: resized, gray as RGB, and told so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_engine.spec import ModelSpec
+from fer_export import samples
+from fer_train import synthetic
+from fer_train.data import Dataset
+
+OWN = ("calm", "tense")
+
+
+def spec(height: int = 48, width: int = 48, channels: int = 1, **fields) -> ModelSpec:
+    return ModelSpec(
+        "net",
+        height=height,
+        width=width,
+        channels=channels,
+        mean=(0.0,) * channels,
+        scale=(1.0,) * channels,
+        **fields,
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    images = np.random.default_rng(0).integers(0, 256, (14, 48, 48), dtype=np.uint8)
+    return Dataset(images, (np.arange(14) % 7).astype(np.uint8), np.full(14, "PublicTest"), "noise")
+
+
+def test_faces_that_fit_are_told_as_they_are(dataset):
+    assert samples.change(dataset.images, spec()) == ""
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels"), [(64, 40, 1), (24, 24, 3), (48, 48, 3), (96, 96, 3)]
+)
+def test_faces_get_the_size_and_channels_of_the_network(height, width, channels):
+    wanted = spec(height, width, channels)
+    found = samples.synthetic_samples(wanted)
+    assert found.faces.shape[1:] == wanted.face_shape
+    assert found.faces.dtype == np.uint8
+    assert found.labels is None
+    assert ("resized" in found.source) == ((height, width) != (48, 48))
+    assert ("gray as RGB" in found.source) == (channels == 3)
+    if channels == 3:
+        np.testing.assert_array_equal(found.faces[..., 0], found.faces[..., 2])
+    assert samples.LEAST_FACES <= len(found.faces) <= samples.SYNTHETIC_FACES
+    assert f"n={len(found.faces)}" in found.source
+
+
+def test_the_faces_of_mini_xception_are_those_of_the_generator():
+    np.testing.assert_array_equal(samples.synthetic_samples(spec()).faces, synthetic.faces(1024, seed=0))
+
+
+def test_labels_count_where_they_are_the_networks_own(dataset):
+    ours = samples.dataset_samples(dataset, spec(), "PublicTest")
+    assert (ours.source, list(ours.labels)) == ("FER2013 PublicTest, n=14", list(dataset.labels))
+    others = samples.dataset_samples(dataset, spec(64, labels=OWN), "PublicTest")
+    assert others.labels is None
+    assert others.source == (
+        "FER2013 PublicTest, n=14, resized to 64x48, without its labels: the network has others"
+    )
+
+
+def test_data_of_ones_own_is_called_by_its_name(dataset):
+    own = Dataset(dataset.images, (np.arange(14) % 2).astype(np.uint8), dataset.usage, "mine.npz", OWN)
+    found = samples.dataset_samples(own, spec(labels=OWN), "PublicTest")
+    assert (found.source, list(found.labels)) == ("mine.npz PublicTest, n=14", list(own.labels))
