@@ -13,8 +13,9 @@ demo: $(VENV)/demo.done
 
 install: $(VENV)/demo.done
 
+# Two processes at once: more of them would each export the models that they share.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 # On a machine with an NVIDIA GPU: build plans, hold them against PyTorch and ONNX Runtime, measure them.
 # Speed goes to reports/gpu-*.md. TensorRT for RTX comes with the tests' environment; for TensorRT itself:
@@ -29,9 +30,9 @@ lint: $(VENV)/dev.done
 	$(BIN)/hadolint Dockerfile
 
 # The committed measurement, on a quiet machine: make bench DATA=fer2013.csv
-bench: $(VENV)/demo.done
+bench: $(VENV)/bench.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8 --force
-	$(BIN)/fer-bench --batch 1,64,1024 --cold-starts 11 $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md
+	$(BIN)/fer-bench --batch 1,64,1024 --seconds 0.25 --peers --profile $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md --html reports/bench.html --png docs/results/figures
 	$(BIN)/fer-bench --batch 64,1024 --busy 1 --precision fp32 --cold-starts 1 --json docs/results/busy.json --markdown docs/results-busy.md
 
 image:
@@ -47,6 +48,10 @@ $(VENV)/bin/python:
 $(VENV)/demo.done: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[bench,cpu,openvino]'
 	touch $@
+
+$(VENV)/bench.done: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[bench,cpu,openvino,peers]'
+	touch $@ $(VENV)/demo.done
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'

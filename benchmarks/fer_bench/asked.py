@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,24 @@ if TYPE_CHECKING:
     from fer_bench.baseline import Baseline
     from fer_bench.inputs import Inputs
     from fer_bench.options import BenchOptions
+    from fer_engine.spec import ModelSpec
 
 MODEL = "mini_xception"
 ARTIFACT = Path("artifacts") / MODEL
 SPLIT = "PublicTest"
+# What has a meaning where nothing is measured.
+RENDERING = {
+    "render",
+    "data",
+    "split",
+    "faces",
+    "markdown",
+    "html",
+    "png",
+    "baseline",
+    "max_slowdown",
+    "max_accuracy_drop",
+}
 
 
 def bench_options(options: Namespace) -> BenchOptions:
@@ -46,15 +60,25 @@ def bench_options(options: Namespace) -> BenchOptions:
     )
 
 
-def faces(options: Namespace) -> Inputs:
-    """Return the faces of a dataset, or synthetic ones where none was named."""
+def faces(options: Namespace, spec: ModelSpec) -> Inputs:
+    """Return the faces of a dataset, or synthetic ones where none was named, in the form of `spec`."""
     from fer_bench import inputs
 
     if options.data is None:
         if options.split is not None:
             raise ConfigError("--split needs --data: synthetic faces have no splits and no labels")
-        return inputs.synthetic()
-    return inputs.of_dataset(options.data, options.split or SPLIT)
+        return inputs.synthetic(spec)
+    return inputs.of_dataset(options.data, options.split or SPLIT, spec)
+
+
+def check_render(given: Iterable[str]) -> None:
+    """Make sure that none of the options that were `given` beside --render would go unheard."""
+    idle = [f"--{name.replace('_', '-')}" for name in given if name not in RENDERING]
+    if idle:
+        raise ConfigError(
+            f"--render shows a record and measures nothing, so {', '.join(idle)} would change nothing; "
+            "leave that out, or measure without --render"
+        )
 
 
 def check_page(options: Namespace) -> None:
@@ -71,11 +95,17 @@ def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.u
     """Return the record's faces for the page: synthetic ones, or with --faces those of the data.
 
     Raises:
+        ArtifactError: the record's account of the network is damaged.
         ConfigError: the data does not hold the faces of the record.
     """
+    from fer_engine.spec import ModelSpec
+
     if options.data is not None and not options.faces:
         return None
-    found = faces(options)
+    artifact = measured["artifact"]
+    # Earlier records name the network alone, and are of one that takes faces as they come.
+    spec = ModelSpec.from_json(artifact["spec"]) if "spec" in artifact else ModelSpec(artifact["model"])
+    found = faces(options, spec)
     sha256, expected = found.to_json()["sha256"], measured["inputs"]["sha256"]
     if sha256 == expected:
         return found.faces
@@ -88,14 +118,21 @@ def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.u
     return None
 
 
+def spec(options: Namespace) -> ModelSpec:
+    """Return what the artifact's network takes and gives, before a default artifact is made."""
+    from fer_engine.manifest import Manifest
+    from fer_engine.spec import ModelSpec
+
+    if _to_be_made(options):
+        return ModelSpec(MODEL)  # the form of a spec's defaults is that of the shipped network
+    return Manifest.load(options.artifact or ARTIFACT).spec
+
+
 def artifact(options: Namespace) -> Path:
     """Return the artifact's folder; the default one is made where there is none."""
-    from fer_engine.manifest import MANIFEST_NAME
-
-    folder = options.artifact or ARTIFACT
-    if options.artifact is None and not (folder / MANIFEST_NAME).exists():
-        _make_artifact(folder)
-    return folder
+    if _to_be_made(options):
+        _make_artifact(ARTIFACT)
+    return options.artifact or ARTIFACT
 
 
 def baseline(options: Namespace) -> Baseline | None:
@@ -139,6 +176,12 @@ def _share(option: str, text: str | None) -> float | None:
     except ValueError:
         pass
     raise ConfigError(f"{option} must be a percentage, as in 10%, got {text!r}")
+
+
+def _to_be_made(options: Namespace) -> bool:
+    from fer_engine.manifest import MANIFEST_NAME
+
+    return options.artifact is None and not (ARTIFACT / MANIFEST_NAME).exists()
 
 
 def _make_artifact(folder: Path) -> None:

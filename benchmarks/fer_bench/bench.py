@@ -21,6 +21,7 @@ from fer_bench.loadgen.scenarios import Runs, taking_part
 from fer_bench.options import BenchOptions
 from fer_bench.peers import answers
 from fer_bench.process import Asked, working
+from fer_engine.choice import failing
 from fer_engine.manifest import Manifest
 from fer_export.gate import refusals
 from fer_train.progress import bar
@@ -169,10 +170,12 @@ def _artifact(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "path": str(folder),
         "model": manifest.spec.name,
         "labels": list(manifest.spec.labels),
+        "spec": manifest.spec.to_json(),
         "checkpoint_sha256": manifest.spec.checkpoint_sha256,
         "files": {
             precision: {"sha256": file.sha256, "bytes": file.bytes}
             for precision, file in manifest.files.items()
         },
         "refused": refusals(manifest.gate),
+        "failing": sorted([found.backend, found.precision] for found in failing(manifest)),
     }

@@ -24,8 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
     if options.render is not None:
-        return command.run(lambda: _render(options))
+        return command.run(lambda: _render(options, argv))
     return command.run(lambda: _bench(options, argv))
+
+
+def _given(argv: Sequence[str] | None) -> list[str]:
+    """Return the names of the options on the command line, those with their default's value too."""
+    parser, absent = _parser(), object()
+    parser.set_defaults(**dict.fromkeys(vars(parser.parse_args([])), absent))
+    return [name for name, value in vars(parser.parse_args(argv)).items() if value is not absent]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,9 +124,10 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _render(options: argparse.Namespace) -> int:
+def _render(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
     from fer_bench import record
 
+    asked.check_render(_given(argv))
     asked.check_page(options)
     earlier = asked.baseline(options)
     measured = record.load(options.render)
@@ -130,20 +138,20 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
-    from fer_bench import bench, record, report  # noqa: F401 - what the report needs must be here now
+    from fer_bench import bench, record
     from fer_bench.contender import line_up
     from fer_engine.manifest import Manifest
 
+    _import_renderers(options)
     asked.check_page(options)
     earlier = asked.baseline(options)
     settings = asked.bench_options(options)
     for path in (options.json, options.markdown, options.html, options.png and options.png / "figure.png"):
         if path is not None:
             record.check_writable(path)
-    inputs = asked.faces(options)
+    inputs = asked.faces(options, asked.spec(options))
     folder = asked.artifact(options)
     manifest = Manifest.load(folder)
-    inputs = inputs.fit(manifest.spec)
     contenders, skipped = line_up(folder, manifest, settings.sweep)
     if options.peers is not None:
         from fer_bench.peers.line_up import line_up as line_up_peers
@@ -176,6 +184,16 @@ def _verdict(earlier: Baseline | None, measured: dict[str, Any]) -> int:
         return 0
     print(report.plain([], [baseline.table(found)]))
     return EXIT_REGRESSION
+
+
+def _import_renderers(options: argparse.Namespace) -> None:
+    """Import what `_show` will need, so that a missing library shows before minutes are spent."""
+    from fer_bench import report  # noqa: F401
+
+    if options.html is not None:
+        from fer_bench import page  # noqa: F401
+    if options.png is not None:
+        from fer_bench import figures  # noqa: F401
 
 
 def _show(measured: dict[str, object], options: argparse.Namespace) -> None:

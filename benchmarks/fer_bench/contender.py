@@ -18,6 +18,7 @@ REFERENCE = "pytorch"  # parity is measured against it
 BASELINE = "onnxruntime"  # speed is compared with it
 OVERHEAD = "null"  # computes nothing: what remains is the harness and the engine's checks
 CHECKPOINT = "checkpoint"  # folder of an artifact with the weights that its graphs were made from
+WEIGHTS = "model.safetensors"  # in that folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Contender:
             return None
         path = Path(self.file)
         if path.name == CHECKPOINT:
-            path /= "model.safetensors"
+            path /= WEIGHTS
         files = path.iterdir() if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files)
 
@@ -67,9 +68,9 @@ def line_up(folder: Path, manifest: Manifest, sweep: Sweep) -> tuple[list[Conten
     The contenders are the reference, the baseline, the engine in every setting, and the overhead.
 
     Raises:
-        ArtifactError: a graph or the checkpoint is missing or damaged.
+        ArtifactError: a graph is missing or damaged, or the weights are missing.
         BackendError: a backend is not known, or one that was named is not installed.
-        ConfigError: the backend that computes nothing was named.
+        ConfigError: the backend that computes nothing was named, or the network is no classification.
     """
     _check(folder, manifest, sweep)
     backends, skipped = _at_hand() if not sweep.backends else (sweep.backends, [])
@@ -102,6 +103,11 @@ def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting) ->
 
 
 def _check(folder: Path, manifest: Manifest, sweep: Sweep) -> None:
+    if manifest.spec.task != "classification":
+        raise ConfigError(
+            f"{folder} holds a network for {manifest.spec.task}, fer-bench compares the answers of "
+            "classifications alone; the report of fer-export has its parity"
+        )
     for backend in sweep.backends:
         if backend == OVERHEAD:
             raise ConfigError(
@@ -111,10 +117,10 @@ def _check(folder: Path, manifest: Manifest, sweep: Sweep) -> None:
             find(backend)
     for precision in {"fp32", *(sweep.precisions or manifest.files)} - {AUTO}:
         manifest.read_model(folder, precision)
-    if not (folder / CHECKPOINT).is_dir():
+    if not (folder / CHECKPOINT / WEIGHTS).is_file():
         raise ArtifactError(
-            f"{folder} holds no folder {CHECKPOINT!r} with the PyTorch weights, against which parity is "
-            "measured; run fer-export again"
+            f"{folder} holds no PyTorch weights ({CHECKPOINT}/{WEIGHTS}), against which parity is measured; "
+            "an artifact of fer-export --onnx has none, make any other again with fer-export"
         )
 
 

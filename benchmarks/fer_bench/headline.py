@@ -11,7 +11,7 @@ from fer_bench.contender import OVERHEAD, REFERENCE
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The fastest engine at one batch size whose precision the export's gate did not refuse.
+    """The fastest engine at one batch size that the export's gate did not refuse.
 
     The ratios are medians of the rounds with their 95 % bootstrap intervals.
     """
@@ -25,12 +25,15 @@ class Headline:
 
 def headlines(record: dict[str, Any]) -> list[Headline]:
     """Return one headline a batch size, smallest first; none where no engine was measured."""
+    artifact = record["artifact"]
     accepted = {
         contender["name"]
         for contender in record["contenders"]
         if contender["kind"] == "engine"
         and contender["name"] != OVERHEAD
-        and contender["precision"] not in record["artifact"]["refused"]
+        and contender["precision"] not in artifact["refused"]
+        # A precision is accepted for its best backend; the answers of another may still be too far off.
+        and [contender["backend"], contender["precision"]] not in artifact["failing"]
     }
     found = []
     for batch in sorted(record["options"]["batches"]):

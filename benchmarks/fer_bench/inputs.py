@@ -19,26 +19,14 @@ SYNTHETIC_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """Faces, uint8 [n, h, w] or [n, h, w, 3], and their labels [n], or None where they have none."""
+    """Faces in the form of a network, uint8 [n, h, w] or [n, h, w, 3], and their labels [n].
+
+    `labels` is None where the faces have none, or others than the network; `description` tells that.
+    """
 
     description: str
     faces: NDArray[np.uint8]
     labels: NDArray[np.uint8] | None
-
-    def fit(self, spec: ModelSpec) -> Inputs:
-        """Return the inputs in the form that a network takes, and without labels that are not its own.
-
-        The description tells what was changed.
-        """
-        from fer_engine.spec import EXPRESSIONS
-        from fer_export import samples
-        from fer_train.resize import fit
-
-        description = self.description + samples.change(self.faces, spec)
-        labels = self.labels
-        if labels is not None and spec.labels != EXPRESSIONS:
-            description, labels = f"{description}, without labels: the network has others", None
-        return Inputs(description, fit(self.faces, spec), labels)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -49,21 +37,25 @@ class Inputs:
         }
 
 
-def synthetic() -> Inputs:
+def synthetic(spec: ModelSpec) -> Inputs:
     """Return the faces that ship with the package: they need no dataset and have no labels."""
+    from fer_export import samples
     from fer_train import synthetic as synthesis
+    from fer_train.resize import fit
 
     faces = synthesis.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
-    return Inputs(f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}", faces, None)
+    description = f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}{samples.change(faces, spec)}"
+    return Inputs(description, fit(faces, spec), None)
 
 
-def of_dataset(path: Path, split: str) -> Inputs:
-    """Return one split of a dataset in any form that `fer_train.data.load` reads.
+def of_dataset(path: Path, split: str, spec: ModelSpec) -> Inputs:
+    """Return one split of a dataset in any form that `fer_train.data.load` reads by itself.
 
     Raises:
         DataError: the dataset cannot be read, or has no such split.
     """
+    from fer_export import samples
     from fer_train import data
 
-    faces, labels = data.load(path).split(split)
-    return Inputs(f"FER2013 {split}, n={len(faces)}", faces, labels)
+    found = samples.dataset_samples(data.load(path, face_shape=spec.face_shape), spec, split)
+    return Inputs(found.source, found.faces, found.labels)

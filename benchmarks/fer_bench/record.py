@@ -15,6 +15,16 @@ from fer_engine.errors import FerError
 
 KIND = "fer-bench"
 FORMAT_VERSION = 2
+# What reading a part raises that is missing, empty, of another kind or nested without end.
+DAMAGE = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    ArithmeticError,
+    StopIteration,
+    RuntimeError,
+)
 
 
 def dumps(record: dict[str, Any]) -> str:
@@ -33,7 +43,7 @@ def load(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise FerError(f"cannot read {path}: {error.strerror}; make a record with fer-bench --json") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FerError(f"{path} is not JSON ({error}); give a file that fer-bench --json wrote") from None
     check(data, str(path))
     return data
@@ -66,7 +76,7 @@ def reading() -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+    except DAMAGE as error:
         raise FerError(
             f"the benchmark record is damaged ({type(error).__name__}: {error}); measure again with fer-bench"
         ) from None

@@ -87,7 +87,7 @@ def parts(record: Record) -> tuple[list[str], list[Table]]:
     """
     records.check(record)
     with records.reading():
-        return _head(record), [table for section in SECTIONS for table in section(record)]
+        return _head(record), [table.as_text() for section in SECTIONS for table in section(record)]
 
 
 def _head(record: Record) -> list[str]:

@@ -17,7 +17,7 @@ def speed(record: Record) -> Iterator[Table]:
     contenders = {entry["name"]: entry for entry in record["contenders"]}
     for batch in options["batches"]:
         entries = [entry for entry in record["speed"] if entry["batch"] == batch]
-        overhead = next(entry["latency_ms"] for entry in entries if entry["contender"] == OVERHEAD)
+        overhead = {entry["contender"]: entry["latency_ms"] for entry in entries}[OVERHEAD]
         rows = [
             _speed_row(entry, contenders[entry["contender"]])
             for entry in entries

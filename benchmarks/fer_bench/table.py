@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 UNKNOWN = "not available"
 
@@ -15,6 +15,11 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str
+
+    def as_text(self) -> Table:
+        """Return the table with text in every cell: a damaged record may hold other values there."""
+        columns = tuple(map(str, self.columns))
+        return replace(self, columns=columns, rows=[tuple(map(str, row)) for row in self.rows])
 
 
 def milliseconds(value: float) -> str:

@@ -89,11 +89,11 @@ def _candidates(folder: Path, manifest: Manifest, wanted: Candidate, device: str
     if not backends:
         raise BackendError("no runtime is installed; install one with: pip install 'fer-engine[cpu]'")
     candidates = [Candidate(precision, backend) for precision in precisions for backend in backends]
-    failing = _failing(manifest)
-    return [candidate for candidate in candidates if candidate not in failing] or candidates
+    unfit = failing(manifest)
+    return [candidate for candidate in candidates if candidate not in unfit] or candidates
 
 
-def _failing(manifest: Manifest) -> set[Candidate]:
+def failing(manifest: Manifest) -> set[Candidate]:
     """Return the pairs whose answers the gate found too far from the reference's."""
     verdicts = manifest.gate.get("verdicts", {})
     return {

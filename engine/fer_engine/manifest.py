@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -120,26 +121,30 @@ class Manifest:
 
     def _absent(self, folder: Path, precision: str) -> str:
         option = precision.partition("-")[0]  # "int8-cpu" comes with --int8
-        export = f"fer-export {self._arguments()} --{option}"
+        export = f"fer-export {shlex.join(self._arguments(folder))} --{option}"
+        output = shlex.quote(str(folder))
         verdict = self.gate.get("verdicts", {}).get(precision)
         if verdict is not None and not verdict["accepted"]:
             return (
                 f"{folder} holds no {precision!r} graph, the gate refused it: {verdict['reason']}; "
-                f"keep it all the same with '{export} --force --output {folder}'"
+                f"keep it all the same with '{export} --force --output {output}'"
             )
         return (
             f"{folder} holds no {precision!r} graph, it has {', '.join(self.files)}; "
-            f"make it with '{export} --output {folder}'"
+            f"make it with '{export} --output {output}'"
         )
 
-    def _arguments(self) -> str:
-        """Return what names this model on the command line of fer-export."""
+    def _arguments(self, folder: Path) -> list[str]:
+        """Return what makes fer-export start from this very network, which `folder` keeps."""
         source = self.made.get("checkpoint", {})
+        kept = folder / "checkpoint"
+        weights, spec = str(kept / "model.safetensors"), str(kept / "spec.json")
         if "module" in source:
-            return f"--module {source['module']} --checkpoint {source.get('path')} --spec SPEC.json"
+            return ["--module", str(source["module"]), "--checkpoint", weights, "--spec", spec]
         if "outputs" in source:
-            return f"--onnx {source.get('path')} --outputs {source['outputs']} --spec SPEC.json"
-        return f"--model {self.spec.name}"
+            return ["--onnx", str(kept / "model.onnx"), "--outputs", str(source["outputs"]), "--spec", spec]
+        shipped = source.get("path", "shipped") == "shipped"
+        return ["--model", self.spec.name, *(() if shipped else ("--checkpoint", str(kept)))]
 
 
 def _gate(gate: Any) -> dict[str, Any]:

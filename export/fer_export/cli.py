@@ -131,11 +131,11 @@ def _export(options: argparse.Namespace) -> tuple[Path, int]:
     model = _model(options)
     spec = spec_of(model, options.checkpoint) if isinstance(model, str) else model.spec
     dataset = _dataset(options, spec)
-    labelled = dataset is not None and has_labels(dataset, spec)
+    labelled = dataset is not None and spec.task == "classification" and has_labels(dataset, spec)
     if options.min_accuracy is not None and not labelled:
         raise ConfigError(
-            "--min-accuracy needs labels: give data with the network's own labels with --data, "
-            "or use --min-agreement"
+            "--min-accuracy needs labels, and a classification: give data with the network's own labels with "
+            "--data, or use --min-agreement"
         )
     if options.min_agreement is not None and labelled:
         raise ConfigError("--min-agreement is for faces without labels; with --data use --min-accuracy")

@@ -39,7 +39,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     The spec travels in the model's metadata under `fer_engine.spec`.
 
     Raises:
-        ExportError: PyTorch cannot export the network.
+        ExportError: PyTorch cannot export the network, or not in the opset of `spec`.
     """
     wrapped = _RawFaces(network, spec).eval()
     example = torch.zeros((TRACE_BATCH, *spec.face_shape), dtype=torch.uint8)
@@ -66,9 +66,19 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     if program is None:
         raise ExportError(f"PyTorch exported nothing for {spec.name}; install onnxscript and try again")
     model: onnx.ModelProto = program.model_proto
+    given = opset(model)
+    if given != spec.opset:  # its exporter keeps the one it has where it cannot convert
+        raise ExportError(
+            f"PyTorch exported {spec.name} in opset {given}, the spec says {spec.opset}; say {given}"
+        )
     if _has_foldable_norm(model):
         raise ExportError(f"batch norm of {spec.name} was not folded; update onnxscript to 0.5.4 or later")
     return finish(model, spec)
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators that a graph uses."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
 
 
 def finish(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:

@@ -38,6 +38,11 @@ def read(path: Path, spec: ModelSpec) -> onnx.ModelProto:
     outputs = model.graph.output
     if len(inputs) != 1 or len(outputs) != 1:
         raise ConfigError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
+    if not any(outputs[0].name in node.output for node in model.graph.node):
+        raise ConfigError(
+            f"{path} computes nothing: its output {outputs[0].name} is its input or a constant; "
+            "export it again"
+        )
     if not _fits(inputs[0], (spec.channels, spec.height, spec.width)):
         wanted = f"[n, {spec.channels}, {spec.height}, {spec.width}]"
         raise ConfigError(
@@ -55,13 +60,20 @@ def read(path: Path, spec: ModelSpec) -> onnx.ModelProto:
 def to_logits(model: onnx.ModelProto, spec: ModelSpec, outputs: str) -> onnx.ModelProto:
     """Return the graph with logits as its output; `outputs` says what it gives as it came.
 
-    A softmax at the end becomes a log-softmax: its softmax, which the engine takes, is the same.
+    A classifier's softmax at the end becomes a log-softmax: its softmax, which the engine takes, is the same.
 
     Raises:
-        ConfigError: `outputs` is unknown, or the graph's last operator does not bear it out.
+        ConfigError: `outputs` is unknown, does not fit the task, or the graph's last operator does not bear
+            it out.
     """
     if outputs not in OUTPUTS:
         raise ConfigError(f"outputs must be {' or '.join(OUTPUTS)}, got {outputs!r}")
+    if spec.task != "classification":
+        if outputs == "probabilities":
+            raise ConfigError(
+                f"{spec.name} is a {spec.task}, whose outputs are no probabilities; say --outputs logits"
+            )
+        return model
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     last = _last(changed)

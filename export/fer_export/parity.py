@@ -20,7 +20,8 @@ Logits = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
-# Of a regression from -1 to 1, whose annotators differ by more than 0.3 (root mean square; AffectNet, 2017).
+# Of half the span of a regression's values, whatever their unit: 0.05 from -1 to 1, where annotators differ
+# by more than 0.3 (root mean square; AffectNet, 2017).
 SAME_VALUE = 0.05
 ECE_BINS = 15  # as in Guo et al., 2017
 
@@ -73,8 +74,8 @@ def measure(
 ) -> Parity:
     """Compare two networks' logits, both [n, classes], on the same n faces; labels are [n].
 
-    In a regression a face keeps its answer where all its values move by at most `SAME_VALUE`; labels are
-    not looked at.
+    In a regression a face keeps its answer where each of its values moves by at most `SAME_VALUE` of half
+    the span, largest less smallest, that the reference has there; labels are not looked at.
 
     Raises:
         ConfigError: the shapes differ, there is no face, a logit is not finite, or a label is
@@ -87,7 +88,7 @@ def measure(
     if task == "classification":
         same = reference.argmax(1) == candidate.argmax(1)
     else:
-        same = (difference <= SAME_VALUE).all(1)
+        same = (difference <= SAME_VALUE * np.ptp(reference, axis=0) / 2).all(1)
     return Parity(
         faces=len(reference),
         agreement=float(same.mean()),

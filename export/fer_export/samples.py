@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.spec import EXPRESSIONS, ModelSpec
+from fer_engine.spec import ModelSpec
 from fer_export.verify import Samples
 from fer_train import synthetic
 from fer_train.data import Dataset
@@ -46,7 +46,7 @@ def has_labels(dataset: Dataset, spec: ModelSpec) -> bool:
 
 def title(dataset: Dataset, split: str) -> str:
     """Return what one split of a dataset is called."""
-    return f"{'FER2013' if dataset.names == EXPRESSIONS else dataset.source} {split}"
+    return f"{'FER2013' if dataset.is_published(split) else dataset.source} {split}"
 
 
 def change(faces: NDArray[np.uint8], spec: ModelSpec) -> str:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
-from fer_export.graph import to_onnx
+from fer_export.graph import opset, to_onnx
 from fer_export.onnx_file import ends_in_softmax, read, to_logits
 from fer_export.reference import OnnxReference
-from fer_export.wrap import opset, with_opset, wrap
+from fer_export.wrap import with_opset, wrap
 from fer_train import checkpoint
 from fer_train.loop import logits, normalize
 from fer_train.models import find
@@ -169,7 +169,7 @@ def spec_of(model: str, path: Path | None) -> ModelSpec:
         ArtifactError: the folder's spec is damaged.
     """
     if path is not None and (path / checkpoint.SPEC_NAME).is_file():
-        return ModelSpec.loads((path / checkpoint.SPEC_NAME).read_text("utf-8"))
+        return ModelSpec.loads((path / checkpoint.SPEC_NAME).read_text("utf-8", "replace"))
     return find(model).spec
 
 

@@ -14,7 +14,8 @@ from onnxscript.rewriter.rules import common as rules
 
 from fer_engine.errors import ExportError
 from fer_engine.spec import INPUT_NAME, ModelSpec
-from fer_export.graph import BATCH_AXIS, finish
+from fer_export.graph import BATCH_AXIS, finish, opset
+from fer_export.layers import CHANNEL_AXIS
 
 # The first with INT8 weights by the channel; an older graph is converted.
 LEAST_OPSET = 13
@@ -23,11 +24,6 @@ NORM_RULES = (
     rules.fuse_batchnorm_into_conv_transpose_rule,
     rules.fuse_batchnorm_into_gemm_rule,
 )
-
-
-def opset(model: onnx.ModelProto) -> int:
-    """Return the version of ONNX's own operators that a graph uses."""
-    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
 
 
 def with_opset(spec: ModelSpec, model: onnx.ModelProto) -> ModelSpec:
@@ -81,6 +77,7 @@ def _wrapped(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     graph.output.append(helper.make_tensor_value_info(spec.output, TensorProto.FLOAT, given))
     for index, node in enumerate(graph.node):
         node.name = f"{node.op_type}.{index}"  # one of its own, where the given one may not be
+    _name_weights(graph)
     return finish(wrapped, spec)
 
 
@@ -171,6 +168,18 @@ def _normalize(graph: onnx.GraphProto, spec: ModelSpec, normalized: str) -> None
     nodes = [*front, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _name_weights(graph: onnx.GraphProto) -> None:
+    """End the names of the layers' weights in ".weight", as PyTorch's do.
+
+    A layer is called by the rest: OpenVINO gives a node of its weights' very name another one.
+    """
+    initializers = {entry.name for entry in graph.initializer}
+    used = {node.input[1] for node in graph.node if node.op_type in CHANNEL_AXIS}
+    for name in sorted(used & initializers):
+        if not name.endswith(".weight"):
+            _rename(graph, name, f"{name}.weight")
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

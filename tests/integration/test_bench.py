@@ -145,7 +145,7 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
     arguments += ["--precision", "fp32,auto", "--micro-batch", "4,8", "--batch", "8"]
     assert cli.main([*arguments, *QUICK, "--busy", "1", "--json", str(path)]) == 0
     found = record.load(path)
-    assert found["inputs"]["description"] == "FER2013 PublicTest, n=90"
+    assert found["inputs"]["description"] == "fer2013.npz PublicTest, n=90"
     engines = {entry["name"]: entry for entry in found["contenders"] if entry["name"].startswith("engine")}
     assert set(engines) == {f"engine/onnxruntime/{name}/m{m}" for name in ("fp32", "auto") for m in (4, 8)}
     assert engines["engine/onnxruntime/fp32/m4"]["info"]["micro_batch"] == 4

@@ -27,7 +27,7 @@ def test_the_command_calibrates_and_verifies_on_a_dataset(small, tmp_path, capsy
     manifest = Manifest.load(output)
     assert manifest.made["calibration"]["samples"] == 70
     assert manifest.made["int8"] == {"method": "max"}
-    assert manifest.verification["int8"]["samples"] == "FER2013 PublicTest, n=70"
+    assert manifest.verification["int8"]["samples"] == "small.npz PublicTest, n=70"
     assert manifest.verification["int8"]["batches"] == [1, 3, 5]
     assert manifest.verification["int8"]["parity"]["labelled"]["accuracy"] <= 1
 

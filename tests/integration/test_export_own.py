@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +64,7 @@ def own(tmp_path_factory):
 @pytest.fixture
 def here(own, monkeypatch):
     monkeypatch.chdir(own)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
     return own
 
 
@@ -102,7 +105,7 @@ def test_a_module_makes_the_whole_trip(small, tmp_path):
     manifest = check_every_precision(output, logits(network, spec, faces()))
     assert manifest.made["checkpoint"]["module"] == "smile_net:SmileNet"
     assert manifest.made["calibration"]["source"] == (
-        "FER2013 Training, stratified, n=64, resized to 32x24, gray as RGB"
+        "small.npz Training, stratified, n=64, resized to 32x24, gray as RGB"
     )
     with pytest.raises(
         ArtifactError, match="make it with 'fer-export --module smile_net:SmileNet --checkpoint"
@@ -128,6 +131,25 @@ def test_labels_of_ones_own_are_compared(tmp_path):
     manifest = Manifest.load(tmp_path / "a")
     assert manifest.gate["answers"] == "accuracy"
     assert manifest.verification["fp32"]["samples"] == "own.npz PublicTest, n=30"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_regression_is_judged_by_agreement(tmp_path, error_of):
+    count = 60
+    np.savez(
+        tmp_path / "own.npz",
+        images=faces(count),
+        labels=np.random.default_rng(2).standard_normal((count, 3)).astype(np.float32),
+        usage=np.where(np.arange(count) < 30, "Training", "PublicTest"),
+    )
+    spec = json.loads(Path("spec.json").read_text()) | {"task": "regression"}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    argv = ["--module", "smile_net:SmileNet", "--checkpoint", "w.pth", "--spec", tmp_path / "spec.json"]
+    argv += ["--data", tmp_path / "own.npz", "--labels", ",".join(LABELS), "--output", tmp_path / "a"]
+    assert "--min-accuracy needs labels, and a classification" in error_of([*argv, "--min-accuracy", 0.5])
+    assert main([str(word) for word in [*argv, "--min-agreement", 0.5]]) == 0
+    gate = Manifest.load(tmp_path / "a").gate
+    assert (gate["answers"], gate["thresholds"]["agreement"]) == ("agreement", 0.5)
 
 
 def test_an_onnx_file_makes_the_whole_trip(here, small, tmp_path):

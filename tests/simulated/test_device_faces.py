@@ -63,6 +63,8 @@ def test_what_is_on_no_gpu(rig, faces):
     [
         ({"shape": None}, r"cannot be read \(TypeError.* give an array of PyTorch"),
         ({"typestr": "nonsense"}, r"cannot be read"),
+        ({"typestr": "|V0", "strides": (1, 1, 1)}, r"cannot be read"),
+        ({"strides": (1, 1)}, r"cannot be read \(ValueError"),
         ({"data": 5}, r"cannot be read"),
         ({"mask": object()}, r"must be without a mask; "),
         (

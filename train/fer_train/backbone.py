@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from fer_engine.errors import CheckpointError
-from fer_train.checkpoint import read_state_dict
+from fer_train.checkpoint import read_state_dict, unwrapped
 
 COUNTER = ".num_batches_tracked"
 
@@ -21,7 +21,7 @@ def load_backbone(path: Path, network: nn.Module) -> str:
     Raises:
         CheckpointError: the file is no state dict, or more than one layer differs.
     """
-    given = read_state_dict(path)
+    given = unwrapped(read_state_dict(path), network)
     # Older files lack the batch norms' counters, which nothing here reads.
     own = {name: weight for name, weight in network.state_dict().items() if not name.endswith(COUNTER)}
     given = {name: weight for name, weight in given.items() if not name.endswith(COUNTER)}

@@ -31,6 +31,7 @@ WEIGHTS_NAME = "model.safetensors"
 SPEC_NAME = "spec.json"
 QUANTIZATION_NAME = "quantization.json"
 QUANTIZATION_VERSION = 1
+PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 PRETRAINED = Path(__file__).with_name("pretrained")
 
 
@@ -157,19 +158,27 @@ def load_state_dict(path: Path, spec: ModelSpec, target: str | None = None) -> t
         CheckpointError: the file is missing, no state dict, or made for another network.
         ConfigError: `target` cannot be imported.
     """
-    network = _fill(_build(spec, target), path, read_state_dict(path), spec)
+    network = _build(spec, target)
+    network = _fill(network, path, unwrapped(read_state_dict(path), network), spec)
     # The hash of these weights as `save` writes them, whatever form they came in.
     return network, dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(_encode(network)).hexdigest())
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a bare state dict, by their names in the module.
+    """Return the tensors of a bare state dict, by their names in the file.
 
     Raises:
         CheckpointError: the file is missing, or no state dict.
     """
     content = _read(path)
     return _tensors(path, content) if path.suffix == ".safetensors" else _unpickled(path)
+
+
+def unwrapped(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors by the names of `network`: without the prefix that DataParallel gives them."""
+    if any(name.startswith(PARALLEL) for name in network.state_dict()):
+        return tensors
+    return {name.removeprefix(PARALLEL): value for name, value in tensors.items()}
 
 
 def _encode(network: nn.Module) -> bytes:
@@ -212,7 +221,7 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
             f"{path} holds {type(data).__name__}, expected a state dict of tensors; "
             "save it with torch.save(model.state_dict(), PATH)"
         )
-    return {str(name).removeprefix("module."): value for name, value in data.items()}
+    return {str(name): value for name, value in data.items()}
 
 
 def _build(spec: ModelSpec, target: str | None) -> nn.Module:

@@ -29,7 +29,7 @@ def build(target: str) -> nn.Module:
     factory = _find(target)
     try:
         network = factory()
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise ConfigError(
             f"{target} cannot be called without arguments ({_reason(error)}); "
             "name a class or a function that needs none"
@@ -72,21 +72,20 @@ def _find(target: str) -> Callable[[], Any]:
     if not (path and colon and attribute):
         raise ConfigError(f"expected a network as package.module:MyNet, got {target!r}")
     here = str(Path.cwd())  # a console script does not look there by itself
-    sys.path.insert(0, here)
+    if here not in sys.path:  # it stays there for what the network imports later
+        sys.path.insert(0, here)
     try:
         factory = getattr(importlib.import_module(path), attribute)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # a script without a main guard may exit
         raise ConfigError(
             f"cannot import {target} ({_reason(error)}); install what it needs, "
             f"and run in the folder that {path.partition('.')[0]} lies in (this is {here})"
         ) from error
-    finally:
-        sys.path.remove(here)
     if not callable(factory):
         raise ConfigError(f"{target} is {type(factory).__name__}, expected a class or a function")
     return factory
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,6 +108,12 @@ def _stage(table: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
 
 
 def _check_references(stage: Stage, earlier: list[str]) -> None:
+    # A stage's name is that of its folder, and best/ beside those is the result.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", stage.name) or stage.name.lower() == "best":
+        raise ConfigError(
+            f"the name is {stage.name!r}, expected letters, digits, '.', '_' and '-', beginning with a "
+            "letter or digit, and not 'best', which is the result's"
+        )
     if stage.name in earlier:
         raise ConfigError(f"the name {stage.name!r} is taken by an earlier stage")
     for key in ("init", "teacher"):

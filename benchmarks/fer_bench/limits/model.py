@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from fer_export.layers import CHANNEL_AXIS, find_layers, shapes_of_one
 
-WIDTHS = {"fp32": 4, "fp16": 2, "int8": 1}  # bytes of a value
+WIDTHS = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}  # bytes of a value
 
 # What reads its inputs from memory and writes its result where nothing is fused but what acts on single
 # values: the layers, and what looks at several positions.

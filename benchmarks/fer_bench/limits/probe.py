@@ -148,6 +148,7 @@ PRODUCTS: dict[str, Callable[[int], Callable[[], object]]] = {
     "torch/fp32": partial(torch_product, "float32"),
     "onnxruntime/fp32": partial(onnxruntime_product, "MatMul"),
     "torch/fp16": partial(torch_product, "float16"),
+    "torch/bf16": partial(torch_product, "bfloat16"),
     "onnxruntime/int8": partial(onnxruntime_product, "MatMulInteger"),
 }
 

@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_bench.contender import OVERHEAD
+from fer_bench.peers.registry import PEERS
 
 Rates = Mapping[str, float]  # of a probe, by the number of threads
 
 # A value can be computed in a wider type: where a machine has no units for the narrow one, that is the limit.
-AT_LEAST = {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8", "fp16", "fp32")}
+AT_LEAST = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16", "fp32"),
+    "bf16": ("bf16", "fp32"),
+    "int8": ("int8", "fp16", "bf16", "fp32"),
+}
+ALIASES = {"f32": "fp32", "f16": "fp16"}  # what OpenVINO calls the types that it settled on
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,10 @@ class Place:
 
 
 def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
-    """Give the place of every contender that runs the model, at one batch of the record."""
+    """Give the place of every contender that runs the model, at one batch of the record.
+
+    A peer with a network of its own has none: its work is not that of the model.
+    """
     limits = record["limits"]
     needs, machine = limits["model"], limits["machine"]
     contenders = {entry["name"]: entry for entry in record["contenders"]}
@@ -61,6 +71,8 @@ def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
         if entry["batch"] != batch or entry["contender"] == OVERHEAD:
             continue
         contender = contenders[entry["contender"]]
+        if contender["kind"] in PEERS and PEERS[contender["kind"]].other_network:
+            continue
         precision = kind_of(contender)
         threads = threads_of(contender, record["environment"]["usable_cores"])
         speed = statistics.median(entry["images_per_second"])
@@ -107,7 +119,8 @@ def rate(rates: Rates, threads: int) -> float:
 def kind_of(contender: Mapping[str, Any]) -> str:
     """Return the type that a contender computes in by its graph: what it says of itself, or was asked for."""
     precision: str = contender["info"].get("precision", contender["precision"])
-    return precision.partition("-")[0]  # "int8-cpu" is int8 in another form
+    precision = precision.partition("-")[0]  # "int8-cpu" is int8 in another form
+    return ALIASES.get(precision, precision)
 
 
 def threads_of(contender: Mapping[str, Any], cores: int) -> int:

@@ -54,7 +54,7 @@ def render(record: dict[str, Any], faces: Faces | None = None) -> str:
 
 def _card(found: headline.Headline, record: dict[str, Any]) -> dict[str, Any]:
     """Return what the page says of one headline."""
-    contender = next(entry for entry in record["contenders"] if entry["name"] == found.contender)
+    contender = {entry["name"]: entry for entry in record["contenders"]}[found.contender]
     chosen = AUTO in (contender["backend"], contender["precision"])
     runs = f" ({contender['info']['backend']}, {contender['info']['precision']})" if chosen else ""
     parity = record["parity"][found.contender]

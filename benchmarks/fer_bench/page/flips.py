@@ -78,6 +78,8 @@ def _changes(flips: list[list[int]], labels: list[str]) -> list[Change]:
 
 def _face(flip: list[int], labels: list[str], faces: Faces) -> Face:
     index, was, now = flip
-    _, png = cv2.imencode(".png", faces[index])
+    # OpenCV takes colours as BGR; a gray face has no such axis.
+    face = faces[index][..., ::-1] if faces.ndim == 4 else faces[index]
+    _, png = cv2.imencode(".png", face)
     image = "data:image/png;base64," + base64.b64encode(png.tobytes()).decode("ascii")
     return Face(index, labels[was], labels[now], image)

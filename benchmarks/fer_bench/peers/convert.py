@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fer_bench.peers.peer import Conversion, resolve
-from fer_engine import atomic
+from fer_engine import __version__, atomic
 from fer_engine.errors import BackendError
 from fer_engine.manifest import Manifest
 from fer_train.data.cache import user_folder
@@ -35,8 +35,10 @@ def converted(conversion: Conversion, artifact: Path, checkpoint: Path) -> Path:
 
 
 def _place(conversion: Conversion, sha256: str) -> Path:
-    """Return a folder that changes with the weights, the converter and its version."""
-    converter = "-".join(f"{module}-{metadata.version(module)}" for module in conversion.modules)
+    """Return a folder that changes with the weights, the converter, and the versions of it and of ours."""
+    versions = {module: metadata.version(module) for module in conversion.modules}
+    versions["fer-engine"] = __version__
+    converter = "-".join(f"{name}-{version}" for name, version in versions.items())
     return user_folder() / "fer-engine" / "peers" / f"{converter}-{sha256[:16]}"
 
 

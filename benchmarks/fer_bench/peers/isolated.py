@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from pathlib import Path
 import fer_bench
 import fer_engine
 from fer_bench.peers.registry import PEERS
+from fer_engine import atomic
 from fer_engine.errors import BackendError
 from fer_train.data.cache import user_folder
 
-COMPLETE = "complete"  # written last: an environment without it was interrupted
+COMPLETE = "complete"  # written last, with what was installed: an environment without it was interrupted
 LAST_LINES = 3  # of pip's standard error, for the message
 
 # Our two packages alone are added: not the folder that they lie in, which may hold all of this environment.
@@ -36,17 +38,18 @@ def install(name: str) -> None:
     """Make the environment of a peer, unless an earlier run did; pip downloads what it needs.
 
     Raises:
-        BackendError: pip failed.
+        BackendError: the environment cannot be made, or pip failed.
+        FerError: the cache cannot be written.
     """
-    folder = _folder(name)
-    if (folder / COMPLETE).exists():
+    folder, packages = _folder(name), PEERS[name].packages
+    complete = folder / COMPLETE
+    if complete.exists() and complete.read_text("utf-8") == packages:
         return
-    packages = PEERS[name].packages.split()
-    print(f"installing {' '.join(packages)}: gigabytes into {folder}", file=sys.stderr, flush=True)
+    print(f"installing {packages}: gigabytes into {folder}", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
-    venv.create(folder, with_pip=True)
+    _create(name, folder)
     run = subprocess.run(
-        [str(python(name)), "-m", "pip", "install", "--quiet", *packages],
+        [str(python(name)), "-m", "pip", "install", "--quiet", *packages.split()],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
@@ -55,7 +58,17 @@ def install(name: str) -> None:
     if run.returncode:
         words = " / ".join(run.stderr.strip().splitlines()[-LAST_LINES:])
         raise BackendError(f"{name} cannot be installed in {folder}: {words}; name other peers")
-    (folder / COMPLETE).touch()
+    atomic.write_text(complete, packages)
+
+
+def _create(name: str, folder: Path) -> None:
+    try:
+        venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BackendError(
+            f"{name} gets no environment in {folder}: {error}; name other peers, or make room there and see "
+            "that python -m venv works (Debian and Ubuntu: apt-get install python3-venv)"
+        ) from None
 
 
 def python(name: str) -> Path:

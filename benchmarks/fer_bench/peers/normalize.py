@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_engine.errors import BackendError
 from fer_engine.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
 
 
 def mean_and_scale(settings: Settings) -> tuple[float, float]:
-    """Return what is subtracted from gray levels, and what the difference is divided by."""
+    """Return what is subtracted from gray levels, and what the difference is divided by.
+
+    Raises:
+        BackendError: the network takes colours.
+    """
     spec = Manifest.load(Path(settings["artifact"])).spec
+    if spec.channels != 1:
+        raise BackendError(
+            f"this peer normalizes gray faces alone, the network takes {spec.channels} channels; "
+            "name others with --peers, such as openvino"
+        )
     return spec.mean[0], spec.scale[0]
 
 

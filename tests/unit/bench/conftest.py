@@ -88,6 +88,7 @@ def made_record(labelled=True):
             "checkpoint_sha256": "ab" * 32,
             "files": {},
             "refused": {"fp16": "0.74x the speed of FP32"},
+            "failing": [],
         },
         "inputs": {
             "description": "synthetic faces, seed 0, n=1024",

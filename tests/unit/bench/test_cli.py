@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from fer_bench import cli
+from fer_bench import asked, cli
 from fer_bench import record as records
 
 
@@ -54,6 +54,42 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatc
     monkeypatch.delattr("fer_bench.report", raising=False)
     assert cli.main(["--batch", "1"]) == 2
     assert "rich is not installed; install it with pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing", "message"),
+    [
+        (["--html", "page.html"], "jinja2", "install it with pip install 'fer-engine[bench]'"),
+        (["--png", "figures"], "matplotlib", "install it with pip install 'fer-engine[train]'"),
+    ],
+)
+def test_what_draws_is_missed_before_anything_is_measured(
+    arguments, missing, message, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.startswith(("fer_bench.page", "fer_bench.figures"))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("page", "figures"):
+        monkeypatch.delattr(f"fer_bench.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setattr(asked, "faces", pytest.fail)  # what comes next
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--batch", "64"], "--batch"),  # its default's value, but asked for
+        (["--json", "reports/bench.json"], "--json"),
+        (["--peers", "--profile", "--cold-starts", "3"], "--peers, --cold-starts, --profile"),
+        (["--scenario", "server", "--target-qps", "9"], "--scenario, --target-qps"),
+    ],
+)
+def test_rendering_refuses_what_only_a_measurement_could_heed(record, tmp_path, capsys, arguments, named):
+    records.write(tmp_path / "bench.json", record)
+    assert cli.main(["--render", str(tmp_path / "bench.json"), *arguments]) == 2
+    assert f"measures nothing, so {named} would change nothing" in capsys.readouterr().err
 
 
 def test_a_record_is_shown_again_without_measuring(record, tmp_path, capsys):

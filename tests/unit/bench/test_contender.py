@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from fer_bench import contender
@@ -5,6 +7,7 @@ from fer_bench.contender import line_up
 from fer_bench.sweep import Sweep
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.manifest import Manifest
+from fer_engine.spec import AFFECT, ModelSpec
 
 
 def everyone(artifact, **sweep):
@@ -65,11 +68,17 @@ def test_a_changed_graph_is_refused(artifact):
         names(artifact)
 
 
-def test_an_artifact_without_its_checkpoint_is_refused(artifact):
-    (artifact / "checkpoint" / "model.safetensors").unlink()
-    (artifact / "checkpoint").rmdir()
-    with pytest.raises(ArtifactError, match="no folder 'checkpoint'"):
+def test_an_artifact_without_pytorch_weights_is_refused(artifact):
+    (artifact / "checkpoint" / "model.safetensors").rename(artifact / "checkpoint" / "model.onnx")
+    with pytest.raises(ArtifactError, match=r"holds no PyTorch weights .* fer-export --onnx has none"):
         names(artifact)
+
+
+def test_a_regression_is_refused(artifact):
+    spec = ModelSpec("tiny", labels=AFFECT, task="regression")
+    manifest = dataclasses.replace(Manifest.load(artifact), spec=spec)
+    with pytest.raises(ConfigError, match=r"a network for regression, fer-bench .* classifications"):
+        line_up(artifact, manifest, Sweep())
 
 
 def test_by_default_the_engine_s_own_choice_takes_part(artifact, monkeypatch):

@@ -1,8 +1,14 @@
 import copy
+import dataclasses
 
+import numpy as np
 import pytest
 
+from fer_bench import bench
 from fer_bench.headline import headlines
+from fer_bench.inputs import Inputs
+from fer_bench.options import BenchOptions
+from fer_engine.manifest import Manifest
 
 
 def entry(name, median, rates, batch=64):
@@ -15,8 +21,9 @@ def raced(record):
     """A record in which OpenVINO's FP16 is the fastest engine, but refused."""
     raced = copy.deepcopy(record)
     for precision in ("fp32", "fp16"):
+        name = f"engine/openvino/{precision}"
         raced["contenders"].append(
-            {"name": f"engine/openvino/{precision}", "kind": "engine", "precision": precision}
+            {"name": name, "kind": "engine", "backend": "openvino", "precision": precision}
         )
     raced["speed"] = [
         entry("pytorch", 0.5, [100.0, 300.0, 200.0]),
@@ -49,6 +56,21 @@ def test_there_is_one_headline_a_batch_from_the_smallest(raced):
         (1, "engine/onnxruntime/int8"),
         (64, "engine/openvino/fp32"),
     ]
+
+
+def test_a_backend_whose_answers_failed_makes_no_headline(raced):
+    raced["artifact"] |= {"refused": {}, "failing": [["openvino", "fp16"]]}
+    assert [found.contender for found in headlines(raced)] == ["engine/openvino/fp32"]
+
+
+def test_the_record_names_the_pairs_whose_answers_failed(artifact):
+    verdict = {"accepted": True, "reason": "fast", "trials": {"openvino": {}, "onnxruntime": {}}}
+    gate = {"verdicts": {"int8": verdict | {"passing": ["onnxruntime"]}}}
+    manifest = dataclasses.replace(Manifest.load(artifact), gate=gate)
+    (artifact / "manifest.json").write_text(manifest.dumps())
+    faces = Inputs("faces", np.zeros((1, 48, 48), np.uint8), None)
+    found = bench.subject(artifact, [], faces, BenchOptions())["artifact"]
+    assert (found["refused"], found["failing"]) == ({}, [["openvino", "int8"]])
 
 
 def test_without_an_accepted_engine_there_is_no_headline(raced):

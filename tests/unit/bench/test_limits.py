@@ -14,6 +14,7 @@ from fer_bench import report
 from fer_bench.limits import machine, model, operators, probe, roofline, run
 from fer_bench.limits import tables as limit_tables
 from fer_bench.limits.attribution import Attribution
+from fer_bench.peers.registry import PEERS
 from fer_engine.errors import BackendError
 
 # Of the graph below, by hand: positions x weights.
@@ -75,7 +76,7 @@ def test_work_and_traffic_are_those_counted_by_hand(graph):
     stem, body, pool = 64 + 576, 576 + 576, 576 + 144
     shortcut, residual, mean = 576 + 144, 144, 144 + 16
     values = stem + body + pool + shortcut + residual + mean
-    for precision, width in (("fp32", 4), ("fp16", 2), ("int8", 1)):
+    for precision, width in (("fp32", 4), ("fp16", 2), ("bf16", 2), ("int8", 1)):
         assert needs["bytes"][precision] == {
             "weights": (kernels + biases) * width,
             "activations": values * width,
@@ -244,8 +245,9 @@ def test_the_roof_is_the_lower_of_two(moved, bound, images):
 
 
 def test_a_narrow_type_is_never_slower_than_a_wider_one():
-    products = {"a/fp32": {"1": 50.0}, "b/fp32": {"1": 70.0}, "a/fp16": {"1": 5.0}, "a/int8": {"1": 60.0}}
-    assert [roofline.peak_of(products, kind, 1) for kind in ("fp32", "fp16", "int8")] == [70, 70, 70]
+    rates = {"a/fp32": 50.0, "b/fp32": 70.0, "a/fp16": 5.0, "a/bf16": 6.0, "a/int8": 60.0}
+    products = {name: {"1": rate} for name, rate in rates.items()}
+    assert {roofline.peak_of(products, kind, 1) for kind in ("fp32", "fp16", "bf16", "int8")} == {70}
 
 
 def test_threads_between_one_and_all_reach_what_both_allow():
@@ -299,6 +301,26 @@ def test_each_row_has_its_distance_to_the_limit(profiled_record):
         *("100.0", "memory", "197.5"),
     )
     assert rows["engine/onnxruntime/int8"][2:5] == ("19.8", "2,000.0", "compute")
+
+
+def test_a_peer_has_the_limits_of_the_type_that_its_runtime_settled_on(full_record):
+    template = next(entry for entry in full_record["speed"] if entry["contender"] == "onnxruntime")
+    for name, info in (
+        ("openvino/latency-f32", {"precision": "f32"}),
+        ("openvino/latency", {"precision": "bf16"}),
+        ("fer", {}),
+    ):
+        entry = {"name": name, "kind": name, "backend": None, "precision": PEERS[name].precision}
+        full_record["contenders"].append(entry | {"bytes": 1, "info": {"threads": 2} | info})
+        full_record["speed"].append(template | {"contender": name})
+    limits = full_record["limits"]
+    limits["machine"]["products"]["torch/bf16"] = {"1": 3e11, "2": 6e11}
+    limits["model"]["bytes"]["bf16"] = limits["model"]["bytes"]["fp16"]
+    places = {place.contender: place for place in roofline.places(full_record, template["batch"])}
+    assert (places["openvino/latency-f32"].precision, places["openvino/latency-f32"].peak) == ("fp32", 2e11)
+    assert (places["openvino/latency"].precision, places["openvino/latency"].peak) == ("bf16", 6e11)
+    assert places["openvino/latency"].layered.intensity > places["openvino/latency-f32"].layered.intensity
+    assert "fer" not in places  # its network is another
 
 
 def test_the_top_ten_says_where_the_time_goes(profiled_record):

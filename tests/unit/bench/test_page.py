@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from fer_bench import cli, figures, inputs, page, report
+from fer_bench.page import flips
 from fer_engine.errors import FerError
+from fer_engine.spec import ModelSpec
 
 EVIL = "'\"><script>alert(1)</script><img src=http://x.invalid/y onerror=alert(1)>{{ 7 * 7 }}"
 
@@ -124,6 +126,7 @@ def test_a_hostile_record_stays_text(full_record):
         lambda record: record["speed"][0].update(samples_ns=[[]]),
         lambda record: record["speed"][0].update(images_per_second=["<b>", "1", "2"]),
         lambda record: record["contenders"][2].pop("kind"),
+        lambda record: record.update(speed=[row for row in record["speed"] if row["contender"] != "null"]),
         lambda record: record["parity"]["pytorch"].update(flips=[[1, 2, 99]]),
         lambda record: record["parity"]["pytorch"]["labelled"].update(confusion=[[1, 2], 3]),
         lambda record: record.update(limits={"machine": {}}),
@@ -140,7 +143,7 @@ def saved(unlabelled_record, tmp_path, monkeypatch):
     """The file of a record of ten synthetic faces, in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(inputs, "SYNTHETIC_FACES", 10)
-    unlabelled_record["inputs"] = inputs.synthetic().to_json()
+    unlabelled_record["inputs"] = inputs.synthetic(ModelSpec("tiny")).to_json()
     (tmp_path / "record.json").write_text(json.dumps(unlabelled_record))
     return "record.json"
 
@@ -177,12 +180,32 @@ def data(tmp_path):
 
 def test_faces_of_the_user_are_shown_only_where_asked_for(saved, data, tmp_path):
     record = json.loads((tmp_path / saved).read_text())
-    record["inputs"] = inputs.of_dataset(data, "PublicTest").to_json() | {"labelled": False}
+    spec = ModelSpec("tiny", labels=tuple(record["artifact"]["labels"]))  # not those of the data
+    record["inputs"] = inputs.of_dataset(data, "PublicTest", spec).to_json()
     (tmp_path / saved).write_text(json.dumps(record))
     render = ["--render", saved, "--html", "page.html", "--data", str(data)]
     for arguments, pictures in ((render, 0), ([*render, "--faces"], 9)):
         assert cli.main(arguments) == 0
         assert (tmp_path / "page.html").read_text("utf-8").count("<img") == pictures
+
+
+def test_faces_are_shown_as_the_network_took_them(saved, data, tmp_path):
+    record = json.loads((tmp_path / saved).read_text())
+    labels = tuple(record["artifact"]["labels"])
+    spec = ModelSpec("colours", labels, height=24, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
+    record["artifact"]["spec"] = spec.to_json()
+    record["inputs"] = inputs.of_dataset(data, "PublicTest", spec).to_json()
+    (tmp_path / saved).write_text(json.dumps(record))
+    assert cli.main(["--render", saved, "--html", "page.html", "--data", str(data), "--faces"]) == 0
+    assert (tmp_path / "page.html").read_text("utf-8").count("<img") == 9
+
+
+def test_a_face_keeps_its_colours(record):
+    red = np.zeros((10, 4, 4, 3), np.uint8)
+    red[..., 0] = 255
+    image = flips.groups(record, red)[0].faces[0].image
+    png = np.frombuffer(base64.b64decode(image.partition(",")[2]), np.uint8)
+    assert cv2.imdecode(png, cv2.IMREAD_COLOR_RGB)[0, 0].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize(

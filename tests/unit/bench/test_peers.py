@@ -11,9 +11,12 @@ from fer_bench import cli, report, runtimes
 from fer_bench.inputs import Inputs
 from fer_bench.peers import answers, convert, isolated
 from fer_bench.peers.line_up import line_up
+from fer_bench.peers.normalize import mean_and_scale
 from fer_bench.peers.peer import Conversion, Peer
 from fer_bench.peers.registry import PEERS
 from fer_engine.errors import BackendError, ConfigError
+from fer_engine.manifest import Manifest
+from fer_engine.spec import ModelSpec
 
 
 def peer(modules=("numpy",), **changes):
@@ -37,6 +40,13 @@ def chosen(artifact, *names):
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def test_a_peer_that_normalizes_gray_faces_refuses_colours(artifact):
+    spec = ModelSpec("colours", channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
+    (artifact / "manifest.json").write_text(Manifest(spec, Manifest.load(artifact).files).dumps())
+    with pytest.raises(BackendError, match="gray faces alone, the network takes 3 channels"):
+        mean_and_scale({"artifact": str(artifact)})
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -115,6 +125,9 @@ def test_a_conversion_is_made_once(artifact, monkeypatch):
     assert file.read_text() == "ghost:convert of checkpoint"
     monkeypatch.setattr(convert, "_run", pytest.fail)
     assert convert.converted(conversion, artifact, artifact / "checkpoint") == file
+    monkeypatch.setattr(convert, "_run", write)
+    monkeypatch.setattr(convert, "__version__", "next")
+    assert convert.converted(conversion, artifact, artifact / "checkpoint") != file
 
 
 def test_a_worker_in_another_environment_sees_our_two_packages_alone(artifact, tmp_path):
@@ -141,9 +154,39 @@ def test_an_environment_that_pip_could_not_fill_is_not_taken_for_complete(monkey
     entry = Peer("nowhere:load", "--no-index ghost-pip", (), "as it is", "https://e.org", other_network=True)
     only(monkeypatch, ghost=entry)
     # A new environment with pip takes seconds; this one's pip fails as well.
-    monkeypatch.setattr(isolated.venv, "create", lambda folder, with_pip: folder.mkdir(parents=with_pip))
+    monkeypatch.setattr(isolated.venv, "create", lambda folder, **_: folder.mkdir(parents=True))
     monkeypatch.setattr(isolated, "python", lambda _: sys.executable)
     with pytest.raises(BackendError, match=r"ghost cannot be installed in .*ghost-pip"):
+        isolated.install("ghost")
+    assert not list(cache.rglob(isolated.COMPLETE))
+
+
+def test_an_environment_of_other_packages_is_made_anew(monkeypatch):
+    made = []
+
+    def create(folder, **_):
+        made.append(folder)
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(isolated.venv, "create", create)
+    monkeypatch.setattr(isolated, "python", lambda _: sys.executable)
+    for packages, times in (("pip", 1), ("pip", 1), ("pip packaging", 2)):  # installed: pip has nothing to do
+        entry = Peer("nowhere:load", packages, (), "as it is", "https://e.org", other_network=True)
+        only(monkeypatch, ghost=entry)
+        isolated.install("ghost")
+        assert len(made) == times
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), subprocess.CalledProcessError(1, ["-m", "ensurepip"])]
+)
+def test_an_environment_that_cannot_be_made_is_an_error_with_advice(monkeypatch, cache, error):
+    def create(*_, **__):
+        raise error
+
+    only(monkeypatch, ghost=peer(other_network=True))
+    monkeypatch.setattr(isolated.venv, "create", create)
+    with pytest.raises(BackendError, match=r"ghost gets no environment in .*apt-get install python3-venv"):
         isolated.install("ghost")
     assert not list(cache.rglob(isolated.COMPLETE))
 

@@ -26,6 +26,7 @@ def test_a_number_that_is_none_is_refused():
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[]", "is no benchmark record"),
         ('{"kind": "other"}', "kind 'other', expected 'fer-bench'"),
         ('{"kind": "fer-bench", "format_version": 99}', "format version 99, this release reads 2"),
@@ -36,6 +37,13 @@ def test_another_file_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(FerError, match=message):
         records.load(path)
+
+
+@pytest.mark.parametrize("read", [next, lambda none: [*(next(none) for _ in "1")]])
+def test_an_empty_part_is_named_as_damage(read):
+    damage = r"the benchmark record is damaged \((StopIteration|RuntimeError): "
+    with pytest.raises(FerError, match=damage), records.reading():
+        read(iter(()))
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -101,6 +101,19 @@ def test_a_damaged_record_is_refused(render, record, missing):
 
 
 @RENDERERS
+def test_a_record_without_the_harness_s_own_cost_is_refused(render, record):
+    record["speed"] = [entry for entry in record["speed"] if entry["contender"] != "null"]
+    with pytest.raises(FerError, match=r"damaged \(KeyError: 'null'\)"):
+        render(record)
+
+
+@RENDERERS
+def test_a_cell_of_another_kind_is_drawn(render, record):
+    record["skipped"] = [{"name": ["odd"], "reason": 7}]
+    assert "['odd']" in render(record)
+
+
+@RENDERERS
 def test_a_foreign_record_is_refused(render):
     with pytest.raises(FerError, match="no benchmark record"):
         render({"something": "else"})

@@ -18,7 +18,7 @@ def commands():
 
 def test_every_fer_bench_command_is_one_that_it_takes():
     parsed = [cli._parser().parse_args(arguments) for arguments in commands()]
-    assert len(parsed) == 3
+    assert len(parsed) == 4
     for options in parsed:
         options_of_the_run = asked.bench_options(options)
         assert options_of_the_run.rounds >= 6
@@ -33,3 +33,14 @@ def test_it_is_yaml_that_names_its_steps():
     used = [step["uses"].partition("@")[0] for step in job["steps"] if "uses" in step]
     assert used == ["actions/checkout"] * 2 + ["actions/setup-python", "actions/upload-artifact"]
     assert all("uses" in step or "name" in step for step in job["steps"])
+
+
+def test_records_are_compared_where_their_formats_are_the_same():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["bench"]["steps"]
+    formats = next(step for step in steps if step.get("id") == "format")["run"]
+    comparing = [step for step in steps if "--baseline" in step.get("run", "")]
+    for step, base in zip(comparing, ("committed", "base"), strict=True):
+        assert step["if"] == f"steps.format.outputs.{base} == steps.format.outputs.head"
+    assert "FORMAT_VERSION" in formats
+    assert "base/docs/results/quiet.json" in formats

@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import pytest
 
@@ -120,10 +121,37 @@ def test_a_refused_graph_that_was_not_kept_gives_the_reason(artifact, precision)
     manifest = judged(artifact, int8="0.35x of FP32", int8_cpu="0.35x of FP32")
     with pytest.raises(ArtifactError) as caught:
         manifest.read_model(artifact.folder, precision)
+    output = shlex.quote(str(artifact.folder))
     assert str(caught.value) == (
         f"{artifact.folder} holds no {precision!r} graph, the gate refused it: 0.35x of FP32; "
-        f"keep it all the same with 'fer-export --model tiny --int8 --force --output {artifact.folder}'"
+        f"keep it all the same with 'fer-export --model tiny --int8 --force --output {output}'"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments"),
+    [
+        ({"path": "shipped"}, "--model tiny"),
+        ({"path": "runs/a"}, "--model tiny --checkpoint {kept}"),
+        (
+            {"path": "w.pth", "module": "net:Net"},
+            "--module net:Net --checkpoint {kept}/model.safetensors --spec {kept}/spec.json",
+        ),
+        (
+            {"path": "w.onnx", "outputs": "logits"},
+            "--onnx {kept}/model.onnx --outputs logits --spec {kept}/spec.json",
+        ),
+    ],
+)
+def test_the_command_that_makes_a_precision_starts_from_the_same_network(artifact, source, arguments):
+    folder = artifact.folder.rename(artifact.folder.with_name("my artifact"))
+    edit(folder, lambda data: data["made"].update(checkpoint=source))
+    with pytest.raises(ArtifactError) as caught:
+        Manifest.load(folder).read_model(folder, "int8")
+    command = str(caught.value).partition("make it with '")[2].removesuffix("'")
+    words = [word.format(kept=(folder / "checkpoint").as_posix()) for word in arguments.split()]
+    found = [word.replace("\\", "/") for word in shlex.split(command)]
+    assert found == ["fer-export", *words, "--int8", "--output", folder.as_posix()]
 
 
 @pytest.mark.parametrize(

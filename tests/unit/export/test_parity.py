@@ -49,6 +49,19 @@ def test_without_labels_only_the_label_free_measures_are_given():
     assert result.changed == 1
 
 
+@pytest.mark.parametrize("unit", [0.01, 1.0, 100.0])
+def test_a_regression_agrees_where_its_values_are_near_in_any_unit(unit):
+    reference = np.array([[-1.0, 3.0], [1.0, 3.0], [0.0, 3.0]]) * unit
+    near, far, constant = np.zeros((3, 3, 2))
+    near[0, 0], far[0, 0], constant[0, 1] = 0.04 * unit, 0.06 * unit, 0.01 * unit
+
+    def agreement(moved):
+        return parity.measure(reference, reference + moved, task="regression").agreement
+
+    assert agreement(near) == 1.0  # the second value is a constant, and stays
+    assert agreement(far) == agreement(constant) == pytest.approx(2 / 3)
+
+
 def test_the_result_survives_json():
     result = parity.measure(logits_of([0, 1]), logits_of([0, 2]), np.array([0, 1]))
     data = json.loads(json.dumps(result.to_json()))

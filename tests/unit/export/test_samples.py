@@ -58,12 +58,20 @@ def test_the_faces_of_mini_xception_are_those_of_the_generator():
 
 def test_labels_count_where_they_are_the_networks_own(dataset):
     ours = samples.dataset_samples(dataset, spec(), "PublicTest")
-    assert (ours.source, list(ours.labels)) == ("FER2013 PublicTest, n=14", list(dataset.labels))
+    assert (ours.source, list(ours.labels)) == ("noise PublicTest, n=14", list(dataset.labels))
     others = samples.dataset_samples(dataset, spec(64, labels=OWN), "PublicTest")
     assert others.labels is None
     assert others.source == (
-        "FER2013 PublicTest, n=14, resized to 64x48, without its labels: the network has others"
+        "noise PublicTest, n=14, resized to 64x48, without its labels: the network has others"
     )
+
+
+def test_only_as_many_faces_as_were_published_are_called_fer2013():
+    usage = np.repeat(["Training", "PublicTest"], [3589, 3589])
+    faces, labels = np.zeros((len(usage), 1, 1), np.uint8), np.zeros(len(usage), np.uint8)
+    same = Dataset(faces, labels, usage, "fer2013.npz")
+    assert samples.title(same, "PublicTest") == "FER2013 PublicTest"
+    assert samples.title(same, "Training") == "fer2013.npz Training"
 
 
 def test_data_of_ones_own_is_called_by_its_name(dataset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 
@@ -10,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fer_engine.errors import CheckpointError, ConfigError
+from fer_engine.errors import ArtifactError, CheckpointError, ConfigError, ExportError
 from fer_engine.spec import ModelSpec
-from fer_export.source import PYTORCH, UserNetwork, of_user
+from fer_export.source import PYTORCH, UserNetwork, of_user, spec_of
 from fer_train import checkpoint, module
 
 SPEC = ModelSpec(
@@ -46,6 +47,9 @@ class Needy(Net):
 def three():
     return Net(3)
 
+def leave():
+    raise SystemExit(2)
+
 def number():
     return 3
 
@@ -60,6 +64,7 @@ def package(tmp_path, monkeypatch) -> str:
     name = f"own_networks_{next(names)}"
     (tmp_path / f"{name}.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
     return name
 
 
@@ -111,6 +116,7 @@ def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path,
     assert module.read(tmp_path / "checkpoint") == own.target
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    sys.path.remove(str(tmp_path))
     monkeypatch.delitem(sys.modules, own.target.partition(":")[0])
     with pytest.raises(
         ConfigError, match=r"cannot import own_networks_.*run in the folder that own_networks"
@@ -126,6 +132,7 @@ def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path,
         ("{}:Gone", "cannot import .*has no attribute 'Gone'"),
         ("{}:constant", "is int, expected a class or a function"),
         ("{}:Needy", "cannot be called without arguments .*classes"),
+        ("{}:leave", "cannot be called without arguments .SystemExit: 2"),
         ("{}:number", r"gives int, expected a torch\.nn\.Module"),
     ],
 )
@@ -134,11 +141,32 @@ def test_a_target_that_makes_no_network_is_told(package, target, text):
         module.build(target.format(package))
 
 
-def test_a_module_that_fails_on_import_is_told(tmp_path, monkeypatch):
-    (tmp_path / "broken_network.py").write_text("raise RuntimeError('no such luck')\n")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"cannot import broken_network:Net .RuntimeError: no such luck"):
-        module.build("broken_network:Net")
+@pytest.mark.parametrize("failure", ["RuntimeError: no such luck", "SystemExit: 2"])
+def test_a_module_that_fails_on_import_is_told(package, tmp_path, failure):
+    kind, _, reason = failure.partition(": ")
+    (tmp_path / f"broken_{package}.py").write_text(f"raise {kind}({reason!r})\n")
+    with pytest.raises(ConfigError, match=rf"cannot import broken_{package}:Net .{failure}"):
+        module.build(f"broken_{package}:Net")
+
+
+def test_a_factory_may_import_what_lies_beside_it(package, tmp_path):
+    (tmp_path / f"side_{package}.py").write_text(
+        f"def make():\n    import {package}\n    return {package}.Net()\n"
+    )
+    assert type(module.build(f"side_{package}:make")).__name__ == "Net"
+
+
+def test_an_attribute_called_module_keeps_its_name(package, tmp_path):
+    (tmp_path / f"outer_{package}.py").write_text(
+        f"from torch import nn\nimport {package}\n"
+        f"class Outer(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.module = {package}.Net()\n"
+    )
+    target = f"outer_{package}:Outer"
+    made = module.build(target)
+    torch.save(made.state_dict(), tmp_path / "w.pth")
+    loaded, _ = checkpoint.load_state_dict(tmp_path / "w.pth", SPEC, target)
+    assert torch.equal(loaded.module.head.weight, made.module.head.weight)
 
 
 def test_a_network_that_does_not_give_what_the_spec_says_is_told(given):
@@ -154,6 +182,18 @@ def test_a_network_that_does_not_give_what_the_spec_says_is_told(given):
     taller = UserNetwork(own.target, own.checkpoint, ModelSpec("small", ("calm", "tense")))
     with pytest.raises(ConfigError, match=r"fails on float32 \[2, 1, 48, 48\]"):
         of_user(taller)
+
+
+def test_an_opset_that_pytorch_does_not_give_is_told(given):
+    own = given()
+    with pytest.raises(ExportError, match="PyTorch exported small in opset 18, the spec says 11; say 18"):
+        of_user(dataclasses.replace(own, spec=dataclasses.replace(SPEC, opset=11)))
+
+
+def test_a_spec_that_is_no_text_is_told(tmp_path):
+    (tmp_path / checkpoint.SPEC_NAME).write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ArtifactError):
+        spec_of("mini_xception", tmp_path)
 
 
 def test_a_folder_is_no_state_dict(given, tmp_path):

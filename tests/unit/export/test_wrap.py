@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -12,6 +14,7 @@ from fer_engine.errors import CheckpointError, ConfigError, ExportError
 from fer_engine.spec import ModelSpec
 from fer_export import reference
 from fer_export.activations import find_activations
+from fer_export.executed import read_back
 from fer_export.fp16 import to_fp16
 from fer_export.layers import find_layers
 from fer_export.onnx_file import check_logits, read, to_logits
@@ -132,6 +135,24 @@ def test_batch_norm_is_folded_and_layers_are_known_by_their_weights(save):
     assert (found.step, found.zero) == (1 / 255, 0)
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_layers_are_found_again_where_weights_have_flat_names(save, runtime):
+    pytest.importorskip(runtime)
+    model = build(GRAY)
+    for old, new in (("conv.weight", "onnx::Conv_17"), ("fc.weight", "w")):
+        for entry in (*model.graph.initializer, *model.graph.node):
+            if entry.name == old:
+                entry.name = new
+            for place, name in enumerate(getattr(entry, "input", ())):
+                if name == old:
+                    entry.input[place] = new
+    graph = of_onnx(OnnxFile(save(model), GRAY, "logits")).graph
+    layers = find_layers(graph)
+    assert [layer.name for layer in layers] == ["onnx::Conv_17", "w"]
+    assert read_back(graph, layers, runtime).deviating == {}
+    np.testing.assert_allclose(run(graph, faces(GRAY)), run_given(model, GRAY, faces(GRAY)), atol=1e-4)
+
+
 @pytest.mark.parametrize("spec", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_every_precision_is_made_of_it(save, spec):
     source = of_onnx(OnnxFile(save(build(spec)), spec, "logits"))
@@ -163,6 +184,15 @@ def test_a_softmax_becomes_a_log_softmax_where_it_is_declared(save):
         to_logits(build(GRAY), GRAY, "probabilities")
     with pytest.raises(ConfigError, match="outputs must be logits or probabilities, got 'scores'"):
         to_logits(model, GRAY, "scores")
+
+
+def test_a_regression_keeps_its_values_whatever_the_file_ends_in(save):
+    spec = dataclasses.replace(GRAY, task="regression")
+    model = build(spec, last="Softmax")
+    source = of_onnx(OnnxFile(save(model), spec, "logits"))
+    np.testing.assert_allclose(run(source.graph, faces(spec)), run_given(model, spec, faces(spec)), atol=1e-5)
+    with pytest.raises(ConfigError, match="given is a regression, whose outputs are no probabilities"):
+        to_logits(model, spec, "probabilities")
 
 
 def test_a_log_softmax_counts_as_logits():
@@ -199,6 +229,11 @@ def test_what_does_not_fit_its_spec_is_refused(save, tmp_path):
     twice.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, ["n", CHANNELS, 8, 6]))
     with pytest.raises(ConfigError, match="1 inputs and 2 outputs"):
         read(save(twice), GRAY)
+    idle = build(GRAY)
+    for name in ("x", "fc.bias"):
+        idle.graph.output[0].name = name
+        with pytest.raises(ConfigError, match=f"computes nothing: its output {name} is its input or a const"):
+            read(save(idle), GRAY)
 
 
 def test_a_batch_that_more_than_reshapes_fix_is_refused(save):

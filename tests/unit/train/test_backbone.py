@@ -36,6 +36,17 @@ def test_torchvision_s_weights_fit_but_for_the_head(tmp_path):
     assert torch.equal(network.fc.weight, head)
 
 
+def test_an_attribute_called_module_is_not_taken_for_data_parallel(tmp_path):
+    torch.manual_seed(2)
+    given, network = (torch.nn.ModuleDict({"module": torch.nn.Linear(2, 2)}) for _ in range(2))
+    torch.save(given.state_dict(), tmp_path / "w.pth")
+    assert load_backbone(tmp_path / "w.pth", network).endswith("2 tensors loaded; fresh: none")
+    assert torch.equal(network["module"].weight, given["module"].weight)
+    plain = torch.nn.Linear(2, 2)  # saved out of torch.nn.DataParallel, the same file fits it
+    load_backbone(tmp_path / "w.pth", plain)
+    assert torch.equal(plain.weight, given["module"].weight)
+
+
 def test_vgg16_has_torchvision_s_names():
     with torch.device("meta"):
         names = find("vgg16").build(find("vgg16").spec).state_dict()

@@ -112,10 +112,19 @@ def test_the_report_counts_classes_and_repeated_images(arrays):
     counts = np.bincount(arrays["labels"][training], minlength=7)
     row = next(line for line in report.splitlines() if line.startswith("Training")).split()
     assert row[1:9] == [str(count) for count in (*counts, len(training))]
-    assert "(published: 28709)" in report
     assert "repeated within PublicTest: 1" in report
     assert "images of PublicTest that Training holds too: 2" in report
     assert "images of PrivateTest that Training holds too: 0" in report
+
+
+def test_the_report_holds_a_cut_copy_of_fer2013_against_the_published_counts():
+    def report(public: int) -> str:
+        usage = np.repeat(["Training", "PublicTest"], [20, public])
+        faces = np.zeros((len(usage), 1, 1), np.uint8)
+        return Dataset(faces, np.zeros(len(usage), np.uint8), usage, "some.npz").report()
+
+    assert report(3589).count("(published: ") == report(3589).count("(published: 28709)") == 1
+    assert "published" not in report(3588)  # faces of one's own, with the same labels
 
 
 def without_labels(arrays):
@@ -198,6 +207,9 @@ def test_a_damaged_npz_is_refused(tmp_path, arrays):
 def test_a_missing_or_unknown_source_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no such file or folder; expected a \.csv, an \.npz or a folder"):
         load(tmp_path / "none.csv")
+    for name, options in (("none.npz", {"names": ["a", "b"]}), ("none", {"images": tmp_path})):
+        with pytest.raises(DataError, match=rf"{name}: no such file or folder"):
+            load(tmp_path / name, **options)
     (tmp_path / "fer2013.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"unknown kind of file '\.zip'"):
         load(tmp_path / "fer2013.zip")

@@ -141,7 +141,7 @@ def test_a_folder_may_have_labels_of_its_own(tmp_path):
     assert dataset.names == ("tense", "calm")
     np.testing.assert_array_equal(dataset.labels, np.where(dataset.images[:, 0, 0] == 200, 0, 1))
     assert np.bincount(dataset.split("PublicTest")[1]).tolist() == [1, 1]
-    with pytest.raises(DataError, match=r"(tense|calm): unknown split folder"):
+    with pytest.raises(DataError, match=r"(tense|calm): unknown split folder.*, or one of the labels calm$"):
         load(tmp_path, names=["calm"])
     assert dataset.fingerprint != load(tmp_path, names=["calm", "tense"]).fingerprint
 
@@ -164,8 +164,9 @@ def test_labels_and_images_go_with_forms_that_have_them(tmp_path):
         load(path, names=["a", "b"])
     with pytest.raises(ConfigError, match="--images goes with a csv that names image files"):
         load(path, images=tmp_path)
-    with pytest.raises(ConfigError, match="labels must be distinct"):
-        load(path, names=["a", "a"])
+    for names in (["a", "a"], ["Calm", "calm"], ["calm", ""]):
+        with pytest.raises(ConfigError, match="labels must be distinct in more than case and not empty"):
+            load(path, names=names)
 
 
 def test_an_npz_may_have_labels_of_its_own(tmp_path):

@@ -76,6 +76,9 @@ ONE = '[[stage]]\nname = "a"\nmodel = "cnn3"\n'
         (ONE + "augmentation = { tilt = 1.0 }", "stage 1: unknown tilt; known: .*rotation"),
         (ONE + "init = 'b'", r"stage 1: init is 'b', expected an earlier stage \(there is none\)"),
         (ONE + ONE, "stage 2: the name 'a' is taken"),
+        (ONE.replace('"a"', '"best"'), "stage 1: the name is 'best', expected letters"),
+        (ONE.replace('"a"', '"../x"'), r"stage 1: the name is '\.\./x', expected letters"),
+        (ONE.replace('"a"', '""'), "stage 1: the name is '', expected letters"),
     ],
 )
 def test_what_a_recipe_cannot_mean_is_refused(tmp_path, text, message):

@@ -46,9 +46,11 @@ def load(
         ConfigError: `names` or `images` do not go with the form.
     """
     path = Path(path)
-    if names is not None and len(set(names)) != len(names):
-        raise ConfigError(f"labels must be distinct, got {', '.join(names)}")
+    if names is not None and (not all(names) or len({name.lower() for name in names}) != len(names)):
+        raise ConfigError(f"labels must be distinct in more than case and not empty, got {list(names)}")
     try:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; expected a .csv, an .npz or a folder of images")
         reader = None if path.is_dir() or path.suffix.lower() != ".csv" else _annotated(path)
         if reader is not None:
             return reader(path, images or path.parent, names, face_shape)
@@ -63,14 +65,14 @@ def load(
 
 
 def _annotated(path: Path) -> Reader | None:
-    found = header(path) if path.exists() else []
-    return next((reader for column, reader in ANNOTATED.items() if column in found), None)
+    columns = header(path)
+    return next((reader for column, reader in ANNOTATED.items() if column in columns), None)
 
 
 def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -> Dataset:
     if path.is_dir():
         return folder.read(path, names, face_shape)
-    if path.suffix.lower() == ".npz" and path.exists():
+    if path.suffix.lower() == ".npz":
         return npz.read(path, names)
     raise ConfigError(
         f"{path} has no labels of its own: they go with a folder of images, an .npz, or the csv of AffectNet "
@@ -79,8 +81,6 @@ def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -
 
 
 def _fer2013(path: Path, cache: bool) -> Dataset:
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder; expected a .csv, an .npz or a folder of images")
     if path.suffix.lower() == ".npz":
         return npz.read(path, None)
     if not path.is_dir() and path.suffix.lower() != ".csv":

@@ -121,6 +121,10 @@ class Dataset:
         )
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
+    def is_published(self, split: str) -> bool:
+        """Tell whether a split has FER2013's labels and number of faces."""
+        return self.names == EXPRESSIONS and int((self.usage == split).sum()) == PUBLISHED_COUNTS[split]
+
     def report(self) -> str:
         """Describe the set as plain text: counts by split and class, or means; repeated images."""
         height, width = self.images.shape[1:3]
@@ -128,11 +132,12 @@ class Dataset:
         lines = [f"{self.source}: {size}, fingerprint {self.fingerprint[:16]}"]
         lines.append(f"{'':12}" + "".join(f"{name:>10}" for name in (*self.names, "all")))
         images: dict[str, Counter[bytes]] = {}
+        known = any(self.is_published(name) for name in SPLITS)
         for name in SPLITS:
             chosen = self.usage == name
             total = int(chosen.sum())
-            published = PUBLISHED_COUNTS[name] if self.names == EXPRESSIONS else total
-            note = "" if total in (0, published) else f"  (published: {published})"
+            published = PUBLISHED_COUNTS[name]
+            note = "" if not known or total in (0, published) else f"  (published: {published})"
             lines.append(f"{name:12}{self._columns(self.labels[chosen])}{total:10}{note}")
             digests = (hashlib.sha256(image.tobytes()).digest() for image in self.images[chosen])
             images[name] = Counter(digests)

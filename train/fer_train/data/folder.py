@@ -53,7 +53,8 @@ def images(root: Path, names: Sequence[str] | None = None) -> Iterator[tuple[Pat
     usages = _usages({entry.name.lower() for entry in folders})
     for folder in folders:
         if folder.name.lower() not in usages:
-            raise DataError(f"{folder}: unknown split folder, expected {', '.join(usages)}")
+            own = "" if names is None else f", or one of the labels {', '.join(names)}"
+            raise DataError(f"{folder}: unknown split folder, expected {', '.join(usages)}{own}")
         for file, label in _labelled(_entries(folder), labels):
             prefix = file.name.partition("_")[0]
             yield file, label, prefix if prefix in SPLITS else usages[folder.name.lower()]

@@ -85,10 +85,11 @@ def _from_interface(
         shape, dtype = tuple(map(int, interface["shape"])), np.dtype(interface["typestr"])
         address, strides = int(interface["data"][0]), interface.get("strides")
         if strides is not None:
-            strides = tuple(int(stride) // dtype.itemsize for stride in strides)  # exact for bytes
+            pairs = zip(strides, shape, strict=True)  # as many strides as sizes
+            strides = tuple(int(stride) // dtype.itemsize for stride, _ in pairs)  # exact for bytes
         producer = int(interface.get("stream") or LEGACY_STREAM)
         masked = interface.get("mask") is not None
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(
             f"faces have a __cuda_array_interface__ that cannot be read ({error!r}): {interface!r}; "
             "give an array of PyTorch, CuPy, Numba or PyCUDA"
