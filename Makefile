@@ -32,7 +32,7 @@ lint: $(VENV)/dev.done
 # The committed measurement, on a quiet machine: make bench DATA=fer2013.csv
 bench: $(VENV)/bench.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8 --force
-	$(BIN)/fer-bench --batch 1,64,1024 --seconds 0.25 --peers --profile $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md --html reports/bench.html --png docs/results/figures
+	$(BIN)/fer-bench --batch 1,64,1024 --seconds 0.25 --peers onnxruntime,openvino,opencv,ncnn,pytorch/channels-last --profile $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md --html reports/bench.html --png docs/results/figures
 	$(BIN)/fer-bench --batch 64,1024 --busy 1 --precision fp32 --cold-starts 1 --json docs/results/busy.json --markdown docs/results-busy.md
 
 image:

@@ -19,7 +19,7 @@ FACES = 64
 ROUNDS = 9
 LEAST_ROUNDS = 3
 # Seconds after which no further round begins, so that a slow model is not held up by it.
-BUDGET = 0.3
+BUDGET = 1.0
 
 Run = Callable[[Faces], Logits]
 
