@@ -24,7 +24,8 @@ def test_the_artifact_holds_what_its_manifest_says(artifact, content):
     for precision, file in manifest.files.items():
         data = manifest.read_model(artifact, precision)
         assert (len(data), hashlib.sha256(data).hexdigest()) == (file.bytes, file.sha256)
-    assert set(content(artifact)) == {
+    # Other tests share the artifact, and an engine that chooses by itself keeps its probe there.
+    assert set(content(artifact)) - {"probes.json"} == {
         "manifest.json", "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
         "calibration.json", "report.md",
         "checkpoint/model.safetensors", "checkpoint/spec.json",

@@ -76,13 +76,16 @@ def test_bad_faces_are_refused(engine, method):
         getattr(engine, method)(np.zeros((4, 4), np.uint8))
 
 
-def test_regression_has_logits_alone(artifact):
+def test_a_regression_has_values_and_no_classes(artifact):
     artifact.spec = dataclasses.replace(artifact.spec, task="regression")
     artifact.write_model((artifact.folder / "model.onnx").read_bytes())
     with Engine.load(artifact.folder) as engine:
         assert engine.logits(artifact.faces(2)).shape == (2, 3)
-        with pytest.raises(ConfigError, match=r"tiny is a regression model .*; use logits\(faces\)"):
+        with pytest.raises(ConfigError, match=r"tiny is a regression model .*; use estimate\(faces\)"):
             engine.predict(artifact.faces(2))
+        values = engine.estimate(artifact.faces(2))
+        assert list(values) == list(artifact.spec.labels)
+        assert [len(value) for value in values.values()] == [2, 2, 2]
 
 
 def test_info_tells_what_runs(artifact):
