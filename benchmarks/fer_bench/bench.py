@@ -123,7 +123,15 @@ def _described(contender: Contender, info: dict[str, Any]) -> dict[str, Any]:
     size = contender.bytes
     if size is None:
         size = Manifest.load(Path(contender.artifact)).files[info["precision"]].bytes
-    return contender.to_json() | {"bytes": size, "info": info}
+    return contender.to_json() | {"file": _without_home(contender.file), "bytes": size, "info": info}
+
+
+def _without_home(path: str) -> str:
+    """Return a path as others may read it: records are passed on, and name no one's home folder."""
+    try:
+        return f"~/{Path(path).relative_to(Path.home()).as_posix()}"
+    except (ValueError, RuntimeError):  # elsewhere, or there is no home
+        return path
 
 
 def _startup(

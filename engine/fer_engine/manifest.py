@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from fer_engine import vouched
 from fer_engine.errors import ArtifactError
 from fer_engine.spec import FORMAT_VERSION, ModelSpec
 
@@ -105,19 +105,8 @@ class Manifest:
         if precision not in self.files:
             raise ArtifactError(self._absent(folder, precision))
         entry = self.files[precision]
-        path = folder / entry.path
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read ({error.strerror}); run fer-export again") from None
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != entry.sha256:
-            raise ArtifactError(
-                f"{path} is not the file that the manifest vouches for: SHA-256 {digest[:12]}..., "
-                f"expected {entry.sha256[:12]}... ({len(content)} bytes, expected {entry.bytes}); "
-                "run fer-export again"
-            )
-        return content
+        what = "the file that the manifest vouches for"
+        return vouched.read(folder / entry.path, entry.sha256, entry.bytes, what, "run fer-export again")
 
     def _absent(self, folder: Path, precision: str) -> str:
         option = precision.partition("-")[0]  # "int8-cpu" comes with --int8

@@ -8,7 +8,6 @@ each, and what it says is held against the bytes, the library and the GPU before
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_engine import atomic
+from fer_engine import atomic, vouched
 from fer_engine.errors import ArtifactError
 
 FORMAT_VERSION = 1
@@ -134,17 +133,8 @@ def read(engines: Path, plan: Plan) -> bytes:
         ArtifactError: the file is missing, truncated or altered.
     """
     path = engines / f"{plan.name}.plan"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error.strerror}); build the plan again") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != plan.plan_sha256:
-        raise ArtifactError(
-            f"{path} is not the plan that its sidecar vouches for: SHA-256 {digest[:12]}..., expected "
-            f"{plan.plan_sha256[:12]}... ({len(content)} bytes, expected {plan.bytes}); build it again"
-        )
-    return content
+    what = "the plan that its sidecar vouches for"
+    return vouched.read(path, plan.plan_sha256, plan.bytes, what, "build the plan again")
 
 
 def _checked(name: str, value: Any) -> Any:

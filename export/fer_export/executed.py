@@ -66,11 +66,6 @@ def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:
     return _shares(declared_precisions(model), {layer.name: layer.multiply_adds for layer in layers})
 
 
-def executed_shares(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime") -> Shares:
-    """Return the same shares as `runtime` computes them on the CPU; see `read_back` for the errors."""
-    return read_back(model, layers, runtime).multiply_adds
-
-
 def read_back(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime") -> Execution:
     """Find out in which precision `runtime` computes each layer on this machine's CPU.
 

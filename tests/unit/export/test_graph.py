@@ -137,8 +137,8 @@ def test_ranges_of_another_network_are_refused(graph):
 
 def test_executed_shares_come_from_the_runtime_and_cover_every_layer(graph, calibration):
     layers = find_layers(graph)
-    assert executed.executed_shares(graph, layers) == {"fp32": 1.0}
-    shares = executed.executed_shares(to_int8(graph, calibration.of("max")), layers)
+    assert executed.read_back(graph, layers).multiply_adds == {"fp32": 1.0}
+    shares = executed.read_back(to_int8(graph, calibration.of("max")), layers).multiply_adds
     assert set(shares) <= {"fp32", "int8"}
     assert sum(shares.values()) == pytest.approx(1.0)
 
