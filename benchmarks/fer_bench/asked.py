@@ -48,6 +48,7 @@ def bench_options(options: Namespace) -> BenchOptions:
         precisions=names("--precision", options.precision),
         threads=numbers("--threads", options.threads),
         micro_batches=numbers("--micro-batch", options.micro_batch),
+        tta=names("--tta", options.tta) or ("none",),
     )
     fields = ("rounds", "seconds", "cold_starts", "busy", "seed")
     given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}

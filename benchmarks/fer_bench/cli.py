@@ -76,6 +76,11 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
         help="other runtimes on the same network, as in openvino,ncnn (without names: all installed)",
     )
     group.add_argument("--micro-batch", help="of the engine, as in 4,8,32 (default: its own choice)")
+    group.add_argument(
+        "--tta",
+        help="test-time augmentation of the engine, as in none,flip: flip averages each face with its mirror "
+        "image (default: none)",
+    )
 
 
 def _add_faces(parser: argparse.ArgumentParser) -> None:

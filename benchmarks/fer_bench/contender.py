@@ -38,6 +38,7 @@ class Contender:
     backend: str | None = None
     threads: int | None = None
     micro_batch: int | None = None
+    tta: str = "none"
     optional: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -98,6 +99,7 @@ def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting) ->
         setting.backend,
         setting.threads,
         setting.micro_batch,
+        setting.tta,
         optional=not sweep.by_name,
     )
 

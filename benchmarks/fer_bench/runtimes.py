@@ -80,6 +80,7 @@ def load_engine(settings: Settings) -> Runtime:
         backend=settings["backend"],
         threads=settings["threads"],
         micro_batch=settings["micro_batch"],
+        tta=settings["tta"],
     )
     import dataclasses
 

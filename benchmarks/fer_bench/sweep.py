@@ -8,6 +8,7 @@ from itertools import product
 from typing import NamedTuple
 
 from fer_engine.choice import AUTO
+from fer_engine.engine import TTA
 from fer_engine.errors import ConfigError
 
 
@@ -18,6 +19,7 @@ class Setting(NamedTuple):
     precision: str
     threads: int | None
     micro_batch: int | None
+    tta: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,16 @@ class Sweep:
     precisions: tuple[str, ...] = ()
     threads: tuple[int, ...] = ()
     micro_batches: tuple[int, ...] = ()
+    tta: tuple[str, ...] = ("none",)
 
     def __post_init__(self) -> None:
         for option, values in (("threads", self.threads), ("micro-batch", self.micro_batches)):
             for value in values:
                 if type(value) is not int or value < 1:
                     raise ConfigError(f"--{option} must be at least 1, got {value!r}")
+        for value in self.tta:
+            if value not in TTA:
+                raise ConfigError(f"--tta must be some of {', '.join(TTA)}, got {value!r}")
 
     @property
     def automatic(self) -> bool:
@@ -56,15 +62,20 @@ class Sweep:
         elif not self.backends and not self.precisions:
             pairs.append((AUTO, AUTO))
         return [
-            Setting(*pair, threads, micro_batch)
+            Setting(*pair, threads, micro_batch, tta)
             for pair in pairs
             for threads in self.threads or (None,)
             for micro_batch in self.micro_batches or (None,)
+            for tta in self.tta
         ]
 
     def name(self, setting: Setting) -> str:
-        """Return the contender's name; it holds threads and micro-batch only where several were asked for."""
+        """Return the contender's name.
+
+        It holds threads and micro-batch only where several were asked for, and test-time augmentation always.
+        """
         pair = AUTO if setting[:2] == (AUTO, AUTO) else f"{setting.backend}/{setting.precision}"
         threads = f"/t{setting.threads}" if len(self.threads) > 1 else ""
         micro_batch = f"/m{setting.micro_batch}" if len(self.micro_batches) > 1 else ""
-        return f"engine/{pair}{threads}{micro_batch}"
+        tta = "" if setting.tta == "none" else f"/{setting.tta}"
+        return f"engine/{pair}{threads}{micro_batch}{tta}"

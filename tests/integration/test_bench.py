@@ -162,6 +162,21 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
     assert str(path) in output
 
 
+def test_flip_averaging_stands_beside_the_engine_without_it(artifact, labelled_data, tmp_path):
+    path = tmp_path / "bench.json"
+    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--backend", "onnxruntime"]
+    arguments += ["--precision", "fp32", "--tta", "none,flip", "--batch", "8"]
+    assert cli.main([*arguments, *QUICK, "--json", str(path)]) == 0
+    found = record.load(path)
+    plain, flip = "engine/onnxruntime/fp32", "engine/onnxruntime/fp32/flip"
+    assert {entry["name"]: entry["tta"] for entry in found["contenders"]}.items() >= {
+        plain: "none",
+        flip: "flip",
+    }.items()
+    assert found["parity"][plain]["max_abs_difference"] < 1e-3 < found["parity"][flip]["max_abs_difference"]
+    assert {plain, flip} <= {entry["contender"] for entry in found["speed"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -79,8 +79,9 @@ def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
         peak = peak_of(machine["products"], precision, threads)
         bandwidth = rate(machine["memory"]["bytes_per_second"], threads)
         moved = needs["bytes"][precision]
-        least = moved["weights"] / batch + moved["faces_and_answers"]
-        work = needs["multiply_adds"]
+        passes = 2 if contender.get("tta") == "flip" else 1  # the mirrored face is as much work again
+        least = passes * (moved["weights"] / batch + moved["faces_and_answers"])
+        work = passes * needs["multiply_adds"]
         yield Place(
             entry["contender"],
             precision,
@@ -90,7 +91,7 @@ def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
             speed * work,
             peak,
             roof(work, least, peak, bandwidth),
-            roof(work, least + moved["activations"], peak, bandwidth),
+            roof(work, least + passes * moved["activations"], peak, bandwidth),
         )
 
 

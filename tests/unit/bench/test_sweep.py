@@ -53,6 +53,14 @@ def test_a_single_value_is_not_part_of_the_name():
     assert names(backends=("openvino",), precisions=("fp32",), threads=(2,)) == ["engine/openvino/fp32"]
 
 
+def test_flip_averaging_is_always_part_of_the_name():
+    found = names(backends=("openvino",), precisions=("fp32",), tta=("none", "flip"))
+    assert found == ["engine/openvino/fp32", "engine/openvino/fp32/flip"]
+    assert names(backends=("auto",), tta=("flip",)) == ["engine/auto/flip"]
+    with pytest.raises(ConfigError, match="--tta must be some of none, flip, got 'crop'"):
+        Sweep(tta=("crop",))
+
+
 @pytest.mark.parametrize("values", [{"threads": (0,)}, {"micro_batches": (8, -1)}, {"threads": (1.5,)}])
 def test_what_is_no_count_is_refused(values):
     with pytest.raises(ConfigError, match="must be at least 1"):
