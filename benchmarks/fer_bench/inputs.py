@@ -39,9 +39,9 @@ class Inputs:
 
 def synthetic(spec: ModelSpec) -> Inputs:
     """Return the faces that ship with the package: they need no dataset and have no labels."""
+    from fer_engine.vision.resize import fit
     from fer_export import samples
     from fer_train import synthetic as synthesis
-    from fer_train.resize import fit
 
     faces = synthesis.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
     description = f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}{samples.change(faces, spec)}"

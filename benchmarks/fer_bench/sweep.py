@@ -40,9 +40,9 @@ class Sweep:
             for value in values:
                 if type(value) is not int or value < 1:
                     raise ConfigError(f"--{option} must be at least 1, got {value!r}")
-        for value in self.tta:
-            if value not in TTA:
-                raise ConfigError(f"--tta must be some of {', '.join(TTA)}, got {value!r}")
+        for name in self.tta:
+            if name not in TTA:
+                raise ConfigError(f"--tta must be some of {', '.join(TTA)}, got {name!r}")
 
     @property
     def automatic(self) -> bool:

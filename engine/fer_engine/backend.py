@@ -6,6 +6,7 @@ import contextlib
 import importlib
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -104,6 +105,9 @@ class Backend(ABC):
     micro_batches: tuple[int, ...]
     #: Whether `infer` takes any number of faces and cuts it by itself.
     splits: ClassVar[bool] = False
+    #: Whether `infer_shards` has `workers` micro-batches under way by itself; otherwise the engine's own
+    #: threads call `infer`.
+    overlaps: ClassVar[bool] = False
     #: The precision in which the runtime says that it computes each layer; None where it does not tell.
     executed: dict[str, str] | None = None
 
@@ -127,6 +131,16 @@ class Backend(ABC):
         Raises:
             BackendError: the runtime failed.
         """
+
+    def infer_shards(self, faces: Faces, shards: Sequence[slice], logits: Logits) -> None:
+        """Write the logits of each shard of `faces` into the same rows; for a backend that `overlaps`.
+
+        Several threads may call at once; a shard has no more faces than the largest of `micro_batches`.
+
+        Raises:
+            BackendError: the runtime failed.
+        """
+        raise NotImplementedError
 
     def infer_on_device(self, faces: object) -> DeviceArray:
         """Return the logits of faces that lie on the GPU, without waiting for them; see the engine's.

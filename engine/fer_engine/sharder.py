@@ -48,11 +48,15 @@ class Sharder:
         if count == 1:
             return self._backend.infer(np.ascontiguousarray(faces))
         logits = np.empty((len(faces), self._classes), np.float32)
+        shards = list(_shards(len(faces), count))
+        if self._backend.overlaps:
+            self._backend.infer_shards(faces, shards, logits)
+            return logits
 
         def task(shard: slice) -> None:
             logits[shard] = self._backend.infer(np.ascontiguousarray(faces[shard]))
 
-        (self._pool or self._start_pool()).run(task, _shards(len(faces), count))
+        (self._pool or self._start_pool()).run(task, shards)
         return logits
 
     def stop(self) -> None:

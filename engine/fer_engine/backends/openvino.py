@@ -2,17 +2,19 @@
 
 OpenVINO builds kernels for every batch size when it first meets it, which takes as long as several
 inferences, so micro-batches are padded to one of a few sizes. A model compiled for one fixed size
-saves a fifth of the time of a single face and next to nothing of a micro-batch's, but takes a
-compilation and memory of its own: mode "latency" has one for single faces.
+and one stream runs on the thread that calls, and saves nearly half the time of a single face and next to
+nothing of a micro-batch's: single faces have one of their own, which one thread at a time can use.
+Micro-batches are handed to OpenVINO's threads: one of Python's takes longer to wake, and needs the
+interpreter's lock before it can begin.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-import numpy as np
 import openvino
 from openvino import properties
 from openvino.properties import hint
@@ -20,11 +22,13 @@ from openvino.properties import hint
 from fer_engine import cpu
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
 from fer_engine.backends.folding import suit_matrix_units
+from fer_engine.backends.requests import Request, Requests
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.interface import Port, check_interface
 
 DEVICE = "CPU"
 MICRO_BATCHES = (8, 16, 32, 64)
+UNDER_WAY = 2  # micro-batches for each stream, so that none waits for the next while answers are read
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 # Left to itself OpenVINO computes float layers in bfloat16 where the CPU can. Integer layers come
@@ -41,9 +45,10 @@ class OpenVinoBackend(Backend):
     """A model in OpenVINO's CPU plugin."""
 
     name = "openvino"
+    overlaps = True
     versions: ClassVar[dict[str, str]] = {"openvino": openvino.__version__.partition("-")[0]}
 
-    def __init__(self, requests: Sequence[_Requests], options: BackendOptions) -> None:
+    def __init__(self, requests: Sequence[Requests], options: BackendOptions) -> None:
         compiled = requests[-1].compiled
         self.providers = tuple(compiled.get_property(properties.execution_devices))
         self.threads = int(compiled.get_property(properties.inference_num_threads))
@@ -68,71 +73,49 @@ class OpenVinoBackend(Backend):
         except Exception as error:
             raise _unloadable(model, error) from error
         check_interface(model, ports)
-        settings = _settings(model.precision, options)
+        settings, shape = _settings(model.precision, options), model.spec.face_shape
         try:
-            graph = suit_matrix_units(graph, model.precision)
-            requests = [_Requests(core, graph, sizes, settings) for sizes in _sizes(options)]
+            single = core.compile_model(_of_one_face(graph, shape), DEVICE, settings | _lone(options))
+            many = core.compile_model(suit_matrix_units(graph, model.precision), DEVICE, settings)
+            requests = Requests(single, shape, (1,), lone=True), Requests(many, shape, _sizes(options))
         except Exception as error:
             raise _unloadable(model, error) from error
         return cls(requests, options)
 
     def infer(self, faces: Faces) -> Logits:
-        count = len(faces)
         try:
-            return next(fit for fit in self._requests if fit.sizes[-1] >= count).infer(faces)
+            with self._request(len(faces)) as request:
+                return request.infer(faces)
         except Exception as error:
-            raise BackendError(f"openvino failed on {count} faces: {_reason(error)}") from error
+            raise BackendError(f"openvino failed on {len(faces)} faces: {_reason(error)}") from error
+
+    def infer_shards(self, faces: Faces, shards: Sequence[slice], logits: Logits) -> None:
+        try:
+            with contextlib.ExitStack() as stack:
+                under_way: deque[tuple[slice, Request]] = deque()
+                for shard in shards:
+                    if len(under_way) == UNDER_WAY * self.workers:
+                        done, request = under_way.popleft()
+                        logits[done] = request.wait()
+                    else:
+                        request = stack.enter_context(self._request(shard.stop - shard.start))
+                    request.start(faces[shard])
+                    under_way.append((shard, request))
+                for shard, request in under_way:
+                    logits[shard] = request.wait()
+        except Exception as error:
+            raise BackendError(f"openvino failed on {len(faces)} faces: {_reason(error)}") from error
+
+    @contextlib.contextmanager
+    def _request(self, count: int) -> Iterator[Request]:
+        """Lend an idle request for so many faces; one that failed is not lent again."""
+        fitting = (requests for requests in self._requests if requests.sizes[-1] >= count)
+        requests, request = next((kept, idle) for kept in fitting if (idle := kept.take()) is not None)
+        yield request
+        requests.give_back(request)
 
     def close(self) -> None:
         del self._requests
-
-
-class _Requests:
-    """A compiled model for batches of some ascending sizes, and a request for each thread that calls."""
-
-    def __init__(
-        self,
-        core: openvino.Core,
-        graph: openvino.Model,
-        sizes: tuple[int, ...],
-        settings: dict[str, object],
-    ) -> None:
-        face_shape = tuple(size.get_length() for size in list(graph.input().partial_shape)[1:])
-        if len(sizes) == 1:
-            graph = graph.clone()
-            graph.reshape([*sizes, *face_shape])
-        self.compiled = core.compile_model(graph, DEVICE, settings)
-        self.sizes = sizes
-        self._face_shape = face_shape
-        self._idle: list[_Request] = []  # its pop and append are atomic
-
-    def infer(self, faces: Faces) -> Logits:
-        try:
-            request = self._idle.pop()
-        except IndexError:
-            request = _Request(self.compiled.create_infer_request(), self._face_shape, self.sizes)
-        logits = request.infer(faces)
-        self._idle.append(request)
-        return logits
-
-
-class _Request:
-    """An inference request with an input buffer of its own, for one thread at a time."""
-
-    def __init__(
-        self, request: openvino.InferRequest, face_shape: tuple[int, ...], sizes: tuple[int, ...]
-    ) -> None:
-        self._request = request
-        self._sizes = sizes
-        self._buffer = np.zeros((sizes[-1], *face_shape), np.uint8)
-        self._tensors = [openvino.Tensor(self._buffer[:size], shared_memory=True) for size in sizes]
-
-    def infer(self, faces: Faces) -> Logits:
-        self._buffer[: len(faces)] = faces
-        self._request.set_input_tensor(self._tensors[bisect_left(self._sizes, len(faces))])
-        self._request.infer(share_outputs=True)
-        logits: Logits = self._request.get_output_tensor().data[: len(faces)].copy()
-        return logits
 
 
 def _saturates() -> bool:
@@ -141,12 +124,22 @@ def _saturates() -> bool:
     return there["avx2"] is True and there["avx_vnni"] is there["avx512_vnni"] is False
 
 
-def _sizes(options: BackendOptions) -> list[tuple[int, ...]]:
-    """Return the batch sizes that each model is compiled for: a dynamic one for several, else a fixed one."""
+def _of_one_face(graph: openvino.Model, face_shape: tuple[int, ...]) -> openvino.Model:
+    graph = graph.clone()
+    graph.reshape([1, *face_shape])
+    return graph
+
+
+def _lone(options: BackendOptions) -> dict[str, object]:
+    """Return what the model of single faces has instead: the caller's core, or all for each layer."""
+    threads = options.cores if options.mode == "latency" else 1
+    return {properties.num_streams: 1, properties.inference_num_threads: threads}
+
+
+def _sizes(options: BackendOptions) -> tuple[int, ...]:
+    """Return the batch sizes that micro-batches are padded to."""
     largest = options.micro_batch or MICRO_BATCHES[-1]
-    single = [(1,)] if options.mode == "latency" or largest == 1 else []
-    several = [(*(size for size in SIZES if size < largest), largest)] if largest > 1 else []
-    return single + several
+    return (*(size for size in SIZES if size < largest), largest)
 
 
 def _settings(precision: str, options: BackendOptions) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """What is OpenVINO's own; the contract of all backends is tested in test_backend.py and test_engine.py."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import openvino
@@ -8,6 +9,7 @@ import pytest
 
 from fer_engine import BackendError, ConfigError, Engine, cpu
 from fer_engine.backends.openvino import SIZES
+from fer_engine.backends.requests import Request
 
 
 def load(artifact, **options):
@@ -40,6 +42,38 @@ def test_padding_is_never_seen(artifact, micro_batch, mode):
             np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
 
 
+@pytest.mark.parametrize("mode", ["throughput", "latency"])
+def test_more_micro_batches_than_requests_under_way(artifact, mode):
+    with load(artifact, threads=2, micro_batch=3, mode=mode) as engine:
+        for count in (4, 7, 100):
+            faces = artifact.faces(count, seed=count)
+            np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
+
+
+def test_a_failure_in_the_middle_of_a_batch_is_an_error_and_leaves_the_engine_whole(artifact, monkeypatch):
+    with load(artifact, threads=2, micro_batch=2) as engine:
+        faces = artifact.faces(20)
+        waited = Request.wait
+        fails = iter([False, False, True])
+
+        def wait(request):
+            if next(fails, False):
+                raise RuntimeError("Exception from here\nthe runtime broke")
+            return waited(request)
+
+        monkeypatch.setattr(Request, "wait", wait)
+        with pytest.raises(BackendError, match=r"^openvino failed on 20 faces: the runtime broke$"):
+            engine.logits(faces)
+        np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
+
+
+def test_threads_that_bring_single_faces_at_once_do_not_mix_them_up(artifact):
+    faces = artifact.faces(64)
+    with load(artifact, threads=2) as engine, ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda i: engine.logits(faces[i : i + 1]), list(range(64)) * 8))
+    np.testing.assert_array_equal(np.concatenate(answers), np.tile(artifact.logits(faces), (8, 1)))
+
+
 def test_answers_outlive_the_next_call(artifact):
     with load(artifact, threads=1) as engine:
         first, second = artifact.faces(3, seed=1), artifact.faces(3, seed=2)
@@ -59,7 +93,7 @@ def test_the_cache_is_used_where_it_is_asked_for(artifact, tmp_path):
             np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
             assert engine.info.executed == {"fp32": 1}
             assert engine._backend._requests[-1].compiled.get_property("LOADED_FROM_CACHE") is cached
-    assert len(list(cache.glob("*.blob"))) == 1
+    assert len(list(cache.glob("*.blob"))) == 2  # single faces have a model of their own
     assert sorted(artifact.folder.iterdir()) == before
 
 

@@ -1,0 +1,42 @@
+"""A face in a picture, and the expression that was read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
+Boxes = NDArray[np.int32]  # [n, 4]: left, top, width, height, in pixels of the picture
+
+
+class FaceDetector(Protocol):
+    """Anything that finds faces: a function will do."""
+
+    def __call__(self, picture: Picture) -> Boxes:
+        """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, as int32 [n, 4]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face.
+
+    `box` is left, top, width, height in pixels; `probabilities` is float32 [classes] in the order of the
+    spec's labels; `track` is the number of the person over a video's frames, None where nobody is followed.
+    """
+
+    box: tuple[int, int, int, int]
+    label: str
+    probabilities: NDArray[np.float32]
+    track: int | None = None
+
+    def as_json(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Return the face as JSON takes it: box, label, probabilities by label, and its track if any."""
+        pairs = zip(labels, self.probabilities, strict=True)
+        shares = {label: round(float(share), 6) for label, share in pairs}
+        known: dict[str, Any] = {"box": list(self.box), "label": self.label, "probabilities": shares}
+        return known if self.track is None else {**known, "track": self.track}

@@ -1,0 +1,56 @@
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_train import synthetic
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "models.py"
+
+
+@pytest.fixture(scope="module")
+def models():
+    specification = importlib.util.spec_from_file_location("models_script", SCRIPT)
+    script = importlib.util.module_from_spec(specification)
+    sys.modules[script.__name__] = script  # where dataclasses look for the names of their module
+    specification.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "fer2013.npz"
+    usage = np.array(["Training"] * 10 + ["PublicTest"] * 90)
+    labels = np.arange(100, dtype=np.uint8) % 7
+    np.savez(path, images=synthetic.faces(100, seed=3), labels=labels, usage=usage)
+    return path
+
+
+def test_the_record_holds_answers_and_speeds_of_every_precision(
+    models, artifact, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(models, "at_hand", lambda _: ("onnxruntime",))
+    record, page = tmp_path / "models.json", tmp_path / "models.md"
+    arguments = [str(artifact), "--data", str(data), "--rounds", "2", "--seconds", "0.02"]
+    assert models.main([*arguments, "--json", str(record), "--markdown", str(page)]) == 0
+    (network,) = json.loads(record.read_text("utf-8"))["models"]
+    assert network["parameters"] == 58_047
+    assert network["answers"]["onnxruntime/fp32"]["agreement"] == 1.0
+    assert network["answers"]["onnxruntime/fp32/flip"]["agreement"] < 1.0
+    assert set(network["speed"]) == set(network["answers"]) - {"pytorch"}
+    assert network["speed"]["onnxruntime/fp32"]["ratio"]["median"] == 1.0
+    text = page.read_text("utf-8")
+    assert models.main(["--render", "--json", str(record)]) == 0
+    assert "| `mini_xception` | 58,047 |" in text
+
+
+def test_networks_without_the_yardstick_are_refused(models, artifact, data, tmp_path, capsys):
+    twice = [str(artifact), str(artifact), "--data", str(data), "--json", str(tmp_path / "models.json")]
+    assert models.main(twice) == 2
+    assert "expected one artifact a network and one of mini_xception" in capsys.readouterr().err
+    assert models.main([str(artifact), "--json", str(tmp_path / "models.json")]) == 2
+    assert "give --data fer2013.csv" in capsys.readouterr().err
+    assert not (tmp_path / "models.json").exists()

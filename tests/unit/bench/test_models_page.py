@@ -1,0 +1,77 @@
+import copy
+
+import pytest
+
+from fer_bench.models_page import render
+
+
+def answers(accuracy, agreement=1.0):
+    interval = [accuracy - 0.01, accuracy + 0.01]
+    return {"agreement": agreement, "labelled": {"accuracy": accuracy, "interval": interval}}
+
+
+def speed(median, ratio):
+    bounds = {"median": ratio, "low": ratio - 0.1, "high": ratio + 0.1, "rounds": [ratio]}
+    return {"median": median, "images_per_second": [median], "ratio": ratio and bounds}
+
+
+@pytest.fixture
+def record():
+    network = {
+        "model": "simple_cnn",
+        "parameters": 16_627,
+        "multiply_adds": 2_115_340,
+        "answers": {
+            "pytorch": answers(0.5512),
+            "onnxruntime/fp32": answers(0.5512),
+            "onnxruntime/fp32/flip": answers(0.5634),
+            "openvino/int8": answers(0.5501, 0.9876),
+        },
+        "speed": {"onnxruntime/fp32": speed(12_345.0, 2.5)},
+        "training": {
+            "seed": 3,
+            "epochs": 80,
+            "finished": 40,
+            "best_epoch": 39,
+            "best": 0.5512,
+            "last": 0.55,
+            "seconds": 7_200,
+            "pictures": ["curves.png"],
+        },
+    }
+    return {
+        "date": "2026-01-02T03:04:05+00:00",
+        "environment": {"cpu": "a CPU", "usable_cores": 2},
+        "faces": "FER2013 PublicTest, n=3589",
+        "batch": 64,
+        "rounds": 9,
+        "models": [network],
+    }
+
+
+def rows(text):
+    return [line for line in text.splitlines() if line.startswith("| `simple_cnn`")]
+
+
+def test_each_table_has_the_network_s_row(record):
+    size, precisions, speeds, training = rows(render(record))
+    assert size == "| `simple_cnn` | 16,627 | 2.12 | 55.12 [54.12, 56.12] | 56.34 | 63.23 | not reached |"
+    assert precisions == "| `simple_cnn` | 55.12 (100.00) | refused | 55.01 (98.76) | refused |"
+    assert speeds.startswith("| `simple_cnn` | 12,345 (2.50 [2.40, 2.60]) | refused |")
+    assert training == "| `simple_cnn` | 3 | 40 | 80 | 39 | 55.12 | 55.00 | 2.0 |"
+    assert "](results/training/simple_cnn/curves.png)" in render(record)
+
+
+def test_a_claim_that_is_reached_is_called_passed(record):
+    record["models"][0]["answers"]["pytorch"] = answers(0.6323)
+    assert "| 63.23 | passed |" in rows(render(record))[0]
+
+
+def test_a_network_without_a_log_or_a_yardstick_says_less(record):
+    network = record["models"][0]
+    other = copy.deepcopy(network) | {"model": "own", "training": None}
+    other["speed"]["onnxruntime/fp32"]["ratio"] = None
+    record["models"].append(other)
+    text = render(record)
+    assert text.count("| `own` |") == 3
+    assert "| `own` | 12,345 | refused |" in text
