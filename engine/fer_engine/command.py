@@ -13,6 +13,7 @@ EXIT_INTERRUPTED = 130
 # The extra that brings each optional library.
 EXTRAS = {
     "cv2": "vision",
+    "PIL": "vision",
     "onnxruntime": "cpu",
     "openvino": "openvino",
     "torch": "train",

@@ -34,5 +34,9 @@ class InputError(FerError):
     """Faces given to the engine have the wrong type, rank, size or count."""
 
 
+class PictureError(FerError):
+    """A picture cannot be read: it is missing, damaged, too large, or of a format that is not known."""
+
+
 class BackendError(FerError):
     """A backend, device or precision is unknown, unavailable, or failed."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
+from fer_engine.vision.resize import fit
 from fer_export.calibrate import Calibration, shipped_calibration
 from fer_export.equalize import equalize
 from fer_export.graph import to_onnx
@@ -28,7 +29,6 @@ from fer_export.source import Tuned, load_tuned
 from fer_export.verify import Samples
 from fer_train import progress
 from fer_train.data import Dataset
-from fer_train.resize import fit
 from fer_train.sampling import stratified
 
 SEED = 0

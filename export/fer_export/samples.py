@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.spec import ModelSpec
+from fer_engine.vision.resize import fit
 from fer_export.verify import Samples
 from fer_train import synthetic
 from fer_train.data import Dataset
-from fer_train.resize import fit
 
 SYNTHETIC_FACES = 1024  # of 48x48 gray pixels; of larger faces fewer, for they take longer
 LEAST_FACES = 256  # leaves an agreement to half a percent
@@ -50,7 +50,7 @@ def title(dataset: Dataset, split: str) -> str:
 
 
 def change(faces: NDArray[np.uint8], spec: ModelSpec) -> str:
-    """Say what `fer_train.resize.fit` does to faces of this form, as a text to add to theirs."""
+    """Say what `fer_engine.vision.resize.fit` does to faces of this form, as a text to add to theirs."""
     told = ""
     if faces.shape[1:3] != (spec.height, spec.width):
         told += f", resized to {spec.height}x{spec.width}"

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from fer_engine.spec import ModelSpec
+from fer_engine.vision.resize import fit
 from fer_train import objective
 from fer_train.augment import augment
 from fer_train.recipe import Recipe
-from fer_train.resize import fit
 
 Faces = NDArray[np.uint8]
 Labels = NDArray[Any]  # classes, integer [n], or values, float [n, k]
@@ -60,7 +60,7 @@ def batches(faces: Faces, spec: ModelSpec, size: int = 256) -> Iterator[Tensor]:
 def logits(network: nn.Module, spec: ModelSpec, faces: Faces) -> NDArray[np.float32]:
     """Run `network` in evaluation mode on raw faces; float32 [n, labels].
 
-    Faces of another size or colour than the spec's are made to fit; see `fer_train.resize.fit`.
+    Faces of another size or colour than the spec's are made to fit; see `fer_engine.vision.resize.fit`.
     """
     network.eval()
     parts = [network(normalize(batch, spec)) for batch in batches(faces, spec)]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.errors import DataError
-from fer_train.resize import opencv
+from fer_engine.vision.library import opencv
 
 Image = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg")

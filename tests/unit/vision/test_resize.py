@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_engine.spec import ModelSpec
-from fer_train.resize import fit, resize
+from fer_engine.vision.resize import fit, resize
 
 COLOUR = ModelSpec("x", height=6, width=4, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
 GRAY = ModelSpec("x", height=6, width=4)

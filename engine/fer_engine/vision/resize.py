@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
+from fer_engine.vision.library import opencv
 
 Faces = NDArray[np.uint8]
 
@@ -46,19 +44,3 @@ def _recolour(image: Faces, channels: int) -> Faces:
         return image
     cv2 = opencv()
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if channels == 3 else cv2.COLOR_RGB2GRAY)
-
-
-def opencv() -> Any:
-    """Return the module cv2.
-
-    Raises:
-        ConfigError: it is not installed, or a system library such as libGL is missing.
-    """
-    try:
-        import cv2
-    except ImportError as error:
-        raise ConfigError(
-            f"images need OpenCV ({error}): pip install 'fer-engine[train]', and on Debian "
-            "apt-get install libgl1"
-        ) from None
-    return cv2

@@ -1,0 +1,238 @@
+"""Where the faces are: OpenCV's two detectors, and the check of what any detector answers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_engine.errors import ConfigError, InputError
+from fer_engine.vision.face import Boxes, Picture
+from fer_engine.vision.library import opencv
+from fer_engine.vision.picture import check_picture
+from fer_engine.vision.resize import resize
+
+CASCADE = "haarcascade_frontalface_alt.xml"
+
+
+class HaarDetector:
+    """Frontal faces by a cascade of boosted Haar features, which comes with OpenCV 4.
+
+    Safe to call from several threads. The defaults are those that `benchmarks/face_detector.py` chose.
+
+    Source: P. Viola, M. Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", 2001, and
+    R. Lienhart, J. Maydt, "An Extended Set of Haar-like Features for Rapid Object Detection", 2002.
+    """
+
+    def __init__(
+        self,
+        longest_side: int = 320,
+        min_size: int = 24,
+        scale_factor: float = 1.2,
+        min_neighbors: int = 2,
+    ) -> None:
+        """Load the cascade.
+
+        Args:
+            longest_side: A larger picture is shrunk to it, in pixels, before it is searched.
+            min_size: Side of the smallest face that is found, in pixels of the shrunk picture: with the
+                defaults, 48 pixels in a picture of 640x480.
+            scale_factor: Ratio of one size that is searched for to the one before.
+            min_neighbors: How many finds must overlap to make a face; more give fewer false ones.
+
+        Raises:
+            ConfigError: a value is out of its range, or OpenCV is missing, or one without cascades.
+        """
+        _check_positive(longest_side=longest_side, min_size=min_size, min_neighbors=min_neighbors)
+        if not 1 < scale_factor < float("inf"):
+            raise ConfigError(f"scale_factor must be above 1, got {scale_factor}; 1.1 is thorough, 1.3 fast")
+        self._longest_side = longest_side
+        self._min_size = min_size
+        self._scale_factor = scale_factor
+        self._min_neighbors = min_neighbors
+        self._cascades = _Pool(_load_cascade)
+
+    def __call__(self, picture: Picture) -> Boxes:
+        """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, from left to right.
+
+        Raises:
+            InputError: it is no such picture.
+        """
+        cv2 = opencv()
+        gray = cv2.cvtColor(check_picture(picture), cv2.COLOR_BGR2GRAY)
+        small = _shrink(gray, self._longest_side)
+        with self._cascades.borrow() as cascade:
+            found = cascade.detectMultiScale(
+                small,
+                scaleFactor=self._scale_factor,
+                minNeighbors=self._min_neighbors,
+                minSize=(self._min_size, self._min_size),
+            )
+        return _in_full_size(np.asarray(found), small, picture)
+
+
+class YuNetDetector:
+    """Faces by the network YuNet, from a file that you give; also turned and partly hidden ones.
+
+    Safe to call from several threads.
+
+    Source: W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        longest_side: int = 640,
+        score_threshold: float = 0.9,
+        nms_threshold: float = 0.3,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            path: The ONNX file, such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo.
+            longest_side: A larger picture is shrunk to it, in pixels, before it is searched.
+            score_threshold: Least confidence of a face, from 0 to 1.
+            nms_threshold: Of two faces with a larger intersection over union, the less confident is dropped.
+
+        Raises:
+            ConfigError: the file is missing or no YuNet, a value is out of its range, or OpenCV is missing.
+        """
+        _check_positive(longest_side=longest_side)
+        _check_share(score_threshold=score_threshold, nms_threshold=nms_threshold)
+        self._path = Path(path)
+        self._longest_side = longest_side
+        self._thresholds = (score_threshold, nms_threshold)
+        if not self._path.is_file():
+            raise ConfigError(f"there is no YuNet file {path}; give the path of its ONNX file")
+        cv2 = opencv()
+        try:
+            self._networks = _Pool(self._load)
+            self(np.zeros((64, 64, 3), np.uint8))  # a file that is something else shows it now
+        except cv2.error as error:
+            raise ConfigError(
+                f"{path} is no YuNet that OpenCV {cv2.__version__} can run: {_one_line(error)}; "
+                "expected the ONNX file of a YuNet, such as face_detection_yunet_2023mar.onnx"
+            ) from error
+
+    def __call__(self, picture: Picture) -> Boxes:
+        """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, from left to right.
+
+        Raises:
+            InputError: it is no such picture.
+        """
+        small = _shrink(check_picture(picture), self._longest_side)
+        with self._networks.borrow() as network:
+            network.setInputSize((small.shape[1], small.shape[0]))
+            _, found = network.detect(small)
+        # A row is the box, five landmarks and the score; where there is none, the answer is None.
+        boxes = np.empty((0, 4)) if found is None else found[:, :4]
+        return _in_full_size(boxes, small, picture)
+
+    def _load(self) -> Any:
+        side = (self._longest_side, self._longest_side)
+        return opencv().FaceDetectorYN.create(str(self._path), "", side, *self._thresholds)
+
+
+def as_boxes(found: Any, picture: Picture) -> Boxes:
+    """Return what a detector found in `picture` as boxes, int32 [n, 4], from left to right.
+
+    A box is rounded to whole pixels and cut off at the picture's edges; one without a pixel in the picture
+    is left out.
+
+    Raises:
+        InputError: it is not n times left, top, width, height: finite numbers, of which the last two are
+            above 0.
+    """
+    boxes = _as_numbers(found)
+    wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1))
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise InputError(
+            f"the detector's box {index} is {boxes[index].tolist()}; expected left, top, width, height in "
+            "pixels, finite, with a width and height above 0"
+        )
+    height, width = picture.shape[:2]
+    edges = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+    edges = np.rint(edges).clip(0, [width, height, width, height]).astype(np.int32)
+    inside = np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
+    inside = inside[(inside[:, 2:] > 0).all(1)]
+    return inside[np.lexsort((inside[:, 1], inside[:, 0]))]
+
+
+def _as_numbers(found: Any) -> Any:
+    try:
+        boxes = np.asarray(found)
+    except ValueError:  # rows of several lengths
+        boxes = np.asarray(None)
+    if boxes.size == 0:
+        return np.empty((0, 4))
+    if boxes.dtype.kind not in "iuf" or boxes.ndim != 2 or boxes.shape[1] != 4:
+        got = f"{boxes.dtype} {list(boxes.shape)}" if boxes.dtype != object else type(found).__name__
+        raise InputError(
+            f"the detector gave {got}; expected boxes as numbers [n, 4]: left, top, width, height, "
+            "and an array of 0 rows where there is no face"
+        )
+    return boxes.astype(np.float64)
+
+
+def _shrink(picture: Any, longest_side: int) -> Any:
+    scale = longest_side / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    return resize(picture, height, width)
+
+
+def _in_full_size(boxes: Any, small: Any, picture: Picture) -> Boxes:
+    scale = np.array([picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]])
+    return as_boxes(boxes.reshape(-1, 4) * np.tile(scale, 2), picture)
+
+
+class _Pool:
+    """Objects that serve one call at a time each: as many as there were calls under way at once."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._idle = [make()]  # its append and pop are atomic
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[Any]:
+        try:
+            one = self._idle.pop()
+        except IndexError:
+            one = self._make()
+        try:
+            yield one
+        finally:
+            self._idle.append(one)
+
+
+def _load_cascade() -> Any:
+    cv2 = opencv()
+    folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
+    path = Path(folder, CASCADE)
+    if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
+        raise ConfigError(
+            f"OpenCV {cv2.__version__} comes without Haar cascades, which opencv-python 4 has: "
+            "pip install 'opencv-python>=4.8,<5', or give a YuNetDetector or a detector of your own"
+        )
+    return cv2.CascadeClassifier(str(path))
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
+
+
+def _check_share(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{name} must be from 0 to 1, got {value}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,44 @@
+"""From one picture to the expressions in it."""
+
+from __future__ import annotations
+
+import functools
+
+from fer_engine.engine import Engine
+from fer_engine.errors import ConfigError
+from fer_engine.vision.crop import MARGIN, crop_faces
+from fer_engine.vision.detector import HaarDetector, as_boxes
+from fer_engine.vision.face import Face, FaceDetector, Picture
+from fer_engine.vision.picture import check_picture
+
+
+def find_expressions(
+    engine: Engine, picture: Picture, detector: FaceDetector | None = None, margin: float = MARGIN
+) -> tuple[Face, ...]:
+    """Return the faces of a picture with their expressions, from left to right; none where none is found.
+
+    Args:
+        engine: Classifies all faces in one batch.
+        picture: uint8 [height, width, 3] in BGR.
+        detector: Finds the faces; a HaarDetector with its defaults where none is given.
+        margin: As `crop_faces` takes it.
+
+    Raises:
+        InputError: the picture is none, or the detector gave no boxes.
+        ConfigError: the model is a regression, or what the detector or the crop needs is not there.
+        BackendError: the engine is closed, or the runtime failed.
+    """
+    if engine.spec.task != "classification":
+        raise ConfigError(
+            f"{engine.spec.name} is a {engine.spec.task} model, which tells no expressions; load a classifier"
+        )
+    picture = check_picture(picture)
+    boxes = as_boxes((detector or _default_detector())(picture), picture)
+    result = engine.predict(crop_faces(picture, boxes, engine.spec, margin))
+    found = zip(boxes.tolist(), result.labels, result.probabilities, strict=True)
+    return tuple(Face(tuple(box), label, probabilities) for box, label, probabilities in found)
+
+
+@functools.cache
+def _default_detector() -> HaarDetector:
+    return HaarDetector()

@@ -1,0 +1,152 @@
+"""Frames of a video file, a camera or a picture file, one after another."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from fer_engine.errors import ConfigError, FerError
+from fer_engine.vision.frame import Frame
+from fer_engine.vision.library import opencv
+from fer_engine.vision.picture import MAX_PIXELS, read_picture
+
+# Containers without an index give a number of frames worked out from duration and rate, and many with one
+# count frames that no decoder shows: fewer missing frames than this are no sign of a damaged file.
+UNCERTAIN_FRAMES = 3
+UNCERTAIN_SHARE = 0.01
+
+
+def frames(source: str | Path | int) -> Generator[Frame, None, None]:
+    """Yield the frames of a video file, a picture file (one frame) or a camera (frames without end).
+
+    A frame of a video has the container's timestamp, one of a camera the time since the first frame. The
+    video or camera is let go of when the iterator ends or is closed.
+
+    Args:
+        source: A file, whose content and not whose name tells what it is, or the index of a camera.
+
+    Raises:
+        FerError: the file cannot be read or is neither a picture nor a video; the video breaks off: the
+            frames up to there have then been yielded; the camera is not there or stops giving pictures.
+        ConfigError: the index of the camera is negative.
+    """
+    if isinstance(source, int):
+        return _camera_frames(source)
+    return _file_frames(Path(source))
+
+
+def frame_rate(path: str | Path) -> float:
+    """Return the frames a second that a video file states.
+
+    Raises:
+        FerError: the file cannot be read, is not a video, or states no rate.
+    """
+    cv2 = opencv()
+    path = Path(path)
+    _check_file(path)
+    with _capture(str(path.absolute()), _not_a_video(path)) as capture:
+        rate = capture.get(cv2.CAP_PROP_FPS)
+    if not 0 < rate < float("inf"):
+        raise FerError(f"{path} states no frame rate: give the rate of the output yourself")
+    return float(rate)
+
+
+def _file_frames(path: Path) -> Generator[Frame, None, None]:
+    cv2 = opencv()
+    _check_file(path)
+    if cv2.haveImageReader(str(path)):  # looks at the first bytes
+        yield Frame(str(path), 0, 0.0, read_picture(path))
+    else:
+        yield from _video_frames(path)
+
+
+def _video_frames(path: Path) -> Iterator[Frame]:
+    cv2 = opencv()
+    with _capture(str(path.absolute()), _not_a_video(path)) as capture:
+        stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # 0 or less where the container has none
+        rate = capture.get(cv2.CAP_PROP_FPS) or 1.0
+        index, time_ms = 0, 0.0
+        while (picture := _read(capture)) is not None:
+            # A container without timestamps gives 0 for all of them.
+            time_ms = capture.get(cv2.CAP_PROP_POS_MSEC) or index / rate * 1000
+            yield Frame(str(path), index, time_ms, picture)
+            index += 1
+    if index == 0:
+        raise FerError(f"no frame of {path} can be decoded: it is damaged or empty, record it anew")
+    expected = stated - max(UNCERTAIN_FRAMES, stated * UNCERTAIN_SHARE)
+    # With a varying rate the number worked out is wrong, but the end of the last frame is not.
+    if index < expected and time_ms < expected / rate * 1000:
+        raise FerError(
+            f"{path} breaks off at frame {index} of {stated}: what was decoded up to there is done; "
+            "copy or record the file anew for the rest"
+        )
+
+
+def _camera_frames(index: int) -> Generator[Frame, None, None]:
+    if index < 0:
+        raise ConfigError(f"the index of a camera must not be negative, got {index}; the first one is 0")
+    absent = f"camera {index} cannot be opened: check that it is there, free, and that you may use it"
+    with _capture(index, absent) as capture:
+        start, count = None, 0
+        while (picture := _read(capture)) is not None:
+            now = time.monotonic()
+            start = now if start is None else start
+            yield Frame(f"camera {index}", count, (now - start) * 1000, picture)
+            count += 1
+    raise FerError(f"camera {index} gave no picture after {count} frames: check that it is still connected")
+
+
+@contextlib.contextmanager
+def _capture(source: str | int, failure: str) -> Iterator[Any]:
+    """Open a cv2.VideoCapture, and release it whatever happens.
+
+    A file's path must be absolute, for FFmpeg takes a name such as `a:b.mp4` for a protocol.
+
+    Raises:
+        FerError: it cannot be opened, for which `failure` is the message, or its pictures are too large.
+    """
+    cv2 = opencv()
+    capture = cv2.VideoCapture(source)
+    try:
+        if not capture.isOpened():
+            raise FerError(failure)
+        width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            raise FerError(
+                f"{source} has frames of {width}x{height}, more than the {MAX_PIXELS:,} pixels that are "
+                "allowed: scale it down"
+            )
+        yield capture
+    finally:
+        capture.release()
+
+
+def _read(capture: Any) -> Any:
+    cv2 = opencv()
+    try:
+        found, picture = capture.read()
+    except cv2.error:  # some backends raise where others say that there is no frame
+        return None
+    return picture if found else None
+
+
+def _check_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise FerError(
+            f"cannot read {path}: {error.strerror or error}; check the path and your rights"
+        ) from error
+    if empty:
+        raise FerError(f"{path} is empty (0 bytes): copy or record it anew")
+
+
+def _not_a_video(path: Path) -> str:
+    return (
+        f"{path} is neither a picture nor a video that OpenCV can decode, or it is cut short: check it in a "
+        "player, or convert it to MP4, AVI, JPEG or PNG"
+    )

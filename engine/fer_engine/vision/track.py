@@ -1,0 +1,68 @@
+"""Who is who from frame to frame: numbers for faces by the overlap of their boxes.
+
+Detections are matched with the tracks greedily by intersection over union, the largest first, as in the
+IoU tracker (Bochinski, Eiselein, Sikora, "High-Speed Tracking-by-Detection Without Using Image Information",
+2017).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_engine.vision.face import Boxes
+
+# Below this overlap two boxes are those of two faces. A detector's boxes of one face in neighbouring frames
+# overlap by more than 0.6; between detections some frames apart the face may have moved by half its size.
+SAME_FACE = 0.3
+# Detections in a row that may miss a face before its number is given up: Haar cascades lose a face that
+# turns or blinks for some frames.
+PATIENCE = 15
+
+
+class Tracker:
+    """Numbers faces from 0 in the order in which they appear; a number is never used again."""
+
+    def __init__(self) -> None:
+        self._boxes: Boxes = np.empty((0, 4), np.int32)
+        self._numbers: list[int] = []
+        self._missed: list[int] = []
+        self._next = 0
+
+    def update(self, boxes: Boxes) -> list[int]:
+        """Return the track of each box, int32 [n, 4], that was detected in the next frame."""
+        overlap = intersection_over_union(boxes, self._boxes)
+        numbers: list[int | None] = [None] * len(boxes)
+        taken: set[int] = set()
+        for flat in np.argsort(-overlap, axis=None, kind="stable"):
+            box, track = divmod(int(flat), len(self._numbers))
+            if overlap[box, track] < SAME_FACE:
+                break
+            if numbers[box] is None and track not in taken:
+                numbers[box] = self._numbers[track]
+                taken.add(track)
+        known = [self._new() if number is None else number for number in numbers]
+        lost = [i for i in range(len(self._numbers)) if i not in taken and self._missed[i] < PATIENCE]
+        self._boxes = np.concatenate([boxes, self._boxes[lost]])
+        self._missed = [0] * len(boxes) + [self._missed[i] + 1 for i in lost]
+        self._numbers = known + [self._numbers[i] for i in lost]
+        return known
+
+    def move(self, numbers: list[int], boxes: Boxes) -> None:
+        """Say where the faces `numbers` are in a frame without detection: int32 [n, 4]."""
+        places = [self._numbers.index(number) for number in numbers]
+        self._boxes[places] = boxes
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+
+def intersection_over_union(one: Boxes, other: Boxes) -> NDArray[np.float64]:
+    """Return the intersection over union, [n, m], of boxes int32 [n, 4] and [m, 4]."""
+    a, b = one[:, np.newaxis].astype(np.float64), other[np.newaxis].astype(np.float64)
+    start = np.maximum(a[..., :2], b[..., :2])
+    end = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    shared = np.clip(end - start, 0, None).prod(-1)
+    union = a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared
+    return shared / np.maximum(union, 1)

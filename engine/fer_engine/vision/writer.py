@@ -1,0 +1,136 @@
+"""A video file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, final
+
+from fer_engine.errors import ConfigError, FerError, InputError
+from fer_engine.vision.face import Picture
+from fer_engine.vision.library import opencv
+from fer_engine.vision.picture import check_picture
+
+CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+
+
+@final
+class VideoWriter:
+    """Writes pictures of one size as an .mp4 (MPEG-4) or .avi (Motion JPEG) video, without sound.
+
+    The frames go to a temporary file beside `path`; `close` puts it in the place of `path` once it has been
+    read back. As a context manager it closes on errors and Ctrl-C too, so that the video holds what was
+    written up to there. Without a frame no file is written. An odd last column or row of pixels is cut off.
+
+    Args:
+        path: The video, which may exist; the suffix tells the format.
+        rate: Frames a second.
+
+    Raises:
+        ConfigError: the suffix is another, or `rate` is not a positive number.
+    """
+
+    def __init__(self, path: str | Path, rate: float) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in CODECS:
+            raise ConfigError(f"a video is written as {' or '.join(CODECS)}, got {self.path.name!r}")
+        if not (rate > 0 and math.isfinite(rate)):
+            raise ConfigError(f"the rate must be a positive number of frames a second, got {rate}")
+        self._rate = float(rate)
+        self._size = (0, 0)
+        self._count = 0
+        self._writer: Any = None
+        self._temporary: Path | None = None
+
+    def write(self, picture: Picture) -> None:
+        """Append a picture, uint8 [height, width, 3] in BGR.
+
+        Raises:
+            InputError: it is no such picture, or has another size than the first.
+            FerError: the file cannot be written.
+        """
+        check_picture(picture)
+        size = (picture.shape[1], picture.shape[0])
+        if self._writer is None:
+            self._open(size)
+        elif size != self._size:  # OpenCV drops such a frame without a word
+            raise InputError(
+                f"all frames of {self.path} must have one size: the first is "
+                f"{self._size[0]}x{self._size[1]}, frame {self._count} is {size[0]}x{size[1]}; resize it"
+            )
+        self._writer.write(picture)
+        self._count += 1
+
+    def close(self) -> None:
+        """Finish the video and put it in its place; a second call does nothing.
+
+        Raises:
+            FerError: what was written cannot be read back (a full disk); an older file stays as it was.
+        """
+        if self._writer is None or self._temporary is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.release()
+        try:
+            _check_video(self._temporary, self._count, self.path)
+            os.chmod(self._temporary, 0o644)
+            os.replace(self._temporary, self.path)
+        except OSError as error:
+            raise _unwritable(self.path, error.strerror or str(error)) from error
+        finally:
+            self._remove_temporary()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, size: tuple[int, int]) -> None:
+        cv2 = opencv()
+
+        suffix = self.path.suffix.lower()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(suffix, f".{self.path.name}.", self.path.parent)
+        except OSError as error:
+            raise _unwritable(self.path, error.strerror or str(error)) from error
+        os.close(descriptor)
+        self._temporary = Path(name)
+        writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*CODECS[suffix]), self._rate, size)
+        if not writer.isOpened():
+            self._remove_temporary()
+            raise _unwritable(
+                self.path, f"OpenCV cannot encode {size[0]}x{size[1]} at {self._rate:g} frames/s as {suffix}"
+            )
+        self._writer, self._size = writer, size
+
+    def _remove_temporary(self) -> None:
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):  # after the replacement there is none
+                self._temporary.unlink()
+            self._temporary = None
+
+
+def _check_video(written: Path, count: int, path: Path) -> None:
+    """Read a video back, for OpenCV's writer does not tell of what it could not write."""
+    cv2 = opencv()
+
+    capture = cv2.VideoCapture(str(written))
+    try:
+        held = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
+        if held != count or not capture.read()[0]:
+            raise _unwritable(path, f"{count} frames were written, {held} can be read back")
+    finally:
+        capture.release()
+
+
+def _unwritable(path: Path, reason: str) -> FerError:
+    return FerError(f"cannot write {path}: {reason}; free the space, or give a folder that you may write to")

@@ -1,0 +1,72 @@
+"""The defaults of detector and crop, and their tables in the documents, come from the committed records."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+from fer_engine.vision import MARGIN, HaarDetector
+from fer_engine.vision.detector import CASCADE
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "vision.md").read_text("utf-8")
+
+
+def record(name: str) -> dict:
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading."""
+    section = DOCUMENT.partition(f"### {heading}\n")[2].partition("\n#")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_margin_is_the_one_that_measured_best():
+    margins = record("crop_margin")["margins"]
+    assert max(margins, key=lambda row: row["agreement"])["margin"] == MARGIN
+    assert min(margins, key=lambda row: row["mean_pixel_difference"])["margin"] == MARGIN
+
+
+def test_the_detectors_defaults_halve_the_false_faces_and_the_time_of_opencvs():
+    settings = {tuple(row.values())[:5]: row for row in record("face_detector")["settings"]}
+    options = {name: value.default for name, value in inspect.signature(HaarDetector).parameters.items()}
+    cascade = CASCADE.removeprefix("haarcascade_frontalface_").removesuffix(".xml")
+    chosen = settings[
+        cascade, options["longest_side"], options["scale_factor"], False, options["min_neighbors"]
+    ]
+    usual = settings["default", 640, 1.1, False, 3]
+    assert chosen["cpu_ms"] < usual["cpu_ms"] / 2
+    assert chosen["false_faces"] < usual["false_faces"] / 2
+    assert chosen["found"] > usual["found"] - 0.1
+
+
+def test_the_tables_are_those_of_the_records():
+    settings = [
+        [
+            row["cascade"],
+            str(row["longest_side"]),
+            str(row["scale_factor"]),
+            "yes" if row["equalize"] else "no",
+            str(row["min_neighbors"]),
+            f"{row['found']:.1%}",
+            str(row["false_faces"]),
+            f"{row['cpu_ms']:.0f}",
+        ]
+        for row in record("face_detector")["settings"]
+    ]
+    shown = rows("Detectors")
+    assert len(shown) > 5
+    assert [row for row in shown if row not in settings] == []
+    margins = [
+        [
+            str(row["margin"]),
+            f"{row['agreement']:.1%}",
+            f"{row['accuracy']:.1%}",
+            f"{row['mean_pixel_difference']:.1f}",
+        ]
+        for row in record("crop_margin")["margins"]
+    ]
+    assert rows("Margin") == margins
