@@ -1,0 +1,145 @@
+"""fer-predict: find the faces in pictures, videos or what a camera sees, and read their expressions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_engine import __version__, command
+
+if TYPE_CHECKING:
+    from fer_engine.engine import Engine
+    from fer_engine.vision.face import FaceDetector
+    from fer_engine.vision.pipeline import Pipeline
+
+HAAR = "haar"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    options = _parser().parse_args(argv)
+    return command.run(lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fer-predict", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="picture, video, folder (with all below it), pattern, number of a camera, or - for a picture on "
+        "standard input",
+    )
+    results = parser.add_argument_group("results (default: lines to read, on standard output)")
+    results.add_argument(
+        "--output", type=Path, help="annotated copy: a file for one input, a folder for many"
+    )
+    results.add_argument("--json", metavar="FILE", help="JSON Lines, one a face; - is standard output")
+    results.add_argument("--csv", metavar="FILE", help="the same as a table; - is standard output")
+    results.add_argument("--show", action="store_true", help="show what comes in a window, q closes it")
+    faces = parser.add_argument_group("faces")
+    faces.add_argument("--crop", action="store_true", help="each picture is a face already: detect nothing")
+    faces.add_argument(
+        "--detector", metavar="haar|FILE.onnx", help="OpenCV's Haar cascade, or a YuNet file (default: haar)"
+    )
+    faces.add_argument("--margin", type=float, help="of the crop, as a share of the box (default: measured)")
+    faces.add_argument(
+        "--every", type=int, metavar="K", help="detect in each K-th frame, follow faces between (default: 1)"
+    )
+    faces.add_argument(
+        "--smoothing", type=float, help="of a video's expressions, 0 (none, the default) to below 1"
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument("--model", help="one that ships with the package (default: mini_xception)")
+    model.add_argument("--artifact", type=Path, help="folder that fer-export wrote, instead of --model")
+    model.add_argument(
+        "--precision", default="fp32", help="fp32, fp16, int8, int8-cpu or auto (default: %(default)s)"
+    )
+    model.add_argument(
+        "--backend", default="onnxruntime", help="runtime, or auto for the fastest (default: %(default)s)"
+    )
+    model.add_argument("--device", default="cpu", help="cpu or cuda, cuda:1 (default: %(default)s)")
+    model.add_argument("--tta", action="store_true", help="average over each face and its mirror image")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from fer_engine.predict import inputs
+    from fer_engine.predict.job import Job, Problems
+    from fer_engine.vision.library import opencv, pillow
+
+    _check(options)
+    opencv()  # says what to install, before a model is exported
+    pillow()
+    problems = Problems()
+    found = inputs.find(options.inputs, problems.report, outside=options.output)
+    if not found:
+        return command.EXIT_ERROR
+    job = Job(found, options.output, options.json, options.csv, options.show)
+    with _engine(options) as engine:
+        pipeline = _pipeline(engine, options, live=job.is_live)
+        print(_describe(engine, options), file=sys.stderr)
+        print(job.run(pipeline, engine.spec.labels, problems), file=sys.stderr)
+    return command.EXIT_ERROR if problems.count else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    from fer_engine.errors import ConfigError
+
+    if options.artifact is not None and options.model is not None:
+        raise ConfigError("give --model or --artifact: an artifact holds its model")
+    if options.crop:
+        for name in ("detector", "margin", "every"):
+            if getattr(options, name) is not None:
+                raise ConfigError(
+                    f"--{name} is for finding faces, --crop takes each picture as one: leave one out"
+                )
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    from fer_engine.engine import Engine
+    from fer_engine.shipped import MODEL, shipped_artifact
+
+    return Engine.load(
+        options.artifact or shipped_artifact(options.model or MODEL, options.precision),
+        precision=options.precision,
+        backend=options.backend,
+        device=options.device,
+        tta="flip" if options.tta else "none",
+    )
+
+
+def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pipeline:
+    from fer_engine.vision.pipeline import Pipeline
+
+    given = {name: getattr(options, name) for name in ("margin", "every", "smoothing")}
+    settings = {name: value for name, value in given.items() if value is not None}
+    if options.crop:
+        settings["margin"] = 0.0
+    return Pipeline(engine, _detector(options), live=live, **settings)
+
+
+def _detector(options: argparse.Namespace) -> FaceDetector:
+    from fer_engine.predict.whole import whole_picture
+    from fer_engine.vision.detector import HaarDetector, YuNetDetector
+
+    if options.crop:
+        return whole_picture
+    if options.detector in (None, HAAR):
+        return HaarDetector()
+    return YuNetDetector(Path(options.detector))
+
+
+def _describe(engine: Engine, options: argparse.Namespace) -> str:
+    info = engine.info
+    faces = "pictures taken as faces" if options.crop else f"faces by {options.detector or HAAR}"
+    flip = ", averaged over mirror images" if options.tta else ""
+    return f"{info.model} {info.precision} on {info.backend}, {info.device}{flip}; {faces}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

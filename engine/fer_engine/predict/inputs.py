@@ -1,0 +1,154 @@
+"""What the user named: pictures, folders, patterns, videos, a camera, standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_engine.errors import ConfigError, FerError, InputError
+from fer_engine.vision.frame import Frame
+
+STANDARD_INPUT = "-"
+# What a folder is searched for, and how a video is told from a picture; what a picture really is, its
+# content decides.
+PICTURES = {
+    *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
+    *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+}
+VIDEOS = {
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+}
+
+Report = Callable[[FerError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One picture, video or camera.
+
+    `name` is what results call it: for a file its path. `source` is a file, the index
+    of a camera, or None for standard input. `place` is where its annotated copy goes in a folder for many:
+    the file's name, below those of the folders in which it was found.
+    """
+
+    name: str
+    source: Path | int | None
+    place: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it has more than one frame."""
+        return self.is_camera or (isinstance(self.source, Path) and self.source.suffix.lower() in VIDEOS)
+
+    @property
+    def is_camera(self) -> bool:
+        return isinstance(self.source, int)
+
+
+def find(arguments: Sequence[str], report: Report, outside: Path | None = None) -> tuple[Input, ...]:
+    """Return what the arguments stand for, in order, each name once.
+
+    A folder stands for the pictures and videos in it and below it, sorted, but not for what is hidden or
+    lies below `outside`, where earlier results may be. A pattern is expanded here too, for shells that
+    do not. `report` is told of each argument that stands for nothing.
+    """
+    found: dict[str, Input] = {}
+    for argument in arguments:
+        try:
+            entries = _expand(argument, report, outside)
+        except FerError as error:
+            report(error)
+            continue
+        for entry in entries:
+            found.setdefault(entry.name, entry)
+    return tuple(found.values())
+
+
+def _expand(argument: str, report: Report, outside: Path | None) -> list[Input]:
+    path = Path(argument)
+    if argument == STANDARD_INPUT:
+        return [Input(argument, None, Path("standard-input"))]
+    if path.is_dir():
+        return _below(path, report, outside)
+    if path.exists():
+        return [_file(path)]
+    if argument.isdecimal():
+        return [Input(f"camera {argument}", int(argument), Path(f"camera-{argument}"))]
+    if glob.has_magic(argument):
+        # Not Path.glob, which takes no absolute pattern.
+        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
+        files = [_file(path) for path in map(Path, matches) if path.is_file()]
+        if files:
+            return files
+        raise InputError(f"no file matches {argument}: check the pattern, or name a folder")
+    raise InputError(
+        f"{argument} is not there: give a picture, a video, a folder, a pattern, a camera's number, or -"
+    )
+
+
+def _file(path: Path) -> Input:
+    return Input(str(path), path, Path(path.name))
+
+
+def _below(folder: Path, report: Report, outside: Path | None) -> list[Input]:
+    def unreadable(error: OSError) -> None:
+        report(InputError(f"cannot search {error.filename}: {error.strerror}; what it holds is left out"))
+
+    found: list[Input] = []
+    for name, below, files in os.walk(folder, onerror=unreadable):
+        parent = Path(name)
+        below[:] = sorted(entry for entry in below if _is_searched(parent / entry, outside))
+        paths = [parent / file for file in sorted(files) if _is_wanted(file)]
+        found.extend(Input(str(path), path, path.relative_to(folder)) for path in paths)
+    if not found:
+        raise InputError(
+            f"{folder} holds no picture or video: their names end in {' '.join(sorted(PICTURES | VIDEOS))}"
+        )
+    return found
+
+
+def _is_wanted(file: str) -> bool:
+    return Path(file).suffix.lower() in PICTURES | VIDEOS and not file.startswith(".")
+
+
+def _is_searched(folder: Path, outside: Path | None) -> bool:
+    return not folder.name.startswith(".") and (outside is None or folder.resolve() != outside.resolve())
+
+
+def frames(inputs: Sequence[Input], report: Report, done: Callable[[], object]) -> Iterator[Frame]:
+    """Read all inputs, one after another.
+
+    What cannot be read is reported and left out, and so is the rest of a video that breaks; `done` is
+    called at the end of each input, come to well or not.
+    """
+    for entry in inputs:
+        try:
+            yield from _frames(entry)
+        except FerError as error:
+            report(error)
+        done()
+
+
+def _frames(entry: Input) -> Iterator[Frame]:
+    from fer_engine.vision.picture import read_picture
+    from fer_engine.vision.source import frames as read_video
+
+    if entry.source is None:
+        yield Frame(entry.name, 0, 0.0, read_picture(_standard_input(), name="standard input"))
+    elif isinstance(entry.source, Path) and not entry.is_video:
+        yield Frame(entry.name, 0, 0.0, read_picture(entry.source))
+    else:
+        yield from read_video(entry.source)
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ConfigError(
+            "standard input is a terminal: send it a picture, as in 'fer-predict - < photo.jpg'"
+        )
+    return sys.stdin.buffer.read()

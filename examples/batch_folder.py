@@ -1,0 +1,37 @@
+"""The expressions of all faces in a folder of pictures, as CSV: python batch_folder.py FOLDER TABLE.csv."""
+
+import csv
+import sys
+from pathlib import Path
+
+from fer_engine import Engine, FerError
+from fer_engine.shipped import shipped_artifact
+from fer_engine.vision.frame import Frame
+from fer_engine.vision.picture import read_picture
+from fer_engine.vision.pipeline import Pipeline
+
+
+def read(path: Path) -> list[Frame]:
+    try:
+        return [Frame(path.name, 0, 0.0, read_picture(path))]
+    except FerError as error:  # one broken file is no reason to stop
+        print(error, file=sys.stderr)
+        return []
+
+
+def main(folder: str, table: str) -> None:
+    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    with (
+        Engine.load(shipped_artifact()) as engine,
+        Path(table).open("w", newline="", encoding="utf-8") as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow(["file", "left", "top", "width", "height", "label", *engine.spec.labels])
+        # The pipeline reads, detects and classifies at once, and batches the faces of many pictures.
+        for analysis in Pipeline(engine).run(frame for path in paths for frame in read(path)):
+            for face in analysis.faces:
+                rows.writerow([analysis.frame.source, *face.box, face.label, *face.probabilities.tolist()])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,37 @@
+"""Expressions of raw frames that come to a callback in another thread, as GStreamer's appsink gives them."""
+
+import contextlib
+import queue
+from collections.abc import Iterator
+
+import numpy as np
+
+from fer_engine import Engine
+from fer_engine.vision.frame import Analysis, Frame
+from fer_engine.vision.pipeline import Pipeline
+
+
+class Expressions:
+    """Connect `on_frame` to the sink (caps "video/x-raw,format=BGR"), and iterate over `analyses`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._pipeline = Pipeline(engine, every=3, smoothing=0.6)
+        self._frames: queue.Queue[Frame | None] = queue.Queue(maxsize=2)
+        self._count = 0
+
+    def on_frame(self, data: bytes, width: int, height: int, stride: int, time_ns: int) -> None:
+        """Take a frame; never blocks the stream: a frame that finds no room is left out.
+
+        Rows may be padded up to `stride` bytes, and the buffer is the sink's again after the call.
+        """
+        rows = np.frombuffer(data, np.uint8, count=height * stride).reshape(height, stride)
+        picture = rows[:, : width * 3].reshape(height, width, 3).copy()
+        with contextlib.suppress(queue.Full):
+            self._frames.put_nowait(Frame("stream", self._count, time_ns / 1e6, picture))
+        self._count += 1
+
+    def on_end(self) -> None:
+        self._frames.put(None)
+
+    def analyses(self) -> Iterator[Analysis]:
+        return self._pipeline.run(iter(self._frames.get, None))
