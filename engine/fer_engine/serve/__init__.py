@@ -1,0 +1,1 @@
+"""The engine as a service over HTTP; needs the extra `serve`."""

@@ -1,0 +1,239 @@
+"""Groups the faces of many requests into batches for the engine.
+
+Dynamic batching as in Crankshaw et al., "Clipper: A Low-Latency Online Prediction Serving System",
+NSDI 2017: a batch that is not full waits for a bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from fer_engine.backend import Faces, Logits
+from fer_engine.errors import ConfigError
+from fer_engine.serve.limits import Limits, RefusedError
+
+MAX_BATCH = 64
+MAX_DELAY = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How faces are grouped.
+
+    `max_batch` faces go to the engine at once; with 1 each goes alone. A batch that is not full waits
+    until its first face has been there for `max_delay` seconds. `runners` batches are under way at once.
+    """
+
+    max_batch: int = MAX_BATCH
+    max_delay: float = MAX_DELAY
+    runners: int = 1
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1:
+            raise ConfigError(f"the largest batch must be at least 1 face, got {self.max_batch}")
+        if not 0 <= self.max_delay <= 1:
+            raise ConfigError(f"the longest delay must be from 0 to 1 second, got {self.max_delay}")
+        if self.runners < 1:
+            raise ConfigError(f"runners must be at least 1, got {self.runners}")
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """The faces of one request on their way; `taken` and `done` count those given to the engine and back."""
+
+    faces: Faces
+    logits: Logits
+    future: asyncio.Future[Logits]
+    arrived: float
+    taken: int = 0
+    done: int = 0
+
+
+class _Piece(NamedTuple):
+    """The rows of a job that go into one batch."""
+
+    job: _Job
+    rows: slice
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What happened to one batch; times are in seconds of `time.perf_counter`.
+
+    `arrivals` are those of the requests whose first face is in it.
+    """
+
+    faces: int
+    arrivals: tuple[float, ...]
+    begun: float
+    ended: float
+    failed: bool
+
+
+class Batcher:
+    """Runs `infer` on batches of faces of several requests, in threads of its own.
+
+    `infer` takes uint8 [n, ...] and returns float32 [n, classes], row for row. `observe` is told of each
+    batch, in the event loop. Make it and call it inside one running event loop.
+    """
+
+    def __init__(
+        self,
+        infer: Callable[[Faces], Logits],
+        classes: int,
+        options: BatchOptions,
+        limits: Limits,
+        observe: Callable[[Batch], None],
+    ) -> None:
+        self._infer = infer
+        self._classes = classes
+        self._options = options
+        self._limits = limits
+        self._observe = observe
+        self._loop = asyncio.get_running_loop()
+        self._jobs: deque[_Job] = deque()
+        self._waiting = 0  # faces of the jobs that no runner has taken
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"fer-batcher-{i}") for i in range(options.runners)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Faces that no runner has taken yet."""
+        return self._waiting
+
+    async def logits(self, faces: Faces) -> Logits:
+        """Return the logits of faces, whoever shares their batch.
+
+        Raises:
+            RefusedError: the queue is full, or the engine did not get to the faces in time.
+            FerError: the engine failed.
+        """
+        if len(faces) == 0:
+            return np.empty((0, self._classes), np.float32)
+        job = _Job(
+            faces,
+            np.empty((len(faces), self._classes), np.float32),
+            self._loop.create_future(),
+            time.perf_counter(),
+        )
+        self._put(job)
+        timer = self._loop.call_later(self._limits.request_seconds, self._expire, job)
+        try:
+            return await job.future
+        finally:
+            timer.cancel()
+
+    def stop(self) -> None:
+        """Have the threads end once the queue is empty; no `logits` may follow."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _put(self, job: _Job) -> None:
+        with self._changed:
+            if self._waiting + len(job.faces) > self._limits.queue:
+                raise RefusedError(
+                    503,
+                    f"{self._waiting} faces wait already, {self._limits.queue} may; try again",
+                    retry=True,
+                )
+            self._jobs.append(job)
+            first = self._waiting == 0
+            self._waiting += len(job.faces)
+            if first or self._waiting >= self._options.max_batch:
+                self._changed.notify_all()
+
+    def _expire(self, job: _Job) -> None:
+        if not job.future.done():
+            seconds = self._limits.request_seconds
+            job.future.set_exception(
+                RefusedError(503, f"not served within {seconds:g} s; try again", retry=True)
+            )
+
+    def _run(self) -> None:
+        while pieces := self._take():
+            faces = [piece.job.faces[piece.rows] for piece in pieces]
+            begun = time.perf_counter()
+            error: Exception | None = None
+            logits = None
+            try:
+                logits = self._infer(faces[0] if len(faces) == 1 else np.concatenate(faces))
+            except Exception as caught:  # noqa: BLE001 - it belongs to the requests of this batch; the next may pass
+                error = caught
+            ended = time.perf_counter()
+            self._loop.call_soon_threadsafe(self._deliver, pieces, logits, error, begun, ended)
+
+    def _take(self) -> list[_Piece]:
+        """Wait for a batch that is full or old enough; it is empty when the threads shall end."""
+        with self._changed:
+            while not (pieces := self._cut()):
+                if self._stopping:
+                    return []
+                self._changed.wait(self._patience())
+            return pieces
+
+    def _patience(self) -> float | None:
+        """Return how long the faces that wait may still wait for others, None where there are none."""
+        if not self._jobs:
+            return None
+        return max(0.0, self._jobs[0].arrived + self._options.max_delay - time.perf_counter())
+
+    def _cut(self) -> list[_Piece]:
+        """Take the next batch off the queue, if it is time for it."""
+        self._drop_answered()
+        full = self._waiting >= self._options.max_batch
+        if not (full or self._stopping or self._patience() == 0):
+            return []
+        pieces: list[_Piece] = []
+        room = self._options.max_batch
+        while room and self._jobs:
+            job = self._jobs[0]
+            rows = slice(job.taken, min(job.taken + room, len(job.faces)))
+            pieces.append(_Piece(job, rows))
+            room -= rows.stop - rows.start
+            self._waiting -= rows.stop - rows.start
+            job.taken = rows.stop
+            if job.taken == len(job.faces):
+                self._jobs.popleft()
+        return pieces
+
+    def _drop_answered(self) -> None:
+        """Forget jobs whose request was refused, or whose client left, in the meantime."""
+        while self._jobs and self._jobs[0].future.done():
+            job = self._jobs.popleft()
+            self._waiting -= len(job.faces) - job.taken
+
+    def _deliver(
+        self, pieces: list[_Piece], logits: Logits | None, error: Exception | None, begun: float, ended: float
+    ) -> None:
+        """Give each job its rows; this runs in the event loop."""
+        start = 0
+        for job, rows in pieces:
+            count = rows.stop - rows.start
+            if job.future.done():
+                pass
+            elif logits is None:
+                job.future.set_exception(error or RuntimeError)
+            else:
+                job.logits[rows] = logits[start : start + count]
+                job.done += count
+                if job.done == len(job.faces):
+                    job.future.set_result(job.logits)
+            start += count
+        arrivals = tuple(job.arrived for job, rows in pieces if rows.start == 0)
+        self._observe(Batch(start, arrivals, begun, ended, failed=error is not None))

@@ -1,0 +1,53 @@
+"""The page at / and its files."""
+
+from __future__ import annotations
+
+import mimetypes
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fer_engine.serve.limits import RefusedError
+
+INDEX = "index.html"
+# The browser loads nothing from elsewhere, and pictures only from the service or the page itself.
+POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+# The system's table may lack these or have them wrong.
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+
+
+class Page:
+    """Endpoints for the page; its files are read once, so a path can lead to nothing else."""
+
+    def __init__(self) -> None:
+        folder = resources.files("fer_engine.serve") / "page"
+        self._files = {
+            entry.name: Response(entry.read_bytes(), headers=HEADERS, media_type=_media_type(entry.name))
+            for entry in folder.iterdir()
+            if entry.is_file()
+        }
+
+    async def index(self, _: Request) -> Response:
+        return self._files[INDEX]
+
+    async def file(self, request: Request) -> Response:
+        name = request.path_params["file"]
+        if name not in self._files:
+            raise RefusedError(404, f"the page has no file {name[:40]!r}")
+        return self._files[name]
+
+
+def _media_type(name: str) -> str:
+    ending = name[name.rfind(".") :]
+    return TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -1,0 +1,30 @@
+// Sends a picture to the server; what goes wrong becomes an error with a sentence for people.
+
+class PredictError extends Error {
+  /** `passing` says whether the same picture may be answered later. */
+  constructor(message, passing) {
+    super(message);
+    this.passing = passing;
+  }
+}
+
+/** Return the server's answer to a picture and the milliseconds until it was here; throws PredictError. */
+export async function predict(picture) {
+  const start = performance.now();
+  let response;
+  try {
+    response = await fetch("predict", {
+      method: "POST",
+      body: picture,
+      headers: { "Content-Type": picture.type.startsWith("image/") ? picture.type : "application/octet-stream" },
+    });
+  } catch {
+    throw new PredictError("The server does not answer.", true);
+  }
+  const answer = await response.json().catch(() => null);
+  if (!response.ok || !answer) {
+    const words = answer?.error ?? `The server answered ${response.status} without saying why.`;
+    throw new PredictError(words, response.status === 429 || response.status >= 500);
+  }
+  return { ...answer, roundTrip: performance.now() - start };
+}

@@ -1,0 +1,136 @@
+"""POST /predict: from the bytes of a picture to the expressions of its faces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+import numpy as np
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from fer_engine.backend import Faces, Logits
+from fer_engine.errors import InputError
+from fer_engine.serve import body
+from fer_engine.serve.limits import RefusedError
+from fer_engine.serve.service import Service
+from fer_engine.vision import Boxes, Face, FaceDetector
+from fer_engine.vision.crop import crop_faces
+from fer_engine.vision.detector import as_boxes
+from fer_engine.vision.picture import read_picture
+
+FORM = b"multipart/form-data"
+BYTES = b"application/octet-stream"
+FORM_FIELDS = 8  # beside the file; they are passed over
+
+
+class _Found(NamedTuple):
+    """The faces of a picture, and the seconds that each step took."""
+
+    width: int
+    height: int
+    boxes: Boxes
+    faces: Faces
+    decode: float
+    detect: float
+
+
+class Pictures:
+    """The endpoint for pictures; the detector is called from several threads at once."""
+
+    def __init__(self, service: Service, detector: FaceDetector) -> None:
+        self._service = service
+        self._detector = detector
+
+    async def predict(self, request: Request) -> Response:
+        service = self._service
+        with service.admit():
+            begun = time.perf_counter()
+            picture = await _picture(request, service.limits.body)
+            found = await service.in_pool(lambda: self._find(picture))
+            asked = time.perf_counter()
+            logits = await service.batcher.logits(found.faces)
+            ended = time.perf_counter()
+            seconds = {
+                "decode": found.decode,
+                "detect": found.detect,
+                "classify": ended - asked,
+                "total": ended - begun,
+            }
+            return await service.in_pool(lambda: self._answer(found, logits, seconds))
+
+    def _find(self, content: bytes) -> _Found:
+        """Decode a picture and cut out its faces; this runs in a thread."""
+        limits = self._service.limits
+        begun = time.perf_counter()
+        picture = read_picture(content, name="the picture", max_pixels=limits.pixels)
+        decoded = time.perf_counter()
+        boxes = as_boxes(self._detector(picture), picture)
+        if len(boxes) > limits.faces:
+            raise RefusedError(413, f"the picture has {len(boxes)} faces, {limits.faces} may be; cut it up")
+        faces = crop_faces(picture, boxes, self._service.spec)
+        ended = time.perf_counter()
+        height, width = picture.shape[:2]
+        return _Found(width, height, boxes, faces, decoded - begun, ended - decoded)
+
+    def _answer(self, found: _Found, logits: Logits, seconds: dict[str, float]) -> Response:
+        info, labels = self._service.engine.info, self._service.spec.labels
+        faces = _faces(found.boxes, logits, labels)
+        return JSONResponse(
+            {
+                "width": found.width,
+                "height": found.height,
+                "labels": list(labels),
+                "faces": [face.as_json(labels) for face in faces],
+                "milliseconds": {step: round(spent * 1000, 3) for step, spent in seconds.items()},
+                "model": {
+                    "name": info.model,
+                    "precision": info.precision,
+                    "backend": info.backend,
+                    "device": info.device,
+                },
+            }
+        )
+
+
+def _faces(boxes: Boxes, logits: Logits, labels: tuple[str, ...]) -> list[Face]:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    shares = powers / powers.sum(1, keepdims=True)
+    return [
+        Face(tuple(box), labels[int(row.argmax())], row)
+        for box, row in zip(boxes.tolist(), shares, strict=True)
+    ]
+
+
+async def _picture(request: Request, limit: int) -> bytes:
+    """Return the bytes of the picture that a request brings, as its body or as the file of a form."""
+    headers = body.headers(request)
+    kind = headers.get(b"content-type", BYTES).partition(b";")[0].strip().lower()
+    if kind not in (FORM, BYTES) and not kind.startswith(b"image/"):
+        got = kind[:40].decode("latin-1")
+        raise RefusedError(
+            415, f"Content-Type must be image/*, application/octet-stream or multipart/form-data, got {got!r}"
+        )
+    content = body.unpack(await body.read(request, headers, limit), headers, limit)
+    return await _file(request, content) if kind == FORM else content
+
+
+async def _file(request: Request, content: bytes) -> bytes:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield content
+
+    parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=FORM_FIELDS)
+    parser.spool_max_size = len(content) + 1  # no picture goes to the disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InputError(f"the form cannot be read: {error.message}") from None
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    if len(files) != 1:
+        raise InputError(
+            f"the form must have one file, got {len(files)}; send it as in curl -F file=@photo.jpg"
+        )
+    return await files[0].read()

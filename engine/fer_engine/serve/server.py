@@ -1,0 +1,134 @@
+"""The listening socket, and a server that ends in order when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from fer_engine.engine import Engine
+from fer_engine.errors import ConfigError
+from fer_engine.serve.app import make_app
+from fer_engine.serve.batcher import BatchOptions
+from fer_engine.serve.connection import Connection
+from fer_engine.serve.limits import Limits
+from fer_engine.serve.service import Service
+
+LAST_PORT = 65535
+BACKLOG = 1024  # connections that wait to be taken, as far as the system allows
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address, not yet listening; port 0 takes any that is free.
+
+    Raises:
+        ConfigError: the address is in use, not of this machine, or not allowed.
+    """
+    if not 0 <= port <= LAST_PORT:  # some systems would take the rest of a division
+        raise ConfigError(f"port must be from 0 to {LAST_PORT}, got {port}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error}; give another --host") from None
+    try:
+        if os.name == "posix":  # elsewhere it would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or error
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {reason}; give another --port (0 takes a free one) or --host"
+        ) from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT; then it finishes what is under way.
+
+    For `drain_seconds` it still takes requests, but says that it is not ready, so that a load
+    balancer can turn to others. A second signal ends it at once.
+    """
+
+    def __init__(self, service: Service) -> None:
+        limits = service.limits
+        connection = functools.partial(Connection, limits, lambda: service.draining)
+        super().__init__(
+            uvicorn.Config(
+                make_app(service),
+                http=connection,  # type: ignore[arg-type]  # it is only ever called
+                ws="none",
+                lifespan="off",
+                proxy_headers=False,
+                server_header=False,
+                access_log=False,
+                log_level="warning",
+                timeout_keep_alive=round(limits.receive_seconds),
+                timeout_graceful_shutdown=round(limits.request_seconds + 2 * limits.receive_seconds),
+            )
+        )
+        self._service = service
+        self._end: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Begin to end; uvicorn would raise the signal anew after the last answer, and exit with its code."""
+        if self._end is not None:
+            self.should_exit = self.force_exit = True
+            return
+        self._service.draining = True
+        self._end = time.monotonic() + self._service.limits.drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end, ten times a second."""
+        if self._end is not None and time.monotonic() >= self._end:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(
+    engine: Engine,
+    listener: socket.socket,
+    batching: BatchOptions,
+    limits: Limits,
+    ready: Callable[[], None],
+) -> None:
+    """Serve an engine on a bound socket until the process is told to end; `ready` is called before.
+
+    Raises:
+        ConfigError: the model is no classifier.
+    """
+    if engine.spec.task != "classification":
+        raise ConfigError(
+            f"{engine.spec.name} is a {engine.spec.task} model, which has no expressions; serve a classifier"
+        )
+
+    async def run() -> None:
+        service = Service(engine, batching, limits)
+        try:
+            server = Server(service)
+            listener.listen(BACKLOG)
+            ready()
+            await server.serve([listener])
+        finally:
+            service.close()
+
+    _run(run())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        asyncio.run(work)
+    else:
+        uvloop.run(work)

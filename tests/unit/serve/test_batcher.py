@@ -1,0 +1,218 @@
+"""Dynamic batching: whose rows are whose, what is grouped, what is refused, and what fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fer_engine.errors import BackendError, ConfigError
+from fer_engine.serve.batcher import Batch, Batcher, BatchOptions
+from fer_engine.serve.limits import Limits, RefusedError
+
+PATIENT = 60.0  # seconds: longer than any test takes
+
+
+def faces_of(first: int, count: int) -> np.ndarray:
+    """Give faces that hold their number as 4 bytes, uint8 [count, 2, 2]."""
+    return np.arange(first, first + count, dtype="<u4").view(np.uint8).reshape(count, 2, 2)
+
+
+def numbers(faces: np.ndarray) -> np.ndarray:
+    """Give the numbers of faces, float32 [n, 1]: a network that tells every face from all others."""
+    return np.ascontiguousarray(faces).reshape(len(faces), 4).view("<u4").astype(np.float32)
+
+
+def run(
+    scenario: Callable, infer: Callable = numbers, limits: Limits | None = None, **options
+) -> list[Batch]:
+    """Run `scenario(batcher)` in an event loop; return the batches."""
+    batches: list[Batch] = []
+
+    async def body() -> None:
+        batcher = Batcher(infer, 1, BatchOptions(**options), limits or Limits(), batches.append)
+        try:
+            await scenario(batcher)
+        finally:
+            batcher.stop()
+        await asyncio.sleep(0)
+
+    asyncio.run(body())
+    return batches
+
+
+@pytest.mark.parametrize("runners", [1, 3])
+def test_every_request_gets_the_rows_of_its_own_faces(runners):
+    sizes = np.random.default_rng(0).integers(1, 12, 2000)
+    starts = np.cumsum(sizes) - sizes
+
+    async def scenario(batcher):
+        faces = [faces_of(start, size) for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
+        for answer, given in zip(await asyncio.gather(*map(batcher.logits, faces)), faces, strict=True):
+            assert np.array_equal(answer, numbers(given))
+
+    batches = run(scenario, max_batch=8, runners=runners, limits=Limits(queue=100_000))
+    assert sum(batch.faces for batch in batches) == sizes.sum()
+    assert max(batch.faces for batch in batches) == 8
+    assert sum(len(batch.arrivals) for batch in batches) == len(sizes)
+
+
+def test_a_request_larger_than_a_batch_is_split():
+    async def scenario(batcher):
+        assert np.array_equal(await batcher.logits(faces_of(7, 100)), numbers(faces_of(7, 100)))
+
+    batches = run(scenario, max_batch=16)
+    assert [batch.faces for batch in batches] == [16] * 6 + [4]
+    assert [len(batch.arrivals) for batch in batches] == [1] + [0] * 6
+
+
+def test_requests_that_wait_are_grouped():
+    async def scenario(batcher):
+        await asyncio.gather(*(batcher.logits(faces_of(i, 1)) for i in range(32)))
+
+    batches = run(scenario, max_batch=32, max_delay=1.0)  # a full batch does not wait
+    assert [batch.faces for batch in batches] == [32]
+
+
+def test_a_batch_that_is_not_full_goes_when_its_time_has_come():
+    async def scenario(batcher):
+        await asyncio.gather(*(batcher.logits(faces_of(i, 1)) for i in range(3)))
+
+    (batch,) = run(scenario, max_batch=32, max_delay=0.05)
+    assert batch.begun - batch.arrivals[0] >= 0.05
+
+
+def test_a_largest_batch_of_one_runs_each_face_alone():
+    async def scenario(batcher):
+        await asyncio.gather(*(batcher.logits(faces_of(i, 2)) for i in range(5)))
+
+    assert [batch.faces for batch in run(scenario, max_batch=1)] == [1] * 10
+
+
+def test_runners_have_batches_under_way_at_once():
+    together = threading.Barrier(2)
+
+    def infer(faces):
+        together.wait(PATIENT)  # breaks where there is one batch at a time
+        return numbers(faces)
+
+    async def scenario(batcher):
+        await asyncio.gather(batcher.logits(faces_of(0, 1)), batcher.logits(faces_of(1, 1)))
+
+    assert len(run(scenario, infer, max_batch=1, runners=2)) == 2
+
+
+def test_no_faces_need_no_engine():
+    async def scenario(batcher):
+        assert (await batcher.logits(faces_of(0, 0))).shape == (0, 1)
+
+    assert run(scenario) == []
+
+
+class Held:
+    """A network whose first batch waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.release = threading.Event(), threading.Event()
+
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        self.begun.set()
+        assert self.release.wait(PATIENT)
+        return numbers(faces)
+
+    async def reached(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, PATIENT)
+
+
+def test_a_full_queue_refuses_and_keeps_what_it_has():
+    infer = Held()
+
+    async def scenario(batcher):
+        first = asyncio.ensure_future(batcher.logits(faces_of(0, 1)))
+        await infer.reached()
+        kept = asyncio.ensure_future(batcher.logits(faces_of(1, 4)))
+        await asyncio.sleep(0)
+        assert batcher.waiting == 4
+        with pytest.raises(RefusedError, match="4 faces wait already, 4 may") as refused:
+            await batcher.logits(faces_of(5, 1))
+        assert (refused.value.status, refused.value.retry) == (503, True)
+        infer.release.set()
+        assert np.array_equal(await first, numbers(faces_of(0, 1)))
+        assert np.array_equal(await kept, numbers(faces_of(1, 4)))
+
+    run(scenario, infer, Limits(faces=4, queue=4), max_batch=1, max_delay=0.0)
+
+
+def test_a_request_that_waited_too_long_is_refused_and_not_run():
+    infer = Held()
+
+    async def scenario(batcher):
+        first, late = (asyncio.ensure_future(batcher.logits(faces_of(i, 1))) for i in range(2))
+        await infer.reached()
+        for task in (first, late):
+            with pytest.raises(RefusedError, match=r"not served within 0\.05 s") as refused:
+                await task
+            assert (refused.value.status, refused.value.retry) == (503, True)
+        infer.release.set()
+        assert np.array_equal(await batcher.logits(faces_of(2, 1)), numbers(faces_of(2, 1)))
+        assert batcher.waiting == 0
+
+    batches = run(scenario, infer, Limits(request_seconds=0.05), max_batch=1, max_delay=0.0)
+    assert len(batches) == 2  # the first and the third
+
+
+def test_a_batch_that_fails_takes_no_other_with_it():
+    def infer(faces):
+        if 3 in numbers(faces):
+            raise BackendError("no more memory")
+        return numbers(faces)
+
+    async def scenario(batcher):
+        tasks = [batcher.logits(faces_of(i, 1)) for i in range(6)]
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(answer) is BackendError for answer in answers] == [i == 3 for i in range(6)]
+
+    assert [batch.failed for batch in run(scenario, infer, max_batch=1)] == [i == 3 for i in range(6)]
+
+
+def test_a_request_whose_caller_left_is_not_run():
+    infer = Held()
+
+    async def scenario(batcher):
+        first = asyncio.ensure_future(batcher.logits(faces_of(0, 1)))
+        await infer.reached()
+        gone = asyncio.ensure_future(batcher.logits(faces_of(1, 5)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        infer.release.set()
+        await first
+
+    assert [batch.faces for batch in run(scenario, infer, max_batch=1, max_delay=0.0)] == [1]
+
+
+def test_stopping_finishes_what_waits():
+    async def scenario(batcher):
+        task = asyncio.ensure_future(batcher.logits(faces_of(0, 3)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(batcher.stop)
+        assert np.array_equal(await task, numbers(faces_of(0, 3)))
+
+    assert len(run(scenario, max_batch=64, max_delay=1.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_batch": 0}, "largest batch must be at least 1 face, got 0"),
+        ({"max_delay": -0.1}, "from 0 to 1 second, got -0.1"),
+        ({"max_delay": float("nan")}, "from 0 to 1 second, got nan"),
+        ({"runners": 0}, "runners must be at least 1, got 0"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ConfigError, match=message):
+        BatchOptions(**options)
