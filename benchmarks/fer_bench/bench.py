@@ -23,8 +23,8 @@ from fer_bench.peers import answers
 from fer_bench.process import Asked, working
 from fer_engine.choice import failing
 from fer_engine.manifest import Manifest
+from fer_engine.progress import bar
 from fer_export.gate import refusals
-from fer_train.progress import bar
 
 
 def subject(

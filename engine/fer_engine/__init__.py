@@ -14,6 +14,7 @@ from fer_engine.errors import (
     ExportError,
     FerError,
     InputError,
+    PictureError,
 )
 from fer_engine.spec import ModelSpec
 
@@ -31,6 +32,7 @@ __all__ = [
     "FerError",
     "InputError",
     "ModelSpec",
+    "PictureError",
     "Prediction",
     "__version__",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fer_engine import progress
 from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
 from fer_engine.vision.resize import fit
@@ -27,7 +28,6 @@ from fer_export.samples import change, title
 from fer_export.sensitivity import Sensitivity, choose_float_layers, measure_sensitivity
 from fer_export.source import Tuned, load_tuned
 from fer_export.verify import Samples
-from fer_train import progress
 from fer_train.data import Dataset
 from fer_train.sampling import stratified
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_engine import atomic
+from fer_engine import atomic, progress
 from fer_engine.backend import BackendOptions, Logits, Model, at_hand
 from fer_engine.errors import ConfigError
 from fer_engine.manifest import MANIFEST_NAME
@@ -23,7 +23,6 @@ from fer_export.parity import measure as compare
 from fer_export.samples import dataset_samples, synthetic_samples
 from fer_export.source import OnnxFile, Source, UserNetwork, of_onnx, of_registry, of_user
 from fer_export.verify import Samples, Verification, verify
-from fer_train import progress
 from fer_train.data import Dataset
 from fer_train.models import find
 

@@ -139,7 +139,7 @@ def test_photographs_become_lines_of_json(predict, photos):
 
 def test_backend_and_mirror_images_are_the_ones_asked_for(predict, photos):
     plain = lines(predict(photos / "hopper.jpg", "--json", "-")[0])[0]["probabilities"]
-    out, err = predict(photos / "hopper.jpg", "--json", "-", "--tta", "--backend", "openvino")
+    out, err = predict(photos / "hopper.jpg", "--json", "-", "--tta", "flip", "--backend", "openvino")
     assert "mini_xception fp32 on openvino, cpu, averaged over mirror images; faces by haar" in err
     assert lines(out)[0]["probabilities"] != plain
 
@@ -396,6 +396,9 @@ def test_a_camera_that_is_not_there_is_told(predict):
     [
         (["a.png", "--model", "mini_xception", "--artifact", "x"], "give --model or --artifact"),
         (["a.png", "--crop", "--detector", "haar"], "--detector is for finding faces"),
+        (["a.png", "--crop", "--detect-size", "640"], "--detect-size is for finding faces"),
+        (["a.png", "--detect-size", "0"], "longest_side must be at least 1"),
+        (["a.png", "--tta", "crop"], "tta must be"),
         (["a.png", "--json", "-", "--csv", "-"], "--json and --csv would both write -"),
         (["a.png", "0"], "a camera gives pictures without end"),
         (["a.png", "b.png", "--output", "a.png"], "a.png is a file, and there are 2 inputs"),

@@ -26,10 +26,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from fer_engine import atomic
+from fer_engine import atomic, progress
 from fer_engine.errors import CheckpointError, ConfigError
 from fer_engine.spec import ModelSpec
-from fer_train import checkpoint, figures, progress, qat
+from fer_train import checkpoint, figures, qat
 from fer_train.backbone import load_backbone
 from fer_train.data import Dataset
 from fer_train.fake_quant import FakeQuantized

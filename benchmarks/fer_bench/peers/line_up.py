@@ -13,7 +13,7 @@ from fer_bench.peers.peer import CHECKPOINT, Conversion
 from fer_bench.peers.registry import PEERS
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.manifest import Manifest
-from fer_train.progress import bar
+from fer_engine.progress import bar
 
 
 def line_up(folder: Path, names: Sequence[str], threads: int | None) -> tuple[list[Contender], list[Skipped]]:

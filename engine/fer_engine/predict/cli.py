@@ -46,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     faces.add_argument(
         "--detector", metavar="haar|FILE.onnx", help="OpenCV's Haar cascade, or a YuNet file (default: haar)"
     )
+    faces.add_argument(
+        "--detect-size",
+        type=int,
+        metavar="PIXELS",
+        help="shrink larger pictures to this longest side to find faces; more finds smaller ones and takes "
+        "longer (default: 320, YuNet 640)",
+    )
     faces.add_argument("--margin", type=float, help="of the crop, as a share of the box (default: measured)")
     faces.add_argument(
         "--every", type=int, metavar="K", help="detect in each K-th frame, follow faces between (default: 1)"
@@ -63,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         "--backend", default="onnxruntime", help="runtime, or auto for the fastest (default: %(default)s)"
     )
     model.add_argument("--device", default="cpu", help="cpu or cuda, cuda:1 (default: %(default)s)")
-    model.add_argument("--tta", action="store_true", help="average over each face and its mirror image")
+    model.add_argument(
+        "--tta", default="none", help="flip averages each face with its mirror image (default: none)"
+    )
     return parser
 
 
@@ -93,10 +102,11 @@ def _check(options: argparse.Namespace) -> None:
     if options.artifact is not None and options.model is not None:
         raise ConfigError("give --model or --artifact: an artifact holds its model")
     if options.crop:
-        for name in ("detector", "margin", "every"):
+        for name in ("detector", "detect_size", "margin", "every"):
             if getattr(options, name) is not None:
+                option = f"--{name.replace('_', '-')}"
                 raise ConfigError(
-                    f"--{name} is for finding faces, --crop takes each picture as one: leave one out"
+                    f"{option} is for finding faces, --crop takes each picture as one: leave one out"
                 )
 
 
@@ -109,7 +119,7 @@ def _engine(options: argparse.Namespace) -> Engine:
         precision=options.precision,
         backend=options.backend,
         device=options.device,
-        tta="flip" if options.tta else "none",
+        tta=options.tta,
     )
 
 
@@ -129,15 +139,16 @@ def _detector(options: argparse.Namespace) -> FaceDetector:
 
     if options.crop:
         return whole_picture
+    size = {} if options.detect_size is None else {"longest_side": options.detect_size}
     if options.detector in (None, HAAR):
-        return HaarDetector()
-    return YuNetDetector(Path(options.detector))
+        return HaarDetector(**size)
+    return YuNetDetector(Path(options.detector), **size)
 
 
 def _describe(engine: Engine, options: argparse.Namespace) -> str:
     info = engine.info
     faces = "pictures taken as faces" if options.crop else f"faces by {options.detector or HAAR}"
-    flip = ", averaged over mirror images" if options.tta else ""
+    flip = ", averaged over mirror images" if info.tta == "flip" else ""
     return f"{info.model} {info.precision} on {info.backend}, {info.device}{flip}; {faces}"
 
 

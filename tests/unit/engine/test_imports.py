@@ -6,11 +6,25 @@ import sys
 
 import fer_engine
 
+SERVER = (
+    "answer",
+    "app",
+    "body",
+    "connection",
+    "inference",
+    "metrics",
+    "page",
+    "picture",
+    "server",
+    "service",
+)
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino")
+# What an extra brings is imported here at once; the command, its options and the rest of the package are not.
+EXTRA = ("fer_engine.backends.", *(f"fer_engine.serve.{name}" for name in SERVER))
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(fer_engine.__path__, "fer_engine.")
-    if not module.name.startswith("fer_engine.backends.")
+    if not module.name.startswith(EXTRA)
 ]
 BARE = """
 import importlib, sys

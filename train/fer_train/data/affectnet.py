@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from fer_engine.errors import ConfigError, DataError
+from fer_engine.progress import bar
 from fer_engine.spec import AFFECT
 from fer_engine.vision.resize import resize
 from fer_train.data.annotations import Row, rows
 from fer_train.data.dataset import Dataset
 from fer_train.data.image import Image, decode
-from fer_train.progress import bar
 
 PATH = "subDirectory_filePath"
 BOX = ("face_x", "face_y", "face_width", "face_height")  # in pixels, from the top left corner

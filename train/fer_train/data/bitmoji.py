@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from fer_engine.errors import ConfigError
+from fer_engine.progress import bar
 from fer_engine.vision.resize import resize
 from fer_train.data.annotations import rows
 from fer_train.data.dataset import Dataset
 from fer_train.data.image import Image, decode
-from fer_train.progress import bar
 
 COLUMNS = ("image_id", "is_male")
 LABELS = ("female", "male")

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from fer_engine.errors import DataError
+from fer_engine.progress import bar
 from fer_engine.spec import EXPRESSIONS
 from fer_engine.vision.resize import resize
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
 from fer_train.data.image import SUFFIXES, Image, decode
-from fer_train.progress import bar
 
 TRAINING_NAMES = ("train", "training")
 VALIDATION_NAMES = ("validation", "valid", "val", "public", "publictest")

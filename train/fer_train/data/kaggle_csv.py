@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.errors import DataError
+from fer_engine.progress import bar
 from fer_engine.spec import EXPRESSIONS
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
-from fer_train.progress import bar
 
 COLUMNS = ("emotion", "pixels", "Usage")
 PIXELS = SIDE * SIDE
