@@ -15,7 +15,7 @@ class Expressions:
     """Connect `on_frame` to the sink (caps "video/x-raw,format=BGR"), and iterate over `analyses`."""
 
     def __init__(self, engine: Engine) -> None:
-        self._pipeline = Pipeline(engine, every=3, smoothing=0.6)
+        self._pipeline = Pipeline(engine, every=3, smoothing=0.6, live=True)
         self._frames: queue.Queue[Frame | None] = queue.Queue(maxsize=2)
         self._count = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -108,8 +109,9 @@ def _make(model: str, folder: Path, entry: str) -> Path:
     _check_exporter()
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".*.tmp"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its process has just come to its end
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     artifact = folder / entry
     with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder) as name:
         made = Path(name) / "artifact"

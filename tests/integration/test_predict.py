@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from fer_engine.predict.cli import main
 from fer_engine.predict.copies import Copies, plan
 from fer_engine.predict.inputs import Input
 from fer_engine.vision.frame import Frame
+from fer_engine.vision.writer import VideoWriter
 
 # Where the faces are, as a person sees them: left, top, right, bottom of eyes, nose and mouth.
 ASTRONAUT = (200, 90, 250, 150)
@@ -286,6 +288,51 @@ def test_a_camera_is_written_in_its_own_time(tmp_path):
     assert written.get(cv2.CAP_PROP_FRAME_COUNT) / written.get(cv2.CAP_PROP_FPS) == pytest.approx(1, abs=0.05)
 
 
+def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path):
+    path = tmp_path / "recorded.avi"
+    picture = np.zeros((48, 64, 3), np.uint8)
+    with VideoWriter(path, 1000) as video:  # what the recording of a browser states
+        video.write(picture)
+    entry = Input(str(path), path, Path(path.name))
+    copies = Copies([entry], plan([entry], tmp_path / "out"))
+    for index, time_ms in enumerate((0.0, 300.0, 990.0)):
+        copies.write(Frame(entry.name, index, time_ms, picture), picture)
+    copies.close()
+    written = cv2.VideoCapture(str(tmp_path / "out" / "recorded.avi"))
+    assert (written.get(cv2.CAP_PROP_FRAME_COUNT), written.get(cv2.CAP_PROP_FPS)) == (30, 30)
+
+
+@unix
+def test_names_that_opencv_cannot_take_are_told(home, video, photos, tmp_path):
+    try:
+        shutil.copy(video, tmp_path / "bad\udcff.avi")
+    except OSError:
+        pytest.skip("no such names on this system")
+    shutil.copy(photos / "hopper.jpg", tmp_path / "worse\udcff.jpg")
+    done = run([tmp_path, "--json", "-", "--output", tmp_path / "out"], env=home[1])
+    (told,) = errors(done.stderr)
+    assert (done.returncode, len(lines(done.stdout))) == (2, 1)
+    assert "bad\\udcff.avi; rename it" in told
+    assert (tmp_path / "out" / "worse\udcff.jpg").exists()
+
+
+@unix
+def test_ctrl_c_ends_the_wait_for_standard_input(home):
+    with subprocess.Popen(
+        [*FER_PREDICT, "-"],
+        env=home[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdin.write(bytes(2**20))  # more than a pipe holds: it is being read
+        process.stdin.flush()
+        time.sleep(0.2)  # until the rest of it is taken too
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == b"interrupted\n"
+
+
 def test_formats_that_are_not_written_become_png(predict, photos):
     Image.open(photos / "hopper.jpg").save("hopper.gif")
     predict("hopper.gif", "--output", "out")
@@ -402,6 +449,8 @@ def test_a_camera_that_is_not_there_is_told(predict):
         (["a.png", "--json", "-", "--csv", "-"], "--json and --csv would both write -"),
         (["a.png", "0"], "a camera gives pictures without end"),
         (["a.png", "b.png", "--output", "a.png"], "a.png is a file, and there are 2 inputs"),
+        (["a.png", "b.png", "--output", "new.jpg"], "new.jpg is a file, and there are 2 inputs"),
+        ([""], "an input is an empty text"),
         (["a.png", "--output", "a.xyz"], "a picture is written as"),
         (["a.png", "--model", "vgg"], "no model 'vgg' ships"),
         (["a.png", "--artifact", "nowhere"], "nowhere is not an artifact folder"),

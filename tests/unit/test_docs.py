@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_bench.models_page import render as render_models
 from fer_bench.report import render_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +46,14 @@ def test_links_lead_somewhere(document):
     targets = [part.partition(")")[0] for part in text.split("](")[1:]]
     local = [target.partition("#")[0] for target in targets if not target.startswith("http")]
     assert [target for target in local if not (ROOT / document).parent.joinpath(target).exists()] == []
+
+
+def test_the_networks_are_rendered_from_the_committed_record():
+    record = json.loads((ROOT / "docs" / "results" / "models.json").read_text("utf-8"))
+    assert (ROOT / "docs" / "models.md").read_text("utf-8") == render_models(record)
+    shipped = {
+        path.parent.name: json.loads(path.read_text("utf-8"))["checkpoint_sha256"]
+        for path in (ROOT / "train" / "fer_train" / "pretrained").glob("*/spec.json")
+    }
+    measured = {network["model"]: network["checkpoint_sha256"] for network in record["models"]}
+    assert measured.items() >= shipped.items()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # In which colour pictures are written on every system; others become PNG, which loses nothing.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
 CAMERA_RATE = 30.0  # frames a second; a camera does not tell how many it gives
+HIGHEST_RATE = 240.0  # of cameras; browsers' recordings state 1000, the unit of their timestamps
 
 
 def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
@@ -27,12 +28,13 @@ def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
     there are numbered.
 
     Raises:
-        ConfigError: `output` is a file but should be a folder, or has a suffix that is not written.
+        ConfigError: `output` is or names a file but should be a folder, or has a suffix that is not written.
     """
     if len(inputs) == 1 and output.suffix and not output.is_dir():
         _check_suffix(inputs[0], output)
         return {inputs[0].name: output}
-    if output.exists() and not output.is_dir():
+    names_a_file = output.suffix.lower() in (*PICTURE_SUFFIXES, *CODECS)
+    if not output.is_dir() and (output.exists() or names_a_file):
         raise ConfigError(f"{output} is a file, and there are {len(inputs)} inputs: give a folder")
     taken: set[str] = set()  # in one case: many file systems make no difference
     planned = {}
@@ -104,6 +106,7 @@ class Copies:
         self._video: VideoWriter | None = None
         self._source = ""
         self._count = 0
+        self._by_time = False
 
     def write(self, frame: Frame, annotated: Picture) -> None:
         """Write one frame's picture; those of one source come one after another.
@@ -120,7 +123,7 @@ class Copies:
             return
         if self._video is None:
             self._video = self._open(entry)
-        for _ in range(self._times(entry, frame)):
+        for _ in range(self._times(frame)):
             self._video.write(annotated)
             self._count += 1
 
@@ -128,11 +131,12 @@ class Copies:
         from fer_engine.vision.source import frame_rate
 
         rate = frame_rate(entry.source) if isinstance(entry.source, Path) else CAMERA_RATE
-        return VideoWriter(self._planned[entry.name], rate)
+        self._by_time = entry.is_camera or rate > HIGHEST_RATE
+        return VideoWriter(self._planned[entry.name], CAMERA_RATE if self._by_time else rate)
 
-    def _times(self, entry: Input, frame: Frame) -> int:
-        """Return how often to write a frame: a camera's is repeated or left out, so that time runs true."""
-        if isinstance(entry.source, Path):
+    def _times(self, frame: Frame) -> int:
+        """Return how often to write a frame: without a known rate as often as makes time run true."""
+        if not self._by_time:
             return 1
         return int(frame.time_ms / 1000 * CAMERA_RATE) + 1 - self._count
 

@@ -32,12 +32,12 @@ class Input:
     """One picture, video or camera.
 
     `name` is what results call it: for a file its path. `source` is a file, the index
-    of a camera, or None for standard input. `place` is where its annotated copy goes in a folder for many:
-    the file's name, below those of the folders in which it was found.
+    of a camera, or the bytes of standard input. `place` is where its annotated copy goes in a folder for
+    many: the file's name, below those of the folders in which it was found.
     """
 
     name: str
-    source: Path | int | None
+    source: Path | int | bytes
     place: Path
 
     @property
@@ -70,9 +70,12 @@ def find(arguments: Sequence[str], report: Report, outside: Path | None = None) 
 
 
 def _expand(argument: str, report: Report, outside: Path | None) -> list[Input]:
+    if not argument:  # which Path takes for the current folder
+        raise InputError("an input is an empty text: give a picture, a video, a folder or -")
     path = Path(argument)
     if argument == STANDARD_INPUT:
-        return [Input(argument, None, Path("standard-input"))]
+        # Here and not in a thread, which Ctrl-C would not end.
+        return [Input(argument, _standard_input(), Path("standard-input"))]
     if path.is_dir():
         return _below(path, report, outside)
     if path.exists():
@@ -138,8 +141,8 @@ def _frames(entry: Input) -> Iterator[Frame]:
     from fer_engine.vision.picture import read_picture
     from fer_engine.vision.source import frames as read_video
 
-    if entry.source is None:
-        yield Frame(entry.name, 0, 0.0, read_picture(_standard_input(), name="standard input"))
+    if isinstance(entry.source, bytes):
+        yield Frame(entry.name, 0, 0.0, read_picture(entry.source, name="standard input"))
     elif isinstance(entry.source, Path) and not entry.is_video:
         yield Frame(entry.name, 0, 0.0, read_picture(entry.source))
     else:
@@ -151,4 +154,7 @@ def _standard_input() -> bytes:
         raise ConfigError(
             "standard input is a terminal: send it a picture, as in 'fer-predict - < photo.jpg'"
         )
-    return sys.stdin.buffer.read()
+    pieces = []
+    while piece := os.read(sys.stdin.fileno(), 2**16):  # Ctrl-C is seen between the pieces
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -106,9 +106,10 @@ class Lines:
 
     def _failed(self, error: OSError) -> FerError:
         name = "standard output" if self._target == STANDARD_OUTPUT else self._target
+        gone = isinstance(error, BrokenPipeError)
+        advice = "what reads it has ended" if gone else "free the space, or name another file"
         return FerError(
-            f"cannot write {name}: {error.strerror or error}; what was written before is kept: free the "
-            "space, or name another file"
+            f"cannot write {name}: {error.strerror or error}; what was written before is kept: {advice}"
         )
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_engine.errors import ConfigError, InputError
 from fer_engine.vision.face import Boxes, Picture
-from fer_engine.vision.library import opencv
+from fer_engine.vision.library import name_for_opencv, opencv
 from fer_engine.vision.picture import check_picture
 from fer_engine.vision.resize import resize
 
@@ -49,6 +49,11 @@ class HaarDetector:
         _check_positive(longest_side=longest_side, min_size=min_size, min_neighbors=min_neighbors)
         if not 1 < scale_factor < float("inf"):
             raise ConfigError(f"scale_factor must be above 1, got {scale_factor}; 1.1 is thorough, 1.3 fast")
+        if min_size > longest_side:
+            raise ConfigError(
+                f"longest_side must be at least min_size, which is {min_size}, got {longest_side}: "
+                "no face would be found"
+            )
         self._longest_side = longest_side
         self._min_size = min_size
         self._scale_factor = scale_factor
@@ -133,7 +138,7 @@ class YuNetDetector:
 
     def _load(self) -> Any:
         side = (self._longest_side, self._longest_side)
-        return opencv().FaceDetectorYN.create(str(self._path), "", side, *self._thresholds)
+        return opencv().FaceDetectorYN.create(name_for_opencv(self._path), "", side, *self._thresholds)
 
 
 def as_boxes(found: Any, picture: Picture) -> Boxes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fer_engine.errors import ConfigError
@@ -21,6 +22,21 @@ def opencv() -> Any:
             "apt-get install libgl1"
         ) from None
     return cv2
+
+
+def name_for_opencv(path: Path) -> str:
+    """Return a path as OpenCV takes it: absolute, for FFmpeg takes a name such as `a:b.mp4` for a protocol.
+
+    Raises:
+        ConfigError: the name is not UTF-8, at which OpenCV ends the process.
+    """
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        raise ConfigError(f"OpenCV opens no file whose name is not UTF-8, got {shown}; rename it") from None
+    return name
 
 
 def pillow() -> Any:

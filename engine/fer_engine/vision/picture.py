@@ -74,6 +74,8 @@ def check_picture(picture: Any) -> Picture:
 
 def _read(file: IO[bytes], name: str, max_pixels: int) -> Picture:
     try:
+        if not file.seekable():  # a pipe
+            file = io.BytesIO(file.read())
         image = _open(file, name)
         _check_size(image, name, max_pixels)
         return _decode(image, name)

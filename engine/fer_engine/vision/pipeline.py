@@ -16,6 +16,8 @@ from fer_engine.vision.frame import Analysis, Frame
 from fer_engine.vision.run import Run
 from fer_engine.vision.smooth import check_weight
 
+QUEUE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -33,11 +35,12 @@ class Pipeline:
         smoothing: Weight of a face's earlier probabilities in the exponential average over its frames, from 0
             (off) to below 1.
         queue: Most frames that wait for analysis, and as many that wait to be taken from `run`: the memory
-            they take is that of `2 * queue` pictures.
+            they take is that of `2 * queue` pictures. None for 16, or with `live` for as many as there are
+            detector threads: more would make results late, and gain nothing.
         detector_threads: Frames searched at once; None for one a core with this package's detectors, which
             several threads may call, and 1 with any other.
-        live: Drop the frames that come while `queue` frames wait, of which few keep a camera's results fresh;
-            the gaps in `Frame.index` tell how many were dropped. Otherwise the source waits.
+        live: Drop the frames that come while `queue` frames wait; the gaps in `Frame.index` tell how many
+            were dropped. Otherwise the source waits.
 
     Raises:
         ConfigError: the engine's model is no classifier, or an option is out of its range.
@@ -48,7 +51,7 @@ class Pipeline:
     every: int = 1
     margin: float = MARGIN
     smoothing: float = 0.0
-    queue: int = 16
+    queue: int | None = None
     detector_threads: int | None = None
     live: bool = False
 
@@ -83,7 +86,7 @@ class Pipeline:
             lambda picture: as_boxes(detector(picture), picture),
             Analyser(self.engine, self.every > 1, self.margin, self.smoothing),
             every=self.every,
-            queue=self.queue,
+            queue=self.queue or (threads if self.live else QUEUE),
             detector_threads=threads,
             live=self.live,
         )

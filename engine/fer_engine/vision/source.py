@@ -10,7 +10,7 @@ from typing import Any
 
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.vision.frame import Frame
-from fer_engine.vision.library import opencv
+from fer_engine.vision.library import name_for_opencv, opencv
 from fer_engine.vision.picture import MAX_PIXELS, read_picture
 
 # Containers without an index give a number of frames worked out from duration and rate, and many with one
@@ -47,7 +47,7 @@ def frame_rate(path: str | Path) -> float:
     cv2 = opencv()
     path = Path(path)
     _check_file(path)
-    with _capture(str(path.absolute()), _not_a_video(path)) as capture:
+    with _capture(name_for_opencv(path), _not_a_video(path)) as capture:
         rate = capture.get(cv2.CAP_PROP_FPS)
     if not 0 < rate < float("inf"):
         raise FerError(f"{path} states no frame rate: give the rate of the output yourself")
@@ -57,7 +57,7 @@ def frame_rate(path: str | Path) -> float:
 def _file_frames(path: Path) -> Generator[Frame, None, None]:
     cv2 = opencv()
     _check_file(path)
-    if cv2.haveImageReader(str(path)):  # looks at the first bytes
+    if cv2.haveImageReader(name_for_opencv(path)):  # looks at the first bytes
         yield Frame(str(path), 0, 0.0, read_picture(path))
     else:
         yield from _video_frames(path)
@@ -65,7 +65,7 @@ def _file_frames(path: Path) -> Generator[Frame, None, None]:
 
 def _video_frames(path: Path) -> Iterator[Frame]:
     cv2 = opencv()
-    with _capture(str(path.absolute()), _not_a_video(path)) as capture:
+    with _capture(name_for_opencv(path), _not_a_video(path)) as capture:
         stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # 0 or less where the container has none
         rate = capture.get(cv2.CAP_PROP_FPS) or 1.0
         index, time_ms = 0, 0.0
@@ -77,8 +77,10 @@ def _video_frames(path: Path) -> Iterator[Frame]:
     if index == 0:
         raise FerError(f"no frame of {path} can be decoded: it is damaged or empty, record it anew")
     expected = stated - max(UNCERTAIN_FRAMES, stated * UNCERTAIN_SHARE)
-    # With a varying rate the number worked out is wrong, but the end of the last frame is not.
-    if index < expected and time_ms < expected / rate * 1000:
+    # With a varying rate the number worked out is wrong, but the end of the last frame is not. The rate may
+    # be no more than the unit of the timestamps, so a frame is taken to last as long as those before it.
+    reached_ms = time_ms * (1 + UNCERTAIN_FRAMES / index)
+    if index < expected and reached_ms < expected / rate * 1000:
         raise FerError(
             f"{path} breaks off at frame {index} of {stated}: what was decoded up to there is done; "
             "copy or record the file anew for the rest"
@@ -102,8 +104,6 @@ def _camera_frames(index: int) -> Generator[Frame, None, None]:
 @contextlib.contextmanager
 def _capture(source: str | int, failure: str) -> Iterator[Any]:
     """Open a cv2.VideoCapture, and release it whatever happens.
-
-    A file's path must be absolute, for FFmpeg takes a name such as `a:b.mp4` for a protocol.
 
     Raises:
         FerError: it cannot be opened, for which `failure` is the message, or its pictures are too large.

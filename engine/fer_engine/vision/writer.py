@@ -12,7 +12,7 @@ from typing import Any, final
 
 from fer_engine.errors import ConfigError, FerError, InputError
 from fer_engine.vision.face import Picture
-from fer_engine.vision.library import opencv
+from fer_engine.vision.library import name_for_opencv, opencv
 from fer_engine.vision.picture import check_picture
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
@@ -31,13 +31,14 @@ class VideoWriter:
         rate: Frames a second.
 
     Raises:
-        ConfigError: the suffix is another, or `rate` is not a positive number.
+        ConfigError: the suffix is another, the name is not UTF-8, or `rate` is not a positive number.
     """
 
     def __init__(self, path: str | Path, rate: float) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() not in CODECS:
             raise ConfigError(f"a video is written as {' or '.join(CODECS)}, got {self.path.name!r}")
+        name_for_opencv(self.path)
         if not (rate > 0 and math.isfinite(rate)):
             raise ConfigError(f"the rate must be a positive number of frames a second, got {rate}")
         self._rate = float(rate)

@@ -89,6 +89,7 @@ def test_an_opencv_without_cascades_names_the_pin(monkeypatch, tmp_path, missing
     [
         ({"longest_side": 0}, "longest_side must be at least 1, got 0"),
         ({"min_size": 0}, "min_size must be at least 1, got 0"),
+        ({"longest_side": 23}, "longest_side must be at least min_size, which is 24, got 23"),
         ({"min_neighbors": 0}, "min_neighbors must be at least 1, got 0"),
         ({"scale_factor": 1.0}, "scale_factor must be above 1, got 1.0"),
         ({"scale_factor": float("nan")}, "scale_factor must be above 1, got nan"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -175,6 +177,15 @@ def test_a_file_that_cannot_be_opened(tmp_path):
         read_picture(tmp_path / "gone.png")
     with pytest.raises(PictureError, match="cannot read"):
         read_picture(Path("a\0b"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name of Unix")
+def test_a_pipe_is_read_like_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_bytes, encoded(Image.fromarray(RGB)))
+        np.testing.assert_array_equal(read_picture(pipe), BGR)
 
 
 def outcome(content: bytes) -> str:

@@ -290,6 +290,21 @@ def test_a_live_run_drops_frames_while_it_is_busy():
     assert labels_of(analyses) == [str(index) for index in indices]
 
 
+def test_few_frames_of_a_live_run_wait_unless_told_otherwise():
+    all_came = threading.Event()
+
+    def busy(_picture):
+        all_came.wait(20)
+        return BOX
+
+    def camera():
+        yield from grays(100)
+        all_came.set()
+
+    analyses = list(Pipeline(GrayEngine(), busy, detector_threads=1, live=True).run(camera()))
+    assert 1 <= len(analyses) <= 2  # one that is searched, and one that waits
+
+
 def test_no_face_and_thousands_of_faces():
     many = np.tile(BOX, (3000, 1))
     nothing = np.empty((0, 4), np.int32)

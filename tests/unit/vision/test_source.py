@@ -135,6 +135,32 @@ def test_a_video_without_timestamps_counts_by_its_rate(tmp_path, camera):
     assert camera.released
 
 
+def test_a_whole_video_whose_rate_is_the_unit_of_its_timestamps(tmp_path, camera):
+    """What a browser records states 1000 frames a second, and so as many frames as milliseconds."""
+    path = tmp_path / "recorded.webm"
+    path.write_bytes(b"no picture")
+    times = iter(range(0, 40 * 60, 40))
+    stated = {cv2.CAP_PROP_FPS: 1000.0, cv2.CAP_PROP_FRAME_COUNT: 60 * 40}
+    camera.get = lambda what: next(times) if what == cv2.CAP_PROP_POS_MSEC else stated.get(what, 0.0)
+    camera.left = 60
+    assert len(list(frames(path))) == 60
+    times = iter(range(0, 40 * 60, 40))
+    camera.left = 50
+    with pytest.raises(FerError, match="breaks off at frame 50"):
+        list(frames(path))
+
+
+def test_a_name_that_opencv_cannot_take_is_an_error_and_not_the_end(tmp_path):
+    path = tmp_path / "bad\udcff.mp4"
+    try:
+        path.write_bytes(b"no picture")
+    except (OSError, UnicodeError):
+        pytest.skip("no such names on this system")
+    for call in (lambda: list(frames(path)), lambda: frame_rate(path), lambda: VideoWriter(path, RATE)):
+        with pytest.raises(ConfigError, match=r"not UTF-8, got .*bad\\udcff\.mp4; rename it"):
+            call()
+
+
 def test_a_video_without_a_rate_or_a_frame(tmp_path, camera):
     path = tmp_path / "raw.avi"
     path.write_bytes(b"no picture")
