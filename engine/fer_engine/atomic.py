@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,18 +17,23 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` with `content` in one step; a reader sees the old file or the new one."""
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        name = temporary_beside(path)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            # Its permissions are the user's usual ones: those of `tempfile` are always private.
+            with name.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
             os.replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                name.unlink()
             raise
+
+
+def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
+    """Return a hidden path in the folder of `path` that nothing has yet."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{suffix}")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,9 +55,9 @@ def folder(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        fresh = temporary_beside(path)
+        fresh.mkdir()
         try:
-            fresh.chmod(0o755)
             yield fresh
             _take_place(fresh, path)
         finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
+from fer_engine.atomic import temporary_beside
 from fer_engine.errors import ConfigError, FerError, InputError
 from fer_engine.vision.face import Picture
 from fer_engine.vision.library import name_for_opencv, opencv
@@ -78,7 +78,6 @@ class VideoWriter:
         writer.release()
         try:
             _check_video(self._temporary, self._count, self.path)
-            os.chmod(self._temporary, 0o644)
             os.replace(self._temporary, self.path)
         except OSError as error:
             raise _unwritable(self.path, error.strerror or str(error)) from error
@@ -99,12 +98,12 @@ class VideoWriter:
         suffix = self.path.suffix.lower()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(suffix, f".{self.path.name}.", self.path.parent)
+            temporary = temporary_beside(self.path, suffix)
+            temporary.touch(exist_ok=False)
         except OSError as error:
             raise _unwritable(self.path, error.strerror or str(error)) from error
-        os.close(descriptor)
-        self._temporary = Path(name)
-        writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*CODECS[suffix]), self._rate, size)
+        self._temporary = temporary
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*CODECS[suffix]), self._rate, size)
         if not writer.isOpened():
             self._remove_temporary()
             raise _unwritable(

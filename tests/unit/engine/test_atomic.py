@@ -17,6 +17,20 @@ def test_replaces_a_file_and_makes_its_folder(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the permissions of POSIX")
+@pytest.mark.parametrize("mask", [0o077, 0o022])
+def test_what_is_written_has_the_permissions_that_the_user_gives_new_files(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        atomic.write_text(tmp_path / "file.txt", "new")
+        with atomic.folder(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.txt").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "file.txt"
