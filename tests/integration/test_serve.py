@@ -486,20 +486,13 @@ def test_a_client_that_says_nothing_is_let_go(strict):
         assert silent.recv(1) == b""
 
 
-def flood(connection: socket.socket, line: bytes) -> None:
-    """Send requests for ever, and read no answer."""
-    while True:
-        connection.sendall(line)
-
-
-def test_a_client_that_takes_nothing_off_is_let_go(strict):
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.connect(("127.0.0.1", strict.port))
-        deaf.settimeout(START_SECONDS)
-        line = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+def test_a_client_that_floods_is_cut_off(strict):
+    with strict.connect() as flooding:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10_000):  # no answer is waited for
+                flooding.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
         with pytest.raises(ConnectionError):
-            flood(deaf, line)
+            flooding.sendall(b"GET")
 
 
 @pytest.mark.parametrize(
@@ -611,7 +604,7 @@ def test_a_port_in_use_is_an_error(server, artifact, capsys):
         (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
         (["--port", 70000], "port must be from 0 to 65535, got 70000"),
         (["--max-batch", 0], "the largest batch must be at least 1 face, got 0"),
-        (["--max-delay", -1], "the longest delay must be from 0 to 1 second"),
+        (["--max-delay", -1], "the longest delay must be at least 0 seconds"),
         (["--max-body", 0], "the limit of body must be above 0, got 0"),
         (["--drain-delay", -1], "the limit of drain seconds must be above 0, got -1"),
         (["--artifact", "no/such/folder", "--port", 0], "no/such/folder"),

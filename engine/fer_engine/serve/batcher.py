@@ -1,12 +1,14 @@
 """Groups the faces of many requests into batches for the engine.
 
 Dynamic batching as in Crankshaw et al., "Clipper: A Low-Latency Online Prediction Serving System",
-NSDI 2017: a batch that is not full waits for a bounded time.
+NSDI 2017: a batch that is not full waits for a bounded time. Here it waits only for as many faces as there
+were lately, so that a client that is alone, or is the last of many, does not wait for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -21,15 +23,16 @@ from fer_engine.errors import ConfigError
 from fer_engine.serve.limits import Limits, RefusedError
 
 MAX_BATCH = 64
-MAX_DELAY = 0.001
+MAX_DELAY = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
     """How faces are grouped.
 
-    `max_batch` faces go to the engine at once; with 1 each goes alone. A batch that is not full waits
-    until its first face has been there for `max_delay` seconds. `runners` batches are under way at once.
+    `max_batch` faces go to the engine at once; with 1 each goes alone. A batch that is not full waits at
+    most `max_delay` seconds for as many faces as were there when the last one ended, its own included.
+    `runners` batches are under way at once.
     """
 
     max_batch: int = MAX_BATCH
@@ -39,8 +42,8 @@ class BatchOptions:
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise ConfigError(f"the largest batch must be at least 1 face, got {self.max_batch}")
-        if not 0 <= self.max_delay <= 1:
-            raise ConfigError(f"the longest delay must be from 0 to 1 second, got {self.max_delay}")
+        if not 0 <= self.max_delay < math.inf:
+            raise ConfigError(f"the longest delay must be at least 0 seconds, got {self.max_delay}")
         if self.runners < 1:
             raise ConfigError(f"runners must be at least 1, got {self.runners}")
 
@@ -101,6 +104,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[_Job] = deque()
         self._waiting = 0  # faces of the jobs that no runner has taken
+        self._wanted = 1  # faces for which the next batch waits
         self._changed = threading.Condition()
         self._stopping = False
         self._threads = [
@@ -155,7 +159,7 @@ class Batcher:
             self._jobs.append(job)
             first = self._waiting == 0
             self._waiting += len(job.faces)
-            if first or self._waiting >= self._options.max_batch:
+            if first or self._waiting >= self._wanted:
                 self._changed.notify_all()
 
     def _expire(self, job: _Job) -> None:
@@ -168,37 +172,43 @@ class Batcher:
     def _run(self) -> None:
         while pieces := self._take():
             faces = [piece.job.faces[piece.rows] for piece in pieces]
+            count = sum(map(len, faces))
             begun = time.perf_counter()
-            error: Exception | None = None
-            logits = None
+            outcome: Logits | Exception
             try:
-                logits = self._infer(faces[0] if len(faces) == 1 else np.concatenate(faces))
-            except Exception as caught:  # noqa: BLE001 - it belongs to the requests of this batch; the next may pass
-                error = caught
+                outcome = self._infer(faces[0] if len(faces) == 1 else np.concatenate(faces))
+            except Exception as error:  # noqa: BLE001 - of this batch's requests alone; the next may pass
+                outcome = error
             ended = time.perf_counter()
-            self._loop.call_soon_threadsafe(self._deliver, pieces, logits, error, begun, ended)
+            with self._changed:  # before anyone who has the answer can ask again
+                self._wanted = min(count + self._waiting, self._options.max_batch)
+            arrivals = tuple(job.arrived for job, rows in pieces if rows.start == 0)
+            batch = Batch(count, arrivals, begun, ended, isinstance(outcome, Exception))
+            self._loop.call_soon_threadsafe(self._deliver, pieces, outcome, batch)
 
     def _take(self) -> list[_Piece]:
-        """Wait for a batch that is full or old enough; it is empty when the threads shall end."""
+        """Wait for the next batch; it is empty when the threads shall end."""
+        begun = time.perf_counter()
         with self._changed:
-            while not (pieces := self._cut()):
-                if self._stopping:
-                    return []
-                self._changed.wait(self._patience())
-            return pieces
+            while not self._is_time(begun):
+                self._changed.wait(self._patience(begun))
+            return self._cut()
 
-    def _patience(self) -> float | None:
-        """Return how long the faces that wait may still wait for others, None where there are none."""
+    def _is_time(self, begun: float) -> bool:
+        self._drop_answered()
+        if not self._jobs:
+            return self._stopping
+        return self._waiting >= self._wanted or self._stopping or self._patience(begun) == 0
+
+    def _patience(self, begun: float) -> float | None:
+        """Return how long to wait yet for more faces, None where there is none."""
         if not self._jobs:
             return None
-        return max(0.0, self._jobs[0].arrived + self._options.max_delay - time.perf_counter())
+        since = max(begun, self._jobs[0].arrived)
+        return max(0.0, since + self._options.max_delay - time.perf_counter())
 
     def _cut(self) -> list[_Piece]:
-        """Take the next batch off the queue, if it is time for it."""
-        self._drop_answered()
-        full = self._waiting >= self._options.max_batch
-        if not (full or self._stopping or self._patience() == 0):
-            return []
+        """Take the next batch off the queue."""
         pieces: list[_Piece] = []
         room = self._options.max_batch
         while room and self._jobs:
@@ -218,22 +228,19 @@ class Batcher:
             job = self._jobs.popleft()
             self._waiting -= len(job.faces) - job.taken
 
-    def _deliver(
-        self, pieces: list[_Piece], logits: Logits | None, error: Exception | None, begun: float, ended: float
-    ) -> None:
+    def _deliver(self, pieces: list[_Piece], outcome: Logits | Exception, batch: Batch) -> None:
         """Give each job its rows; this runs in the event loop."""
         start = 0
         for job, rows in pieces:
-            count = rows.stop - rows.start
+            stop = start + rows.stop - rows.start
             if job.future.done():
                 pass
-            elif logits is None:
-                job.future.set_exception(error or RuntimeError)
+            elif isinstance(outcome, Exception):
+                job.future.set_exception(outcome)
             else:
-                job.logits[rows] = logits[start : start + count]
-                job.done += count
+                job.logits[rows] = outcome[start:stop]
+                job.done += stop - start
                 if job.done == len(job.faces):
                     job.future.set_result(job.logits)
-            start += count
-        arrivals = tuple(job.arrived for job, rows in pieces if rows.start == 0)
-        self._observe(Batch(start, arrivals, begun, ended, failed=error is not None))
+            start = stop
+        self._observe(batch)

@@ -6,9 +6,11 @@ import argparse
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_engine import __version__, command
+from fer_engine.serve.batcher import BatchOptions
+from fer_engine.serve.limits import Limits
 
 if TYPE_CHECKING:
     from fer_engine.engine import Engine, EngineInfo
@@ -51,67 +53,68 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_batching(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("dynamic batching")
-    group.add_argument("--max-batch", type=int, metavar="FACES", help="1 runs each face alone (default: 64)")
+    group, default = parser.add_argument_group("dynamic batching"), BatchOptions()
     group.add_argument(
-        "--max-delay", type=float, metavar="MS", help="wait for a fuller batch (default: 1 ms)"
+        "--max-batch",
+        type=int,
+        metavar="FACES",
+        default=default.max_batch,
+        help="that go to the engine at once; 1 runs each alone (default: %(default)s)",
     )
-    group.add_argument("--runners", type=int, metavar="N", help="batches under way at once (default: 1)")
+    group.add_argument(
+        "--max-delay",
+        type=float,
+        metavar="MS",
+        default=default.max_delay * 1000,
+        help="longest wait for a fuller batch (default: %(default)g)",
+    )
+    group.add_argument(
+        "--runners",
+        type=int,
+        metavar="N",
+        default=default.runners,
+        help="batches under way at once (default: %(default)s)",
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("limits")
-    for name, kind, unit, text in (
-        ("body", int, "BYTES", "of a request"),
-        ("pixels", int, "N", "of a picture"),
-        ("faces", int, "N", "of a request"),
-        ("in-flight", int, "N", "requests served at once"),
-        ("queue", int, "FACES", "that wait for the engine"),
-        ("connections", int, "N", "open at once"),
+    group, default = parser.add_argument_group("limits"), Limits()
+    for name, kind, unit, value, text in (
+        ("--max-body", int, "BYTES", default.body, "of a request"),
+        ("--max-pixels", int, "N", default.pixels, "of a picture"),
+        ("--max-faces", int, "N", default.faces, "of a request or a picture"),
+        ("--max-in-flight", int, "N", default.in_flight, "requests served at once"),
+        ("--max-queue", int, "FACES", default.queue, "that wait for the engine"),
+        ("--max-connections", int, "N", default.connections, "open at once"),
+        ("--receive-timeout", float, "S", default.receive_seconds, "for a request in, and an answer out"),
+        ("--request-timeout", float, "S", default.request_seconds, "for a request to be served"),
+        ("--drain-delay", float, "S", default.drain_seconds, "of taking requests still when told to end"),
     ):
-        group.add_argument(f"--max-{name}", type=kind, metavar=unit, help=text)
-    group.add_argument(
-        "--receive-timeout", type=float, metavar="S", help="for a request to come in, and an answer to go out"
-    )
-    group.add_argument("--request-timeout", type=float, metavar="S", help="for a request to be served")
-    group.add_argument(
-        "--drain-delay",
-        type=float,
-        metavar="S",
-        help="still take requests for so long after SIGTERM, as not ready",
-    )
+        group.add_argument(
+            name, type=kind, metavar=unit, default=value, help=f"{text} (default: %(default)s)"
+        )
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from fer_engine.serve.batcher import BatchOptions
-    from fer_engine.serve.limits import Limits
     from fer_engine.serve.server import bind, serve
 
-    delay = None if options.max_delay is None else options.max_delay / 1000
-    batching = BatchOptions(**_given(max_batch=options.max_batch, max_delay=delay, runners=options.runners))
+    batching = BatchOptions(options.max_batch, options.max_delay / 1000, options.runners)
     limits = Limits(
-        **_given(
-            body=options.max_body,
-            pixels=options.max_pixels,
-            faces=options.max_faces,
-            in_flight=options.max_in_flight,
-            queue=options.max_queue,
-            connections=options.max_connections,
-            receive_seconds=options.receive_timeout,
-            request_seconds=options.request_timeout,
-            drain_seconds=options.drain_delay,
-        )
+        body=options.max_body,
+        pixels=options.max_pixels,
+        faces=options.max_faces,
+        in_flight=options.max_in_flight,
+        queue=options.max_queue,
+        connections=options.max_connections,
+        receive_seconds=options.receive_timeout,
+        request_seconds=options.request_timeout,
+        drain_seconds=options.drain_delay,
     )
     with bind(options.host, options.port) as listener, _engine(options) as engine:
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)
         serve(engine, listener, batching, limits, ready)
     return 0
-
-
-def _given(**values: object) -> dict[str, Any]:
-    """Return the options that were given; the others keep the defaults of what takes them."""
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _engine(options: argparse.Namespace) -> Engine:

@@ -60,6 +60,8 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self._draining():
             self.cycle.keep_alive = False
+        if len(self.pipeline) > self._limits.in_flight:
+            self.transport.abort()  # no answer can overtake those that the client does not wait for
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

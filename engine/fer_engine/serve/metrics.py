@@ -24,6 +24,7 @@ class Metrics:
         self.requests = Counter("fer_requests", "Requests answered", ("route", "code"), registry=registry)
         self.in_flight = Gauge("fer_requests_in_flight", "Requests being served", registry=registry)
         self.waiting = Gauge("fer_faces_waiting", "Faces that wait for the engine", registry=registry)
+        self.connections = Gauge("fer_connections", "Open connections", registry=registry)
         self._faces = Counter("fer_faces", "Faces that went through the engine", registry=registry)
         self._failures = Counter("fer_batches_failed", "Batches that the engine failed on", registry=registry)
         self._sizes = Histogram("fer_batch_faces", "Faces in a batch", buckets=FACES, registry=registry)

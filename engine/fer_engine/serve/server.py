@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import math
 import os
 import socket
 import time
@@ -73,10 +75,11 @@ class Server(uvicorn.Server):
                 server_header=False,
                 access_log=False,
                 log_level="warning",
-                timeout_keep_alive=round(limits.receive_seconds),
-                timeout_graceful_shutdown=round(limits.request_seconds + 2 * limits.receive_seconds),
+                timeout_keep_alive=math.ceil(limits.receive_seconds),
+                timeout_graceful_shutdown=math.ceil(limits.request_seconds + 2 * limits.receive_seconds),
             )
         )
+        service.metrics.connections.set_function(lambda: len(self.server_state.connections))
         self._service = service
         self._end: float | None = None
 
@@ -116,6 +119,7 @@ def serve(
         service = Service(engine, batching, limits)
         try:
             server = Server(service)
+            gc.freeze()  # what lives as long as the process need not be searched for garbage again and again
             listener.listen(BACKLOG)
             ready()
             await server.serve([listener])

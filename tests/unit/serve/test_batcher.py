@@ -35,13 +35,28 @@ def run(
     async def body() -> None:
         batcher = Batcher(infer, 1, BatchOptions(**options), limits or Limits(), batches.append)
         try:
-            await scenario(batcher)
+            await asyncio.wait_for(scenario(batcher), PATIENT)
         finally:
             batcher.stop()
         await asyncio.sleep(0)
 
     asyncio.run(body())
     return batches
+
+
+class Held:
+    """A network whose first batch waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.release = threading.Event(), threading.Event()
+
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        self.begun.set()
+        assert self.release.wait(PATIENT)
+        return numbers(faces)
+
+    async def reached(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, PATIENT)
 
 
 @pytest.mark.parametrize("runners", [1, 3])
@@ -69,20 +84,44 @@ def test_a_request_larger_than_a_batch_is_split():
     assert [len(batch.arrivals) for batch in batches] == [1] + [0] * 6
 
 
+async def ask(batcher: Batcher, first: int, count: int) -> None:
+    """Send single faces at once."""
+    await asyncio.gather(*(batcher.logits(faces_of(first + i, 1)) for i in range(count)))
+
+
 def test_requests_that_wait_are_grouped():
+    infer = Held()
+
     async def scenario(batcher):
-        await asyncio.gather(*(batcher.logits(faces_of(i, 1)) for i in range(32)))
+        first = asyncio.ensure_future(batcher.logits(faces_of(0, 1)))
+        await infer.reached()
+        others = asyncio.ensure_future(ask(batcher, 1, 31))
+        while batcher.waiting < 31:
+            await asyncio.sleep(0)
+        infer.release.set()
+        await first
+        await asyncio.gather(others, ask(batcher, 32, 1))  # they waited for the first to come again
+        await ask(batcher, 33, 32)  # as many as before: they wait for no more
 
-    batches = run(scenario, max_batch=32, max_delay=1.0)  # a full batch does not wait
-    assert [batch.faces for batch in batches] == [32]
+    batches = run(scenario, infer, max_batch=64, max_delay=2 * PATIENT)
+    assert [batch.faces for batch in batches] == [1, 32, 32]
 
 
-def test_a_batch_that_is_not_full_goes_when_its_time_has_come():
+def test_who_is_alone_does_not_wait():
     async def scenario(batcher):
-        await asyncio.gather(*(batcher.logits(faces_of(i, 1)) for i in range(3)))
+        for index in range(3):
+            await batcher.logits(faces_of(index, 1))
 
-    (batch,) = run(scenario, max_batch=32, max_delay=0.05)
-    assert batch.begun - batch.arrivals[0] >= 0.05
+    assert len(run(scenario, max_delay=2 * PATIENT)) == 3
+
+
+def test_a_batch_that_stays_smaller_than_the_last_goes_after_the_longest_delay():
+    async def scenario(batcher):
+        await batcher.logits(faces_of(0, 8))
+        await batcher.logits(faces_of(8, 1))
+
+    _, waited = run(scenario, max_delay=0.2)
+    assert waited.begun - waited.arrivals[0] >= 0.2
 
 
 def test_a_largest_batch_of_one_runs_each_face_alone():
@@ -110,21 +149,6 @@ def test_no_faces_need_no_engine():
         assert (await batcher.logits(faces_of(0, 0))).shape == (0, 1)
 
     assert run(scenario) == []
-
-
-class Held:
-    """A network whose first batch waits until it is let go."""
-
-    def __init__(self) -> None:
-        self.begun, self.release = threading.Event(), threading.Event()
-
-    def __call__(self, faces: np.ndarray) -> np.ndarray:
-        self.begun.set()
-        assert self.release.wait(PATIENT)
-        return numbers(faces)
-
-    async def reached(self) -> None:
-        assert await asyncio.to_thread(self.begun.wait, PATIENT)
 
 
 def test_a_full_queue_refuses_and_keeps_what_it_has():
@@ -208,8 +232,8 @@ def test_stopping_finishes_what_waits():
     ("options", "message"),
     [
         ({"max_batch": 0}, "largest batch must be at least 1 face, got 0"),
-        ({"max_delay": -0.1}, "from 0 to 1 second, got -0.1"),
-        ({"max_delay": float("nan")}, "from 0 to 1 second, got nan"),
+        ({"max_delay": -0.1}, "at least 0 seconds, got -0.1"),
+        ({"max_delay": float("nan")}, "at least 0 seconds, got nan"),
         ({"runners": 0}, "runners must be at least 1, got 0"),
     ],
 )
