@@ -33,7 +33,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
     """Return a hidden path in the folder of `path` that nothing has yet."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{suffix}")
+    return path.parent / f".{path.name}.{secrets.token_hex(8)}{suffix}"
 
 
 def write_text(path: Path, text: str) -> None:

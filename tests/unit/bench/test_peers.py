@@ -135,7 +135,7 @@ def test_a_worker_in_another_environment_sees_our_two_packages_alone(artifact, t
     packages = isolated.worker_command("fer")[3:]
     assert [Path(package).name for package in packages] == ["fer_bench", "fer_engine"]
     settings = {"name": "null", "kind": "engine", "artifact": str(artifact), "precision": "fp32"}
-    settings |= {"backend": "null", "threads": 1, "micro_batch": None, "file": ""}
+    settings |= {"backend": "null", "threads": 1, "micro_batch": None, "tta": "none", "file": ""}
     # -S: no site-packages, and so none of the ways in which this environment finds our packages.
     numpy = f"import sys; sys.path.append({str(Path(np.__file__).parents[1])!r})\n"
     run = subprocess.run(
