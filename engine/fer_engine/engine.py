@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,13 @@ class Prediction:
 
     labels: list[str]
     probabilities: NDArray[np.float32]
+
+    @classmethod
+    def of_logits(cls, logits: Logits, labels: Sequence[str]) -> Prediction:
+        """Return the prediction that logits, float32 [n, classes], stand for."""
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        likeliest = [labels[index] for index in logits.argmax(1).tolist()]
+        return cls(likeliest, powers / powers.sum(1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +235,7 @@ class Engine:
             raise ConfigError(
                 f"{self._spec.name} is a {self._spec.task} model without probabilities; use estimate(faces)"
             )
-        logits = self.logits(faces)
-        labels = self._spec.labels
-        return Prediction([labels[index] for index in logits.argmax(1).tolist()], _softmax(logits))
+        return Prediction.of_logits(self.logits(faces), self._spec.labels)
 
     def estimate(self, faces: Any) -> dict[str, NDArray[np.float32]]:
         """Return the values of a regression, float32 [n], by label; takes and raises what `logits` does.
@@ -267,8 +273,3 @@ def _shut(gate: Gate, sharder: Sharder, loaded: Backend) -> None:
     gate.close()
     sharder.stop()
     loaded.close()
-
-
-def _softmax(logits: Logits) -> Logits:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)

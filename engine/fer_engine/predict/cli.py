@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_engine import __version__, command
+from fer_engine import __version__, command, model_options
 
 if TYPE_CHECKING:
     from fer_engine.engine import Engine
@@ -60,16 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     faces.add_argument(
         "--smoothing", type=float, help="of a video's expressions, 0 (none, the default) to below 1"
     )
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", help="one that ships with the package (default: mini_xception)")
-    model.add_argument("--artifact", type=Path, help="folder that fer-export wrote, instead of --model")
-    model.add_argument(
-        "--precision", default="fp32", help="fp32, fp16, int8, int8-cpu or auto (default: %(default)s)"
-    )
-    model.add_argument(
-        "--backend", default="onnxruntime", help="runtime, or auto for the fastest (default: %(default)s)"
-    )
-    model.add_argument("--device", default="cpu", help="cpu or cuda, cuda:1 (default: %(default)s)")
+    model = model_options.add(parser)
     model.add_argument(
         "--tta", default="none", help="flip averages each face with its mirror image (default: none)"
     )
@@ -89,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
     if not found:
         return command.EXIT_ERROR
     job = Job(found, options.output, options.json, options.csv, options.show)
-    with _engine(options) as engine:
+    with model_options.load(options, tta=options.tta) as engine:
         pipeline = _pipeline(engine, options, live=job.is_live)
         print(_describe(engine, options), file=sys.stderr)
         print(job.run(pipeline, engine.spec.labels, problems), file=sys.stderr)
@@ -99,8 +90,7 @@ def _run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     from fer_engine.errors import ConfigError
 
-    if options.artifact is not None and options.model is not None:
-        raise ConfigError("give --model or --artifact: an artifact holds its model")
+    model_options.check(options)
     if options.crop:
         for name in ("detector", "detect_size", "margin", "every"):
             if getattr(options, name) is not None:
@@ -108,19 +98,6 @@ def _check(options: argparse.Namespace) -> None:
                 raise ConfigError(
                     f"{option} is for finding faces, --crop takes each picture as one: leave one out"
                 )
-
-
-def _engine(options: argparse.Namespace) -> Engine:
-    from fer_engine.engine import Engine
-    from fer_engine.shipped import MODEL, shipped_artifact
-
-    return Engine.load(
-        options.artifact or shipped_artifact(options.model or MODEL, options.precision),
-        precision=options.precision,
-        backend=options.backend,
-        device=options.device,
-        tta=options.tta,
-    )
 
 
 def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pipeline:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_engine import __version__, command
+from fer_engine import __version__, command, model_options
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.limits import Limits
 
 if TYPE_CHECKING:
-    from fer_engine.engine import Engine, EngineInfo
+    from fer_engine.engine import EngineInfo
 
 HOST = "127.0.0.1"
 PORT = 8000  # as of other servers of the protocol
@@ -32,24 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=PORT, help="0 takes one that is free (default: %(default)s)"
     )
-    _add_model(parser)
+    model = model_options.add(parser)
+    model.add_argument("--threads", type=int, help="cores for the engine (default: all)")
     _add_batching(parser)
     _add_limits(parser)
     return parser
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", help="one that ships with the package (default: mini_xception)")
-    group.add_argument("--artifact", type=Path, help="folder that fer-export wrote, instead of --model")
-    group.add_argument(
-        "--precision", default="fp32", help="fp32, fp16, int8, int8-cpu or auto (default: %(default)s)"
-    )
-    group.add_argument(
-        "--backend", default="onnxruntime", help="runtime, or auto for the fastest (default: %(default)s)"
-    )
-    group.add_argument("--device", default="cpu", help="cpu or cuda, cuda:1 (default: %(default)s)")
-    group.add_argument("--threads", type=int, help="cores for the engine (default: all)")
 
 
 def _add_batching(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +84,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from fer_engine.serve.server import bind, serve
 
+    model_options.check(options)
     batching = BatchOptions(options.max_batch, options.max_delay / 1000, options.runners)
     limits = Limits(
         body=options.max_body,
@@ -110,27 +97,14 @@ def _serve(options: argparse.Namespace) -> int:
         request_seconds=options.request_timeout,
         drain_seconds=options.drain_delay,
     )
-    with bind(options.host, options.port) as listener, _engine(options) as engine:
+    with (
+        bind(options.host, options.port) as listener,
+        model_options.load(options, threads=options.threads) as engine,
+    ):
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)
         serve(engine, listener, batching, limits, ready)
     return 0
-
-
-def _engine(options: argparse.Namespace) -> Engine:
-    from fer_engine.engine import Engine
-    from fer_engine.errors import ConfigError
-    from fer_engine.shipped import MODEL, shipped_artifact
-
-    if options.artifact is not None and options.model is not None:
-        raise ConfigError("give --model or --artifact: an artifact holds its model")
-    return Engine.load(
-        options.artifact or shipped_artifact(options.model or MODEL, options.precision),
-        precision=options.precision,
-        backend=options.backend,
-        device=options.device,
-        threads=options.threads,
-    )
 
 
 def _announce(info: EngineInfo, host: str, port: int) -> None:

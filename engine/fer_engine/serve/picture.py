@@ -6,13 +6,13 @@ import time
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-import numpy as np
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fer_engine.backend import Faces, Logits
+from fer_engine.engine import Prediction
 from fer_engine.errors import InputError
 from fer_engine.serve import body
 from fer_engine.serve.limits import RefusedError
@@ -78,7 +78,7 @@ class Pictures:
 
     def _answer(self, found: _Found, logits: Logits, seconds: dict[str, float]) -> Response:
         info, labels = self._service.engine.info, self._service.spec.labels
-        faces = _faces(found.boxes, logits, labels)
+        faces = Face.of_prediction(found.boxes, Prediction.of_logits(logits, labels))
         return JSONResponse(
             {
                 "width": found.width,
@@ -94,15 +94,6 @@ class Pictures:
                 },
             }
         )
-
-
-def _faces(boxes: Boxes, logits: Logits, labels: tuple[str, ...]) -> list[Face]:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    shares = powers / powers.sum(1, keepdims=True)
-    return [
-        Face(tuple(box), labels[int(row.argmax())], row)
-        for box, row in zip(boxes.tolist(), shares, strict=True)
-    ]
 
 
 async def _picture(request: Request, limit: int) -> bytes:

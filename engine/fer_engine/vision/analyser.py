@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.engine import Engine
+from fer_engine.engine import Engine, Prediction
 from fer_engine.vision.crop import crop_faces
 from fer_engine.vision.face import Boxes, Face
 from fer_engine.vision.follower import Follower, Located
@@ -60,7 +60,8 @@ class Analyser:
             probabilities, labels = prediction.probabilities[rows], prediction.labels[rows]
             if self._smoothing:
                 probabilities, labels = self._smooth(searched.first, faces.tracks, probabilities)
-            yield Analysis(searched.frame, _faces(faces, labels, probabilities))
+            known = Prediction(labels, probabilities)
+            yield Analysis(searched.frame, Face.of_prediction(faces.boxes, known, faces.tracks))
 
     def _locate(self, searched: Searched) -> Located:
         if searched.first:
@@ -74,8 +75,3 @@ class Analyser:
             self._smoother = Smoother(self._smoothing)
         smooth = self._smoother.update(tracks, probabilities)
         return smooth, [self._engine.spec.labels[index] for index in smooth.argmax(1)]
-
-
-def _faces(located: Located, labels: list[str], probabilities: NDArray[np.float32]) -> tuple[Face, ...]:
-    rows = zip(located.boxes.tolist(), labels, probabilities, located.tracks, strict=True)
-    return tuple(Face(tuple(box), label, shares, track) for box, label, shares, track in rows)

@@ -34,9 +34,7 @@ def find_expressions(
         )
     picture = check_picture(picture)
     boxes = as_boxes((detector or _default_detector())(picture), picture)
-    result = engine.predict(crop_faces(picture, boxes, engine.spec, margin))
-    found = zip(boxes.tolist(), result.labels, result.probabilities, strict=True)
-    return tuple(Face(tuple(box), label, probabilities) for box, label, probabilities in found)
+    return Face.of_prediction(boxes, engine.predict(crop_faces(picture, boxes, engine.spec, margin)))
 
 
 @functools.cache

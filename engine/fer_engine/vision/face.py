@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fer_engine.engine import Prediction
 
 Picture = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
 Boxes = NDArray[np.int32]  # [n, 4]: left, top, width, height, in pixels of the picture
@@ -33,6 +36,15 @@ class Face:
     label: str
     probabilities: NDArray[np.float32]
     track: int | None = None
+
+    @classmethod
+    def of_prediction(
+        cls, boxes: Boxes, prediction: Prediction, tracks: Sequence[int] | None = None
+    ) -> tuple[Face, ...]:
+        """Return the faces with these boxes, int32 [n, 4], and what was read from each, in order."""
+        known = [None] * len(boxes) if tracks is None else tracks
+        rows = zip(boxes.tolist(), prediction.labels, prediction.probabilities, known, strict=True)
+        return tuple(cls(tuple(box), label, shares, track) for box, label, shares, track in rows)
 
     def as_json(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return the face as JSON takes it: box, label, probabilities by label, and its track if any."""

@@ -272,7 +272,8 @@ def test_smoothing_begins_anew_with_each_source():
     assert labels_of(Pipeline(GrayEngine(), box_of, smoothing=0.9).run(frames)) == ["50", "200"]
 
 
-def test_a_live_run_drops_frames_while_it_is_busy():
+def detector_slower_than_a_camera():
+    """A detector that is not through with its first picture before 100 have come, and what they come from."""
     all_came = threading.Event()
 
     def busy(_picture):
@@ -283,6 +284,11 @@ def test_a_live_run_drops_frames_while_it_is_busy():
         yield from grays(100)
         all_came.set()
 
+    return busy, camera
+
+
+def test_a_live_run_drops_frames_while_it_is_busy():
+    busy, camera = detector_slower_than_a_camera()
     analyses = list(Pipeline(GrayEngine(), busy, queue=2, live=True).run(camera()))
     indices = [analysis.frame.index for analysis in analyses]
     assert indices[:2] == [0, 1]
@@ -291,16 +297,7 @@ def test_a_live_run_drops_frames_while_it_is_busy():
 
 
 def test_few_frames_of_a_live_run_wait_unless_told_otherwise():
-    all_came = threading.Event()
-
-    def busy(_picture):
-        all_came.wait(20)
-        return BOX
-
-    def camera():
-        yield from grays(100)
-        all_came.set()
-
+    busy, camera = detector_slower_than_a_camera()
     analyses = list(Pipeline(GrayEngine(), busy, detector_threads=1, live=True).run(camera()))
     assert 1 <= len(analyses) <= 2  # one that is searched, and one that waits
 

@@ -1,0 +1,55 @@
+"""The options of a command that name its model, and the engine that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fer_engine.engine import Engine
+
+
+def add(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options in a group of their own; return it for those of one command alone."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", help="one that ships with the package (default: mini_xception)")
+    group.add_argument("--artifact", type=Path, help="folder that fer-export wrote, instead of --model")
+    group.add_argument(
+        "--precision", default="fp32", help="fp32, fp16, int8, int8-cpu or auto (default: %(default)s)"
+    )
+    group.add_argument(
+        "--backend", default="onnxruntime", help="runtime, or auto for the fastest (default: %(default)s)"
+    )
+    group.add_argument("--device", default="cpu", help="cpu or cuda, cuda:1 (default: %(default)s)")
+    return group
+
+
+def check(options: argparse.Namespace) -> None:
+    """Make sure that one model is named.
+
+    Raises:
+        ConfigError: both a shipped model and an artifact are.
+    """
+    from fer_engine.errors import ConfigError
+
+    if options.artifact is not None and options.model is not None:
+        raise ConfigError("give --model or --artifact: an artifact holds its model")
+
+
+def load(options: argparse.Namespace, **settings: Any) -> Engine:
+    """Return the engine, with `settings` as `Engine.load` takes them beside; a shipped model is exported.
+
+    Raises:
+        FerError: what `shipped_artifact` and `Engine.load` raise.
+    """
+    from fer_engine.engine import Engine
+    from fer_engine.shipped import MODEL, shipped_artifact
+
+    return Engine.load(
+        options.artifact or shipped_artifact(options.model or MODEL, options.precision),
+        precision=options.precision,
+        backend=options.backend,
+        device=options.device,
+        **settings,
+    )
