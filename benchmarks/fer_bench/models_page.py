@@ -44,8 +44,8 @@ the ratio to mini_xception in the same setting, with its 95 % interval.
 TRAINING = """
 ## Training
 
-The last stage of each recipe as it ran; the logs are in [results/training](results/training). A network that was
-best in its last epoch would gain from a longer schedule.
+The last stage of each recipe as it ran; the logs are in [results/training](results/training). A network
+that was best in its last epoch would gain from a longer schedule.
 """
 
 
