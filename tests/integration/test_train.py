@@ -116,7 +116,7 @@ def test_distillation_and_init_take_checkpoint_folders(data, tmp_path):
     first = tmp_path / "first"
     assert main(arguments(data, first, 1)) == 0
     best = str(first / "best")
-    taught = [*arguments(data, tmp_path / "taught", 1), "--init", best, "--teacher", best]
+    taught = [*arguments(data, tmp_path / "taught", 1), "--init", best, "--teacher", best, "--teacher", best]
     assert main(taught) == 0
     assert (tmp_path / "taught" / "best" / "spec.json").exists()
 

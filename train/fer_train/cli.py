@@ -36,7 +36,12 @@ def _parser() -> argparse.ArgumentParser:
         "--qat", action="store_true", default=None, help="train for INT8, from --init or the shipped one"
     )
     parser.add_argument("--init", type=Path, help="start from this checkpoint folder, or state dict")
-    parser.add_argument("--teacher", type=Path, help="distill from this checkpoint folder as well")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        help="distill from this checkpoint folder; of several, their mean",
+    )
     parser.add_argument("--threads", type=int, help="CPU threads (default: 1)")
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -132,6 +137,7 @@ def _runs(stages: list[Stage], options: argparse.Namespace) -> list[RunOptions]:
         f"{last.model}{'-qat' if last.qat else ''}" if options.recipe is None else Path(options.recipe).stem
     )
     output = options.output or Path("runs") / name
+    given = tuple(options.teacher or ())
     folders = {stage.name: output if stage is last else output / stage.name for stage in stages}
     best = {stage.name: folders[stage.name] / "best" for stage in stages}
     return [
@@ -140,7 +146,7 @@ def _runs(stages: list[Stage], options: argparse.Namespace) -> list[RunOptions]:
             output=folders[stage.name],
             recipe=stage.recipe,
             init=best[stage.init] if stage.init else (options.init if stage is first else None),
-            teacher=best[stage.teacher] if stage.teacher else (options.teacher if stage is last else None),
+            teachers=tuple(best[name] for name in stage.teacher) or (given if stage is last else ()),
             threads=stage.threads,
             resume=options.resume,
             qat=stage.qat,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,12 +79,12 @@ class Trainer:
         network: nn.Module,
         spec: ModelSpec,
         recipe: Recipe,
-        teacher: nn.Module | None = None,
+        teachers: Sequence[nn.Module] = (),
         original: nn.Module | None = None,  # whose answers the network should keep
     ) -> None:
         self.network = _channels_last(network)
         self.average = copy.deepcopy(self.network)
-        self.teacher = _channels_last(teacher).eval() if teacher else None
+        self.teachers = [_channels_last(teacher).eval() for teacher in teachers]
         self.original = _channels_last(original).eval() if original else None
         self.spec = spec
         self.recipe = recipe
@@ -177,8 +177,8 @@ class Trainer:
         loss = self.objective.loss(outputs, target)
         if share < 1:
             loss = torch.lerp(self.objective.loss(outputs, target[partner]), loss, share)
-        if self.teacher is not None:
-            imitation = self.objective.imitation(outputs, self._taught(self.teacher, inputs))
+        if self.teachers:
+            imitation = self.objective.imitation(outputs, self._taught(inputs))
             loss = torch.lerp(loss, imitation, self.recipe.distillation)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -195,13 +195,12 @@ class Trainer:
         return share, torch.randperm(count, generator=generator)
 
     @torch.no_grad()
-    def _taught(self, teacher: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the teacher's outputs; with `teacher_mirror` the mean with those of the mirror images."""
+    def _taught(self, inputs: Tensor) -> Tensor:
+        """Return the mean of the teachers' outputs, with `teacher_mirror` also over the mirror images."""
+        views = (inputs, inputs.flip(3)) if self.recipe.teacher_mirror else (inputs,)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-            taught: Tensor = teacher(inputs).float()
-            if self.recipe.teacher_mirror:
-                taught = (taught + teacher(inputs.flip(3)).float()) / 2
-        return taught
+            outputs = [teacher(view).float() for teacher in self.teachers for view in views]
+        return torch.stack(outputs).mean(0)
 
     def _set_learning_rate(self, step: int, total: int) -> None:
         """Linear warm-up, then a cosine to zero over the whole run (Loshchilov & Hutter, 2016)."""

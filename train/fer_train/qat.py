@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,9 +23,9 @@ CANDIDATES = 40
 
 
 def trainer(
-    network: nn.Module, spec: ModelSpec, recipe: Recipe, teacher: nn.Module | None, faces: Faces
+    network: nn.Module, spec: ModelSpec, recipe: Recipe, teachers: Sequence[nn.Module], faces: Faces
 ) -> Trainer:
-    """Return a trainer of the fake-quantized `network`, which learns from the float one or a `teacher`.
+    """Return a trainer of the fake-quantized `network`, which learns from the float one or from `teachers`.
 
     The first ranges are measured on some of `faces`, uint8 [n, h, w] or [n, h, w, c].
 
@@ -34,7 +34,7 @@ def trainer(
         CheckpointError: the input of a layer is always zero, or not finite.
     """
     ranges = measure_ranges(network, spec, faces[:: max(1, len(faces) // FACES)][:FACES])
-    return Trainer(FakeQuantized(network, spec, ranges), spec, recipe, teacher or network, network)
+    return Trainer(FakeQuantized(network, spec, ranges), spec, recipe, teachers or [network], network)
 
 
 def save(folder: Path, network: FakeQuantized, spec: ModelSpec) -> ModelSpec:

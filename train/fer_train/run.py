@@ -50,7 +50,7 @@ class RunOptions:
     output: Path
     recipe: Recipe
     init: Path | None = None  # a checkpoint folder, or a state dict, whose weights to start from
-    teacher: Path | None = None  # a checkpoint folder to distill from
+    teachers: tuple[Path, ...] = ()  # checkpoint folders to distill from
     threads: int = 1  # part of the run: another number rounds sums another way
     resume: bool = False
     qat: bool = False  # train for INT8, from `init` or the checkpoint that ships
@@ -76,7 +76,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
 
     Raises:
         ConfigError: the output folder holds a run and `resume` was not asked for, or another run.
-        CheckpointError: `init`, `teacher` or the state to resume from cannot be used.
+        CheckpointError: `init`, a teacher or the state to resume from cannot be used.
         DataError: a split is missing.
     """
     torch.set_num_threads(options.threads)
@@ -118,19 +118,17 @@ def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:
         network = entry.build(spec)
         if start is not None:
             print(load_backbone(start, network), flush=True)
-    teacher = _teacher(options, spec)
+    teachers = [_teacher(folder, spec) for folder in options.teachers]
     if options.qat:
-        return qat.trainer(network, spec, options.recipe, teacher, faces)
-    return Trainer(network, spec, options.recipe, teacher)
+        return qat.trainer(network, spec, options.recipe, teachers, faces)
+    return Trainer(network, spec, options.recipe, teachers)
 
 
-def _teacher(options: RunOptions, spec: ModelSpec) -> nn.Module | None:
-    if options.teacher is None:
-        return None
-    teacher, taught = checkpoint.load(options.teacher)
+def _teacher(folder: Path, spec: ModelSpec) -> nn.Module:
+    teacher, taught = checkpoint.load(folder)
     if any(getattr(taught, field) != getattr(spec, field) for field in SHARED):
         raise ConfigError(
-            f"the teacher {options.teacher} has other labels, input or normalization than {spec.name}; "
+            f"the teacher {folder} has other labels, input or normalization than {spec.name}; "
             "train one with the same spec"
         )
     return teacher
@@ -141,7 +139,7 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
     asked = {
         "model": options.model,
         "init": _digest(options.start()),
-        "teacher": _digest(options.teacher),
+        "teacher": ", ".join(str(_digest(folder)) for folder in options.teachers) or None,
         "threads": options.threads,
         "data": dataset.fingerprint,
         **dataclasses.asdict(options.recipe),

@@ -8,7 +8,7 @@
     [[stage]]
     name = "student"
     model = "mini_xception"
-    teacher = "teacher"        # the best checkpoint of that stage; `init` likewise
+    teacher = "teacher"        # the best checkpoint of that stage, or of each of a list; `init` likewise
     [stage.augmentation]
     rotation = 10.0
 
@@ -41,7 +41,7 @@ class Stage:
     model: str
     recipe: Recipe
     init: str | None = None
-    teacher: str | None = None
+    teacher: tuple[str, ...] = ()
     threads: int = 1
     qat: bool = False
 
@@ -116,11 +116,10 @@ def _check_references(stage: Stage, earlier: list[str]) -> None:
         )
     if stage.name in earlier:
         raise ConfigError(f"the name {stage.name!r} is taken by an earlier stage")
-    for key in ("init", "teacher"):
-        if getattr(stage, key) not in (None, *earlier):
+    for key, name in (("init", stage.init), *(("teacher", name) for name in stage.teacher)):
+        if name not in (None, *earlier):
             raise ConfigError(
-                f"{key} is {getattr(stage, key)!r}, expected an earlier stage "
-                f"({', '.join(earlier) or 'there is none'})"
+                f"{key} is {name!r}, expected an earlier stage ({', '.join(earlier) or 'there is none'})"
             )
 
 
@@ -140,6 +139,11 @@ def _fields(kind: type, table: Mapping[str, Any], given: Mapping[str, Any]) -> d
 
 
 def _typed(key: str, kind: str, value: Any) -> Any:
+    if kind.startswith("tuple"):
+        names = value if isinstance(value, list) else [value]
+        if not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"{key} must be a name or a list of names, got {value!r}")
+        return tuple(names)
     if kind == "float" and type(value) is int:
         return float(value)
     if type(value).__name__ != kind:

@@ -23,9 +23,9 @@ def data(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return faces.astype(np.uint8), labels
 
 
-def trainer(recipe: Recipe = RECIPE, teacher: torch.nn.Module | None = None) -> Trainer:
+def trainer(recipe: Recipe = RECIPE, *teachers: torch.nn.Module) -> Trainer:
     torch.manual_seed(recipe.seed)
-    return Trainer(find("mini_xception").build(SPEC), SPEC, recipe, teacher)
+    return Trainer(find("mini_xception").build(SPEC), SPEC, recipe, teachers)
 
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -100,11 +100,24 @@ def test_a_mirrored_teacher_takes_no_side():
     left[:, :, :24] = 200
     inputs = normalize(torch.from_numpy(left), SPEC)
     plain, mirrored = (
-        trainer(Recipe(teacher_mirror=mirror), Lopsided())._taught(Lopsided(), inputs)
-        for mirror in (False, True)
+        trainer(Recipe(teacher_mirror=mirror), Lopsided())._taught(inputs) for mirror in (False, True)
     )
     assert plain[0, 0] - plain[0, 1] > 100
     assert mirrored[0, 0] == pytest.approx(mirrored[0, 1])
+
+
+def test_several_teachers_say_their_mean():
+    class Says(torch.nn.Module):
+        def __init__(self, label: int) -> None:
+            super().__init__()
+            self.label = label
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.eye(7)[self.label].expand(len(x), 7) * 8
+
+    inputs = normalize(torch.from_numpy(data(2)[0]), SPEC)
+    taught = trainer(RECIPE, Says(1), Says(4))._taught(inputs)
+    assert taught.tolist() == [[0, 4, 0, 0, 4, 0, 0]] * 2
 
 
 def test_mixup_blends_each_face_with_a_partner_and_both_labels():

@@ -39,7 +39,7 @@ def test_a_shipped_recipe_can_be_read_and_ends_with_its_network(name):
 def test_a_file_sets_what_it_names_and_leaves_the_defaults(tmp_path):
     teacher, student = read(write(tmp_path, TWO), {})
     assert teacher == Stage("teacher", "fer_teacher", Recipe(epochs=3))
-    assert (student.teacher, student.init, student.threads) == ("teacher", None, 1)
+    assert (student.teacher, student.init, student.threads) == (("teacher",), None, 1)
     assert student.recipe.learning_rate == 1.0
     assert student.recipe.augmentation.rotation == 5.0
     assert student.recipe.augmentation.shift == Recipe().augmentation.shift
@@ -75,6 +75,8 @@ ONE = '[[stage]]\nname = "a"\nmodel = "cnn3"\n'
         (ONE + "augmentation = 1", "stage 1: augmentation must be dict, got 1"),
         (ONE + "augmentation = { tilt = 1.0 }", "stage 1: unknown tilt; known: .*rotation"),
         (ONE + "init = 'b'", r"stage 1: init is 'b', expected an earlier stage \(there is none\)"),
+        (ONE + "teacher = ['b']", r"stage 1: teacher is 'b', expected an earlier stage"),
+        (ONE + "teacher = ['b', 2]", r"stage 1: teacher must be a name or a list of names, got \['b', 2\]"),
         (ONE + ONE, "stage 2: the name 'a' is taken"),
         (ONE.replace('"a"', '"best"'), "stage 1: the name is 'best', expected letters"),
         (ONE.replace('"a"', '"../x"'), r"stage 1: the name is '\.\./x', expected letters"),

@@ -2,7 +2,7 @@
 
 Dense 3x3 convolutions of channel counts in multiples of 16, ReLU and early downsampling: what INT8
 and 16-bit matrix instructions run at a high share of their peak, where depthwise layers wait for
-memory. Most of its multiply-adds lie at 12x12.
+memory. Most of its multiply-adds lie at 12x12. fer_base is the same of twice the width, to teach it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from torch.nn import functional
 from fer_engine.spec import ModelSpec
 from fer_train.models.entry import Entry
 
-STEM_CHANNELS = 32
-STAGES = ((64, 2), (112, 1))  # channels, residual blocks
+Stages = tuple[tuple[int, int], ...]
 DROPOUT = 0.2
 
 
@@ -49,14 +48,19 @@ class Residual(nn.Module):
 
 
 class FerTiny(nn.Module):
-    """A plain residual network; averages the last map and drops out before its one dense layer."""
+    """A plain residual network; averages the last map and drops out before its one dense layer.
 
-    def __init__(self, classes: int = 7, channels: int = 1) -> None:
+    `stem` is the first layer's channels; `stages` are (channels, residual blocks), each halving the map.
+    """
+
+    def __init__(
+        self, classes: int = 7, channels: int = 1, stem: int = 32, stages: Stages = ((64, 2), (112, 1))
+    ) -> None:
         super().__init__()
-        self.stem = Widen(channels, STEM_CHANNELS, kernel=5)
+        self.stem = Widen(channels, stem, kernel=5)
         layers: list[nn.Module] = []
-        before = STEM_CHANNELS
-        for width, blocks in STAGES:
+        before = stem
+        for width, blocks in stages:
             layers += [Widen(before, width), *(Residual(width) for _ in range(blocks))]
             before = width
         self.trunk = nn.Sequential(*layers)
@@ -75,5 +79,12 @@ ENTRIES = {
         source="fer-engine's own",
         parameters=459_159,
         multiply_adds=34_800_400,
-    )
+    ),
+    "fer_base": Entry(
+        build=lambda spec: FerTiny(len(spec.labels), spec.channels, 64, ((128, 2), (256, 2))),
+        spec=ModelSpec("fer_base"),
+        source="fer-engine's own, fer_tiny of twice the width, a teacher for distillation",
+        parameters=3_325_127,
+        multiply_adds=192_026_368,
+    ),
 }
