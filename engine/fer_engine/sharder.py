@@ -11,11 +11,9 @@ import numpy as np
 from fer_engine.backend import Backend, Faces, Logits
 from fer_engine.pool import WorkerPool
 
-PROBE_ROUNDS = 4
+PROBE_ROUNDS = 8
 # Seconds after which no further round of the probe begins, so that a slow model is not held up by it.
-PROBE_BUDGET = 0.05
-# A smaller micro-batch spreads better over the cores, so it is worth this much of its own speed.
-PROBE_MARGIN = 1.03
+PROBE_BUDGET = 0.1
 # Waking a thread for one face of a small network takes as long as the calling thread needs for it.
 SMALLEST_SHARD = 2
 
@@ -33,7 +31,7 @@ class Sharder:
         self._backend = backend
         self._classes = classes
         self._sizes = backend.micro_batches
-        self._lock = threading.Lock()
+        self._starting, self._probing = threading.Lock(), threading.Lock()
         self._pool: WorkerPool | None = None
         self.micro_batch = self._sizes[len(self._sizes) // 2]
         self.micro_batch_from = "default" if len(self._sizes) > 1 else "given"
@@ -43,8 +41,11 @@ class Sharder:
         if self._backend.splits:
             return self._backend.infer(np.ascontiguousarray(faces))
         if self.micro_batch_from == "default" and len(faces) >= self._sizes[-1]:
-            self._probe(faces)
-        count = _shard_count(len(faces), self.micro_batch, self._backend.workers)
+            self._probe(faces[: self._sizes[-1] * self._backend.workers])
+        return self._run(faces, _shard_count(len(faces), self.micro_batch, self._backend.workers))
+
+    def _run(self, faces: Faces, count: int) -> Logits:
+        """Run `faces` in `count` micro-batches."""
         if count == 1:
             return self._backend.infer(np.ascontiguousarray(faces))
         logits = np.empty((len(faces), self._classes), np.float32)
@@ -66,30 +67,31 @@ class Sharder:
 
     def _start_pool(self) -> WorkerPool:
         """Start the threads at their first use: a process that asks for single faces never pays for them."""
-        with self._lock:
+        with self._starting:
             if self._pool is None:
                 self._pool = WorkerPool(self._backend.workers - 1)
             return self._pool
 
     def _probe(self, faces: Faces) -> None:
-        if not self._lock.acquire(blocking=False):
+        """Keep the micro-batch that gets all cores through `faces` first."""
+        if not self._probing.acquire(blocking=False):
             return  # another thread is at it: the default will do for this batch
         try:
-            best = dict.fromkeys(self._sizes, float("inf"))  # seconds a face
+            workers = self._backend.workers
+            counts = {_shard_count(len(faces), size, workers): size for size in reversed(self._sizes)}
+            best = dict.fromkeys(counts, float("inf"))  # seconds
             start = time.perf_counter()
             for done in range(PROBE_ROUNDS):
                 if done > 1 and time.perf_counter() - start > PROBE_BUDGET:
                     break
-                for size in self._sizes:
-                    sample = np.ascontiguousarray(faces[:size])
+                for count in counts:
                     begin = time.perf_counter()
-                    self._backend.infer(sample)
-                    best[size] = min(best[size], (time.perf_counter() - begin) / size)
-            enough = min(best.values()) * PROBE_MARGIN
-            self.micro_batch = next(size for size in self._sizes if best[size] <= enough)
+                    self._run(faces, count)
+                    best[count] = min(best[count], time.perf_counter() - begin)
+            self.micro_batch = counts[min(best, key=best.__getitem__)]
             self.micro_batch_from = "probe"
         finally:
-            self._lock.release()
+            self._probing.release()
 
 
 def _shard_count(faces: int, micro_batch: int, workers: int) -> int:
