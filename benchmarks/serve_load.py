@@ -1,6 +1,7 @@
 """Requests a second of fer-serve under 16 concurrent clients, with dynamic batching and without.
 
-Each contender is a server in a process of its own; all of one case are up at once and take turns. A client
+Each contender is a server in a process of its own; all of one case are up at once and take turns. One has an
+engine that computes nothing: no batching can make a service faster than that. A client
 has one connection and one request under way. All clients live in one thread of this process, with prepared
 bodies and sockets of their own, so that they cost little; what they cost is measured. Then requests with
 faces of their own are sent, and every answer is held against the engine's own for those faces.
@@ -12,11 +13,8 @@ import argparse
 import contextlib
 import json
 import random
-import re
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +28,15 @@ from fer_engine import Engine, command
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.shipped import MODEL, shipped_artifact
 from serve_client import Load, patches, read, request_of
+from serve_server import Server
 
-COMMAND = "import sys; from fer_engine.serve.cli import main; sys.exit(main())"
-READY = re.compile(r"http://127\.0\.0\.1:(\d+) is ready")
 # Without dynamic batching each request runs the engine alone: one after another, two at once, or each in a
 # thread of its own, as frameworks do with handlers that block.
 BATCHED = "batched"
 ALONE = {"alone": 1, "alone, 2 at once": 2, "alone, 16 at once": 16}
+# The same service with an engine that computes nothing: no batching can cost less than HTTP alone.
+CEILING = "ceiling: no engine"
+CONTENDERS = (*ALONE, BATCHED, CEILING)
 PREPARED = 512  # different requests that a turn sends over and over
 WARMUP_SECONDS = 0.5
 NEAR = 1e-3  # between logits of one face in batches of different sizes, in float32
@@ -71,37 +71,14 @@ class Turn:
     faces: float
 
 
-class Server:
-    """A fer-serve in a process of its own."""
-
-    def __init__(self, case: Case, options: Sequence[str]) -> None:
-        words = ["--artifact", str(case.artifact), "--backend", case.backend, "--precision", case.precision]
-        words += ["--port", "0", "--drain-delay", "0", *options]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *words], stdout=subprocess.PIPE, text=True
-        )
-        ready = READY.search(self._process.stdout.readline())  # type: ignore[union-attr]
-        if ready is None:
-            self.stop()
-            raise FerError(f"fer-serve {' '.join(words)} did not start; its error stands above")
-        self.port = int(ready[1])
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-    def count(self, name: str) -> float:
-        """Return a metric of the server's."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
-def options_of(contender: str, case: Case) -> tuple[str, ...]:
-    """Return what makes a contender of a server."""
-    if contender == BATCHED:
-        return ()
-    return ("--max-batch", str(case.faces), "--runners", str(ALONE[contender]))
+def server_of(contender: str, case: Case) -> Server:
+    """Start a contender's server."""
+    if contender in ALONE:
+        options = ("--max-batch", str(case.faces), "--runners", str(ALONE[contender]))
+        return Server(case.artifact, case.backend, case.precision, options)
+    if contender == CEILING:
+        return Server(case.artifact, "null", "fp32")
+    return Server(case.artifact, case.backend, case.precision)
 
 
 def measure(case: Case, clients: int, rounds: int, seconds: float, seed: int) -> dict[str, Any]:
@@ -110,11 +87,11 @@ def measure(case: Case, clients: int, rounds: int, seconds: float, seed: int) ->
         spec, versions = engine.spec, engine.info.versions
     faces = patches(spec, PREPARED * case.faces, seed).reshape(PREPARED, case.faces, *spec.face_shape)
     requests = [request_of(spec, each, index) for index, each in enumerate(faces)]
-    turns: dict[str, list[Turn]] = {name: [] for name in (*ALONE, BATCHED)}
+    turns: dict[str, list[Turn]] = {name: [] for name in CONTENDERS}
     with contextlib.ExitStack() as stack:
         servers = {}
-        for name in (*ALONE, BATCHED):
-            servers[name] = Server(case, options_of(name, case))
+        for name in CONTENDERS:
+            servers[name] = server_of(name, case)
             stack.callback(servers[name].stop)
         for server in servers.values():
             turn(server, requests, clients, WARMUP_SECONDS)
@@ -163,7 +140,7 @@ def turn(server: Server, requests: Sequence[bytes], clients: int, seconds: float
 
 
 def rows(turns: dict[str, list[Turn]], seed: int) -> list[dict[str, Any]]:
-    """Return each contender's speed, and batching's ratio to it over the same rounds."""
+    """Return each contender's speed, and batching's and the ceiling's ratio to it over the same rounds."""
     rates = {name: [turn.requests / turn.seconds for turn in each] for name, each in turns.items()}
     return [
         {
@@ -173,6 +150,7 @@ def rows(turns: dict[str, list[Turn]], seed: int) -> list[dict[str, Any]]:
             "mean_batch": sum(turn.faces for turn in each) / sum(turn.batches for turn in each),
             "client_cpu_us": 1e6 * sum(t.client_cpu_seconds for t in each) / sum(t.requests for t in each),
             "batched_to_it": latency.compare(rates[BATCHED], rates[name], seed).to_json(),
+            "ceiling_to_it": latency.compare(rates[CEILING], rates[name], seed).to_json(),
         }
         for name, each in turns.items()
     ]
@@ -198,7 +176,7 @@ def check_answers(case: Case, clients: int, count: int, seed: int) -> dict[str, 
         (index, request_of(spec, faces[start : start + size], index))
         for index, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True))
     )
-    server = Server(case, options_of(BATCHED, case))
+    server = server_of(BATCHED, case)
     try:
         load = Load(server.port, clients)
         load.run(requests, lambda index, answer, _: answers.append((index, answer)))
@@ -226,18 +204,23 @@ def check_answers(case: Case, clients: int, count: int, seed: int) -> dict[str, 
 
 def table(record: dict[str, Any]) -> str:
     """Return the record as a table in Markdown."""
+    columns = "model, faces, handling, requests/s, p50 ms, p99 ms, mean batch, batched to it, ceiling to it"
     lines = [
-        "| model | faces | handling | requests/s | p50 ms | p99 ms | mean batch | batched to it |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| {columns.replace(', ', ' | ')} |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for case in record["cases"]:
         what = f"{case['model']} {case['precision']} on {case['backend']}"
         for row in case["contenders"]:
-            ratio, time_ms = row["batched_to_it"], row["latency_ms"]
+            time_ms = row["latency_ms"]
+            batched, ceiling = (
+                f"{ratio['median']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+                for ratio in (row["batched_to_it"], row["ceiling_to_it"])
+            )
             lines.append(
                 f"| {what} | {case['faces']} | {row['name']} | {np.median(row['requests_per_second']):,.0f} "
                 f"| {time_ms['p50']:.1f} | {time_ms['p99']:.1f} | {row['mean_batch']:.1f} "
-                f"| {ratio['median']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}] |"
+                f"| {batched} | {ceiling} |"
             )
     return "\n".join(lines)
 

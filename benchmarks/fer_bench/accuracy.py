@@ -1,4 +1,4 @@
-"""The parity pass: every contender's answers against those of the PyTorch reference."""
+"""The parity pass: every contender's answers against those of the reference."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def measure(
     inputs: Inputs,
     folder: Path,
     advance: Callable[[int], None] = lambda _: None,
+    *,
+    reference: str = REFERENCE,
 ) -> dict[str, dict[str, Any]]:
-    """Return each contender's parity with the reference; calls `advance(1)` after a contender.
+    """Return each contender's parity with that called `reference`; calls `advance(1)` after a contender.
 
     To the measures of `fer_export.parity` come `flips`, as [index, reference's answer, contender's
     answer], and with labels `confusion`, the counts with one row a true class.
@@ -41,11 +43,11 @@ def measure(
         advance(1)
         return np.load(path)
 
-    reference = logits(REFERENCE)
+    expected = logits(reference)
     for name in workers:
         if name != OVERHEAD:
-            candidate = reference if name == REFERENCE else logits(name)
-            found[name] = _compare(reference, candidate, inputs.labels)
+            candidate = expected if name == reference else logits(name)
+            found[name] = _compare(expected, candidate, inputs.labels)
     return found
 
 

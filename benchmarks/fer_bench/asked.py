@@ -27,6 +27,7 @@ SPLIT = "PublicTest"
 RENDERING = {
     "render",
     "data",
+    "labels",
     "split",
     "faces",
     "markdown",
@@ -50,7 +51,7 @@ def bench_options(options: Namespace) -> BenchOptions:
         micro_batches=numbers("--micro-batch", options.micro_batch),
         tta=names("--tta", options.tta) or ("none",),
     )
-    fields = ("rounds", "seconds", "cold_starts", "busy", "seed")
+    fields = ("rounds", "seconds", "cold_starts", "device", "busy", "seed")
     given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
     return BenchOptions(
         batches=numbers("--batch", options.batch),
@@ -68,8 +69,11 @@ def faces(options: Namespace, spec: ModelSpec) -> Inputs:
     if options.data is None:
         if options.split is not None:
             raise ConfigError("--split needs --data: synthetic faces have no splits and no labels")
+        if options.labels is not None:
+            raise ConfigError("--labels are those of --data: give both")
         return inputs.synthetic(spec)
-    return inputs.of_dataset(options.data, options.split or SPLIT, spec)
+    label_names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
+    return inputs.of_dataset(options.data, options.split or SPLIT, spec, label_names)
 
 
 def check_render(given: Iterable[str]) -> None:

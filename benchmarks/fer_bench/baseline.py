@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fer_bench import comparable
+from fer_bench import comparable, reference
 from fer_bench import record as records
 from fer_bench.table import Table
 from fer_engine.errors import ConfigError
@@ -88,7 +88,10 @@ class Baseline:
                 if self.bars.slowdown is not None:
                     found += _slower(old, new, name, self.bars.slowdown)
                 if self.bars.accuracy_drop is not None and name not in _other_choices(old, new):
-                    found += _wronger(old["parity"][name], new["parity"][name], name, self.bars.accuracy_drop)
+                    agreement = f"agreement with {reference.title(new)}"
+                    found += _wronger(
+                        old["parity"][name], new["parity"][name], name, agreement, self.bars.accuracy_drop
+                    )
             return found
 
     def compared(self, new: Record) -> str:
@@ -171,8 +174,8 @@ def _ratios(record: Record, name: str) -> dict[int, Any]:
     return {entry["batch"]: entry["ratio"] for entry in record["speed"] if entry["contender"] == name}
 
 
-def _wronger(old: Record, new: Record, name: str, drop: float) -> Iterator[Regression]:
-    shares = {"agreement with PyTorch": (old["agreement"], new["agreement"])}
+def _wronger(old: Record, new: Record, name: str, agreement: str, drop: float) -> Iterator[Regression]:
+    shares = {agreement: (old["agreement"], new["agreement"])}
     if old["labelled"] and new["labelled"]:
         shares["accuracy"] = (old["labelled"]["accuracy"], new["labelled"]["accuracy"])
     for measure, (before, now) in shares.items():

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench import accuracy, energy, environment, packages, record, rounds, startup
-from fer_bench.contender import Contender, Skipped
+from fer_bench import accuracy, environment, packages, record, reference, rounds, startup
+from fer_bench.contender import CPU, OVERHEAD, Contender, Skipped
+from fer_bench.energy.meters import Meters
 from fer_bench.inputs import Inputs
 from fer_bench.limits import run as limits
 from fer_bench.loadgen.options import ScenarioOptions
@@ -22,6 +23,7 @@ from fer_bench.options import BenchOptions
 from fer_bench.peers import answers
 from fer_bench.process import Asked, working
 from fer_engine.choice import failing
+from fer_engine.errors import BackendError
 from fer_engine.manifest import Manifest
 from fer_engine.progress import bar
 from fer_export.gate import refusals
@@ -31,8 +33,10 @@ def subject(
     folder: Path, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions
 ) -> dict[str, Any]:
     """Return the part of the record that is known before anything is measured."""
+    manifest = Manifest.load(folder)
     return {
-        "artifact": _artifact(folder, Manifest.load(folder)),
+        "artifact": _artifact(folder, manifest),
+        "reference": reference.of_artifact(folder, manifest),
         "inputs": inputs.to_json(),
         "options": options.to_json(),
         "contenders": [contender.to_json() for contender in contenders],
@@ -63,8 +67,9 @@ def measure(
         file=sys.stderr,
         flush=True,
     )
+    known, meters = subject(folder, contenders, inputs, options), Meters(options.device)
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
-        measured = _measure(contenders, skipped, inputs, options, Path(scratch))
+        measured = _measure(contenders, skipped, inputs, options, known["reference"], meters, Path(scratch))
     load = {"before": load_before, "after": environment.load_average()}
     return {
         "kind": record.KIND,
@@ -72,8 +77,8 @@ def measure(
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "command": command,
         "seconds": round(time.perf_counter() - began, 1),
-        "environment": environment.describe() | {"load_average": load},
-        **subject(folder, contenders, inputs, options),
+        "environment": environment.describe(meters.gpu) | {"load_average": load},
+        **known,
         **measured,
     }
 
@@ -83,26 +88,28 @@ def _measure(
     skipped: Sequence[Skipped],
     inputs: Inputs,
     options: BenchOptions,
+    held_against: str,
+    meters: Meters,
     scratch: Path,
 ) -> dict[str, Any]:
     faces_path = str(scratch / "faces.npy")
     np.save(faces_path, inputs.faces)
     started, failed = _startup(contenders, faces_path, options)
-    contenders = [contender for contender in contenders if contender.name in started]
-    meter, energy_source = energy.find_meter()
+    contenders = _left(contenders, started, failed)
     with working(contenders, faces_path) as workers:
         ours, others = answers.apart(workers)
-        with bar(f"parity with PyTorch: {inputs.description}", len(ours) - 1) as advance:
-            parities = accuracy.measure(ours, inputs, scratch, advance)
+        title = f"parity with {reference.TITLES[held_against]}: {inputs.description}"
+        with bar(title, len(ours) - 1) as advance:
+            parities = accuracy.measure(ours, inputs, scratch, advance, reference=held_against)
         other_networks = answers.measure(others, inputs, scratch)
         speed = []
-        metered = energy.metered(workers, meter)
+        metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
         with rounds.busy(options.busy):
             for batch in options.batches:
                 speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
         # Asked at the end: an engine may settle on its micro-batch while it runs.
         described = [_described(contender, workers[contender.name].ask("info")) for contender in contenders]
-        played = _scenarios(contenders, workers, inputs, options.scenarios)
+        played = _scenarios(contenders, workers, inputs, options.scenarios, held_against)
         profiled = {"limits": _limits(contenders, workers, options)} if options.profile else {}
     return {
         "contenders": described,
@@ -111,12 +118,27 @@ def _measure(
         "parity": parities,
         "other_networks": other_networks,
         "speed": speed,
-        "energy": {name: worker.joules_an_image() for name, worker in metered.items()},
-        "energy_source": energy_source,
+        **meters.to_json(),
         "runtime_sizes": packages.runtime_sizes(described),
         **profiled,
         **played,
     }
+
+
+def _left(
+    contenders: Sequence[Contender], started: Mapping[str, Any], failed: Sequence[Skipped]
+) -> list[Contender]:
+    """Return the contenders that can run.
+
+    Raises:
+        BackendError: there were engines, and none of them is left.
+    """
+    engines = {entry.name for entry in contenders if entry.kind == "engine" and entry.name != OVERHEAD}
+    if engines and not engines & set(started):
+        raise BackendError(
+            f"no engine can run here: {'; '.join(entry.reason for entry in failed if entry.name in engines)}"
+        )
+    return [entry for entry in contenders if entry.name in started]
 
 
 def _described(contender: Contender, info: dict[str, Any]) -> dict[str, Any]:
@@ -157,10 +179,11 @@ def _scenarios(
     workers: Mapping[str, Asked],
     inputs: Inputs,
     asked: ScenarioOptions | None,
+    held_against: str,
 ) -> dict[str, Any]:
     if asked is None:
         return {}
-    runs = Runs(workers, taking_part(contenders), inputs, asked)
+    runs = Runs(workers, taking_part(contenders), inputs, asked, held_against)
     with bar(f"LoadGen: {', '.join(asked.scenarios)}, {len(runs)} runs", len(runs)) as advance:
         return {"scenarios": runs.measure(advance)}
 

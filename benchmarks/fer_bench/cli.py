@@ -65,6 +65,9 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
         "--backend", help="of the engine, as in onnxruntime,openvino,auto (default: all installed, and auto)"
     )
     group.add_argument(
+        "--device", help="of the engine: cpu, cuda or cuda:1; the others stay on the CPU (default: cpu)"
+    )
+    group.add_argument(
         "--threads",
         help="of the engine, as in 1,2 (default: its own choice); a single value holds for PyTorch too",
     )
@@ -85,7 +88,10 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
 
 def _add_faces(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("faces")
-    group.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
+    group.add_argument(
+        "--data", type=Path, help="FER2013 in any form, or your own (default: synthetic faces, no labels)"
+    )
+    group.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
     group.add_argument("--split", help=f"of --data (default: {asked.SPLIT})")
 
 
@@ -157,12 +163,12 @@ def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
     inputs = asked.faces(options, asked.spec(options))
     folder = asked.artifact(options)
     manifest = Manifest.load(folder)
-    contenders, skipped = line_up(folder, manifest, settings.sweep)
+    contenders, skipped = line_up(folder, manifest, settings.sweep, settings.device)
     if options.peers is not None:
         from fer_bench.peers.line_up import line_up as line_up_peers
 
-        threads = contenders[0].threads  # one number for all beside the engine
-        found, absent = line_up_peers(folder, asked.names("--peers", options.peers or None), threads)
+        named = asked.names("--peers", options.peers or None)
+        found, absent = line_up_peers(folder, named, settings.sweep.shared_threads)
         contenders, skipped = [*contenders, *found], [*skipped, *absent]
     if earlier is not None:
         earlier.check(bench.subject(folder, contenders, inputs, settings))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_bench.contender import OVERHEAD
+from fer_bench import reference
+from fer_bench.contender import CPU, OVERHEAD
 from fer_bench.sweep import Sweep
 from fer_engine.choice import AUTO
 from fer_engine.errors import ConfigError
@@ -13,6 +14,8 @@ Record = dict[str, Any]
 
 # A median of fewer rounds has no 95 % interval: all of n lie on one side of it with a chance of 2 / 2**n.
 LEAST_ROUNDS = 6
+# What an entry that does not say it ran with.
+UNSAID = {"threads": "of its own choice", "micro_batch": "of its own choice", "device": CPU}
 
 
 def engines(record: Record) -> set[str]:
@@ -51,6 +54,12 @@ def check(old: Record, new: Record) -> None:
         raise ConfigError(
             f"the baseline is of the model {models[0]!r}, this record of {models[1]!r}; give a --baseline of "
             "the same model"
+        )
+    references = [reference.title(record) for record in (old, new)]
+    if references[0] != references[1]:
+        raise ConfigError(
+            f"the baseline's reference is {references[0]}, this record's {references[1]}; "
+            "give a --baseline with the same reference"
         )
     if not expected(old, new):
         raise ConfigError(
@@ -102,8 +111,9 @@ def check_speeds(old: Record, new: Record) -> None:
 
 
 def _check_settings(old: Record, new: Record) -> None:
-    for key in ("threads", "micro_batch"):
-        before, now = (entry[key] or "of its own choice" for entry in (old, new))
+    for key in ("threads", "micro_batch", "device"):
+        # Earlier records name no device, and are of the CPU.
+        before, now = (entry.get(key) or UNSAID[key] for entry in (old, new))
         if before != now:
             raise ConfigError(
                 f"{new['name']} ran with {key} {before} in the baseline and {now} in this record; give the "

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fer_bench import reference
+from fer_bench.reference import CHECKPOINT, WEIGHTS
 from fer_bench.sweep import Setting, Sweep
 from fer_engine.backend import BACKENDS, find
 from fer_engine.choice import AUTO
-from fer_engine.errors import ArtifactError, BackendError, ConfigError
+from fer_engine.errors import BackendError, ConfigError
 from fer_engine.manifest import Manifest
 
-REFERENCE = "pytorch"  # parity is measured against it
-BASELINE = "onnxruntime"  # speed is compared with it
+REFERENCE = reference.PYTORCH  # parity is measured against it, where the artifact has a PyTorch network
+BASELINE = reference.ONNXRUNTIME  # speed is compared with it
 OVERHEAD = "null"  # computes nothing: what remains is the harness and the engine's checks
-CHECKPOINT = "checkpoint"  # folder of an artifact with the weights that its graphs were made from
-WEIGHTS = "model.safetensors"  # in that folder
+CPU = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Contender:
     micro_batch: int | None = None
     tta: str = "none"
     optional: bool = False
+    device: str = CPU
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -63,10 +64,13 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def line_up(folder: Path, manifest: Manifest, sweep: Sweep) -> tuple[list[Contender], list[Skipped]]:
+def line_up(
+    folder: Path, manifest: Manifest, sweep: Sweep, device: str = CPU
+) -> tuple[list[Contender], list[Skipped]]:
     """Return the contenders, and the backends that are not installed and were not asked for by name.
 
-    The contenders are the reference, the baseline, the engine in every setting, and the overhead.
+    The contenders are the reference, the baseline, the engine on `device` in every setting, and the
+    overhead. The reference and the baseline, which run on the CPU, may be one.
 
     Raises:
         ArtifactError: a graph is missing or damaged, or the weights are missing.
@@ -74,21 +78,22 @@ def line_up(folder: Path, manifest: Manifest, sweep: Sweep) -> tuple[list[Conten
         ConfigError: the backend that computes nothing was named, or the network is no classification.
     """
     _check(folder, manifest, sweep)
-    backends, skipped = _at_hand() if not sweep.backends else (sweep.backends, [])
+    backends, skipped = _at_hand(device) if not sweep.backends else (sweep.backends, [])
     settings = sweep.settings(backends, manifest.files)
-    # Where several values are compared, those beside the engine keep their own choice.
-    threads = _only(sweep.threads)
+    threads, micro_batch = sweep.shared_threads, sweep.shared_micro_batch
     artifact, graph = str(folder), str(folder / manifest.files["fp32"].path)
     contenders = [
-        Contender(REFERENCE, "pytorch", artifact, str(folder / CHECKPOINT), threads=threads),
         Contender(BASELINE, "onnxruntime", artifact, graph),
-        *(_engine(folder, manifest, sweep, setting) for setting in settings),
-        Contender(OVERHEAD, "engine", artifact, graph, "fp32", "null", threads, _only(sweep.micro_batches)),
+        *(_engine(folder, manifest, sweep, setting, device) for setting in settings),
+        Contender(OVERHEAD, "engine", artifact, graph, "fp32", "null", threads, micro_batch),
     ]
+    if reference.of_artifact(folder, manifest) == REFERENCE:
+        weights = str(folder / CHECKPOINT)
+        contenders.insert(0, Contender(REFERENCE, "pytorch", artifact, weights, threads=threads))
     return contenders, skipped
 
 
-def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting) -> Contender:
+def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting, device: str) -> Contender:
     file = folder if setting.precision == AUTO else folder / manifest.files[setting.precision].path
     return Contender(
         sweep.name(setting),
@@ -101,6 +106,7 @@ def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting) ->
         setting.micro_batch,
         setting.tta,
         optional=not sweep.by_name,
+        device=device,
     )
 
 
@@ -119,25 +125,17 @@ def _check(folder: Path, manifest: Manifest, sweep: Sweep) -> None:
             find(backend)
     for precision in {"fp32", *(sweep.precisions or manifest.files)} - {AUTO}:
         manifest.read_model(folder, precision)
-    if not (folder / CHECKPOINT / WEIGHTS).is_file():
-        raise ArtifactError(
-            f"{folder} holds no PyTorch weights ({CHECKPOINT}/{WEIGHTS}), against which parity is measured; "
-            "an artifact of fer-export --onnx has none, make any other again with fer-export"
-        )
 
 
-def _at_hand() -> tuple[list[str], list[Skipped]]:
-    """Return the backends of the CPU that are installed, and why the others cannot take part."""
+def _at_hand(device: str) -> tuple[list[str], list[Skipped]]:
+    """Return the backends for a device that are installed, and why the others cannot take part."""
+    kind = device.partition(":")[0]
     installed, skipped = [], []
     for name, entry in BACKENDS.items():
-        if name != OVERHEAD and "cpu" in entry.devices:
+        if name != OVERHEAD and kind in entry.devices:
             try:
                 find(name)
                 installed.append(name)
             except BackendError as error:
                 skipped.append(Skipped(f"engine/{name}", str(error)))
     return installed, skipped
-
-
-def _only(values: Sequence[int]) -> int | None:
-    return values[0] if len(values) == 1 else None

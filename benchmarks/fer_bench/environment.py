@@ -16,15 +16,15 @@ PACKAGES = ("fer-engine", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino",
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-def describe() -> dict[str, Any]:
-    """Return what is known of this machine; None stands for what the system does not tell."""
+def describe(gpu: str = "not measured") -> dict[str, Any]:
+    """Return what is known of this machine, and of the GPU; None stands for what the system does not tell."""
     return {
         "cpu": cpu.name(),
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
         "cpu_flags": _cpu_flags(),
         "governor": _governor(),
-        "gpu": "not measured",
+        "gpu": gpu,
         "os": platform.platform(),
         "python": platform.python_version(),
         "packages": _versions(),

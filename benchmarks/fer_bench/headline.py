@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fer_bench import latency
-from fer_bench.contender import OVERHEAD, REFERENCE
+from fer_bench import latency, reference
+from fer_bench.contender import OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Headline:
     contender: str
     images_per_second: float
     against_onnxruntime: latency.Ratio
-    against_pytorch: latency.Ratio
+    against_reference: latency.Ratio
 
 
 def headlines(record: dict[str, Any]) -> list[Headline]:
@@ -41,16 +41,17 @@ def headlines(record: dict[str, Any]) -> list[Headline]:
         rivals = [entry for name, entry in entries.items() if name in accepted]
         if rivals:
             best = max(rivals, key=lambda entry: entry["ratio"]["median"])
-            found.append(_headline(best, entries[REFERENCE]["images_per_second"], record["options"]["seed"]))
+            held_against = entries[reference.of_record(record)]["images_per_second"]
+            found.append(_headline(best, held_against, record["options"]["seed"]))
     return found
 
 
-def _headline(entry: dict[str, Any], reference: list[float], seed: int) -> Headline:
+def _headline(entry: dict[str, Any], held_against: list[float], seed: int) -> Headline:
     rates, ratio = entry["images_per_second"], entry["ratio"]
     return Headline(
         batch=entry["batch"],
         contender=entry["contender"],
         images_per_second=latency.compare(rates, [1.0] * len(rates), seed).median,
         against_onnxruntime=latency.Ratio(**{**ratio, "rounds": tuple(ratio["rounds"])}),
-        against_pytorch=latency.compare(rates, reference, seed),
+        against_reference=latency.compare(rates, held_against, seed),
     )

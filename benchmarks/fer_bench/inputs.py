@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,14 +49,18 @@ def synthetic(spec: ModelSpec) -> Inputs:
     return Inputs(description, fit(faces, spec), None)
 
 
-def of_dataset(path: Path, split: str, spec: ModelSpec) -> Inputs:
-    """Return one split of a dataset in any form that `fer_train.data.load` reads by itself.
+def of_dataset(path: Path, split: str, spec: ModelSpec, label_names: Sequence[str] | None = None) -> Inputs:
+    """Return one split of a dataset in any form that `fer_train.data.load` reads.
+
+    `label_names` are the labels of a set of one's own, None for those that the form has by itself.
 
     Raises:
+        ConfigError: the form has no labels of one's own.
         DataError: the dataset cannot be read, or has no such split.
     """
     from fer_export import samples
     from fer_train import data
 
-    found = samples.dataset_samples(data.load(path, face_shape=spec.face_shape), spec, split)
+    dataset = data.load(path, names=label_names, face_shape=spec.face_shape)
+    found = samples.dataset_samples(dataset, spec, split)
     return Inputs(found.source, found.faces, found.labels)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fer_bench.loadgen.options import ScenarioOptions
 from fer_bench.sweep import Sweep
+from fer_engine.backends.cuda.devices import CUDA
 from fer_engine.errors import ConfigError
 
 PROCESS_SECONDS = 1.5  # to start one and load: half a second for the engine, several for PyTorch
@@ -33,6 +34,7 @@ class BenchOptions:
     memory_faces: int = 10_000
     profile: bool = False  # whether to measure the machine's limits and each operator's time too
     scenarios: ScenarioOptions | None = None
+    device: str = "cpu"  # of the engine; the others run on the CPU
     busy: int = 0  # processes that each keep a core busy during the rounds
     seed: int = 0
 
@@ -49,6 +51,8 @@ class BenchOptions:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, got {value!r}")
+        if self.device != "cpu" and not CUDA.fullmatch(self.device):
+            raise ConfigError(f"--device must be cpu, cuda, or another GPU as cuda:1, got {self.device!r}")
         for micro_batch in self.sweep.micro_batches:
             if micro_batch > max(self.batches):
                 raise ConfigError(

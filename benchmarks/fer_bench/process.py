@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from fer_bench.child import last_words
 from fer_bench.contender import Contender
 from fer_bench.peers import isolated
 from fer_engine.errors import BackendError
 
 CLOSE_SECONDS = 10.0  # a worker that is asked to end has nothing left to do
-LAST_LINES = 3  # of a dead worker's standard error, for the message
 
 
 class Asked(Protocol):
@@ -89,8 +89,7 @@ class Worker:
     def _last_words(self) -> str:
         code = self._process.wait(CLOSE_SECONDS)
         self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines()[-LAST_LINES:]
-        return f"exit code {code}; " + (" / ".join(lines) or "it wrote nothing on standard error")
+        return f"exit code {code}; {last_words(self._errors.read())}"
 
 
 @contextlib.contextmanager

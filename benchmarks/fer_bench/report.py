@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich import box
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from fer_bench import record as records
-from fer_bench import sections
+from fer_bench import reference, sections
 from fer_bench.limits import tables as limits
 from fer_bench.loadgen import tables as loadgen
 from fer_bench.peers.tables import peers
@@ -110,7 +110,26 @@ def _head(record: Record) -> list[str]:
             f"load average: {number(load['before'], '.2f')} before, {number(load['after'], '.2f')} after; "
             f"processes kept busy beside on purpose: {busy}"
         ),
+        *_device(record),
         f"energy: {record['energy_source']}",
         f"software: {machine['os']}, Python {machine['python']}, {versions}",
+        *_reference(record),
         *(f"refused by the export's gate: {name}: {reason}" for name, reason in refused.items()),
     ]
+
+
+def _device(record: Record) -> Iterator[str]:
+    """Say where the engine ran, if not on the CPU."""
+    if "gpu_energy_source" in record:
+        device = record["options"]["device"]
+        yield f"device of the engine: {device}; PyTorch, plain onnxruntime and the peers run on the CPU"
+        yield f"energy of {device}: {record['gpu_energy_source']}"
+
+
+def _reference(record: Record) -> Iterator[str]:
+    """Say what answers are held against, if not PyTorch."""
+    if reference.of_record(record) != reference.PYTORCH:
+        yield (
+            f"reference: {reference.title(record)}, on the artifact's own graph: it was made from an ONNX "
+            "file, without a PyTorch network"
+        )

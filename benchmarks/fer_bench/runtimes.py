@@ -76,7 +76,7 @@ def load_engine(settings: Settings) -> Runtime:
     engine = Engine.load(
         Path(settings["artifact"]),
         precision=settings["precision"],
-        device="cpu",
+        device=settings["device"],
         backend=settings["backend"],
         threads=settings["threads"],
         micro_batch=settings["micro_batch"],

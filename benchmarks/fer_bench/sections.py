@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from fer_bench.contender import OVERHEAD, REFERENCE
+from fer_bench import reference
+from fer_bench.contender import OVERHEAD
 from fer_bench.table import UNKNOWN, Table, milliseconds, number, percent
 
 Record = dict[str, Any]
@@ -123,6 +124,13 @@ def energy(record: Record) -> Iterator[Table]:
             [(name, f"{1000 * value:.3g}") for name, value in joules.items()],
             f"{record['energy_source']}; batch {max(record['options']['batches'])}.",
         )
+    if gpu := {name: value for name, value in record.get("gpu_energy", {}).items() if value is not None}:
+        yield Table(
+            "Energy of the GPU",
+            ("contender", "mJ an image"),
+            [(name, f"{1000 * value:.3g}") for name, value in gpu.items()],
+            f"{record['gpu_energy_source']}; batch {max(record['options']['batches'])}.",
+        )
 
 
 def skipped(record: Record) -> Iterator[Table]:
@@ -144,8 +152,9 @@ def _mebibytes(count: int | None) -> str:
 
 
 def parity(record: Record) -> Iterator[Table]:
+    name_of, title = reference.of_record(record), reference.title(record)
     yield Table(
-        "Parity with PyTorch",
+        f"Parity with {title}",
         ("contender", "same answer %", "changed", "max logit diff", "mean logit diff"),
         [
             (
@@ -156,10 +165,10 @@ def parity(record: Record) -> Iterator[Table]:
                 f"{found['mean_abs_difference']:.2g}",
             )
             for name, found in record["parity"].items()
-            if name != REFERENCE
+            if name != name_of
         ],
         f"On {record['inputs']['description']}; the reference's logits span "
-        f"{record['parity'][REFERENCE]['logit_range']:.3g}.",
+        f"{record['parity'][name_of]['logit_range']:.3g}.",
     )
     if not record["inputs"]["labelled"]:
         return
@@ -167,28 +176,28 @@ def parity(record: Record) -> Iterator[Table]:
     yield Table(
         "Accuracy",
         ("contender", "top-1 % [95 %]", "right to wrong", "wrong to right", "McNemar p", "ECE"),
-        [(name, *_accuracy(name, found)) for name, found in labelled.items()],
-        "Wilson interval of each accuracy; flips, exact McNemar p against PyTorch; expected calibration "
+        [(name, *_accuracy(found, itself=name == name_of)) for name, found in labelled.items()],
+        f"Wilson interval of each accuracy; flips, exact McNemar p against {title}; expected calibration "
         "error of 15 equal-width bins.",
     )
     yield Table(
         "Recall by class",
         ("contender", *record["artifact"]["labels"]),
-        [(name, *_recall(name, found)) for name, found in labelled.items()],
-        "PyTorch in percent, the others' differences from it in points.",
+        [(name, *_recall(found, itself=name == name_of)) for name, found in labelled.items()],
+        f"{title} in percent, the others' differences from it in points.",
     )
 
 
-def _accuracy(name: str, found: dict[str, Any]) -> tuple[str, ...]:
+def _accuracy(found: Record, *, itself: bool) -> tuple[str, ...]:
     low, high = found["interval"]
     flips = (str(found["right_to_wrong"]), str(found["wrong_to_right"]), f"{found['mcnemar_p']:.2g}")
     return (
         f"{percent(found['accuracy'])} [{percent(low)}, {percent(high)}]",
-        *(flips if name != REFERENCE else ("", "", "")),
+        *(("", "", "") if itself else flips),
         f"{found['ece']:.4f}",
     )
 
 
-def _recall(name: str, found: dict[str, Any]) -> Iterator[str]:
-    key, form = ("recall", ".1f") if name == REFERENCE else ("recall_difference", "+.1f")
+def _recall(found: Record, *, itself: bool) -> Iterator[str]:
+    key, form = ("recall", ".1f") if itself else ("recall_difference", "+.1f")
     return (number(None if share is None else 100 * share, form) for share in found[key])

@@ -50,6 +50,16 @@ class Sweep:
         return bool(self.backends or self.precisions) and {*self.backends, *self.precisions} == {AUTO}
 
     @property
+    def shared_threads(self) -> int | None:
+        """The number of threads that holds beside the engine too: several are compared in it alone."""
+        return self.threads[0] if len(self.threads) == 1 else None
+
+    @property
+    def shared_micro_batch(self) -> int | None:
+        """The micro-batch of the null engine too, as for `shared_threads`."""
+        return self.micro_batches[0] if len(self.micro_batches) == 1 else None
+
+    @property
     def by_name(self) -> bool:
         """Whether every engine was asked for by its name, so that one that cannot run is an error."""
         return self.automatic or bool(self.backends and self.precisions)

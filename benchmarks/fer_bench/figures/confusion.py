@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_bench.contender import REFERENCE
+from fer_bench import reference
 from fer_bench.figures import layout
 from fer_bench.figures.mark import short
 from fer_bench.figures.plot import NARROW, Plot
@@ -19,7 +19,7 @@ HEIGHT = 400  # CSS pixels of a matrix
 
 
 def draw(record: dict[str, Any], width: int) -> Figure | None:
-    names = [REFERENCE, *(best.contender for best in headlines(record)[-1:])]
+    names = [reference.of_record(record), *(best.contender for best in headlines(record)[-1:])]
     found = {name: record["parity"][name]["labelled"] or {} for name in names}
     if not all("confusion" in entry for entry in found.values()):
         return None
@@ -42,7 +42,7 @@ def _matrix(panel: Axes, counts: np.ndarray, labels: list[str]) -> None:
 
 PLOT = Plot(
     name="confusion",
-    title="Confusion matrices of PyTorch and the engine",
+    title="Confusion matrices of the reference and the engine",
     caption=(
         "Faces of each true expression (row) by the answer they got (column); the shade is the share of "
         "the row. The engine is the fastest accepted one at the largest batch."

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_bench.contender import REFERENCE
+from fer_bench import reference
 from fer_bench.figures import layout
 from fer_bench.figures.mark import marks_of
 from fer_bench.figures.plot import NARROW, Plot
@@ -21,7 +21,7 @@ def draw(record: dict[str, Any], width: int) -> Figure | None:
     changes = {
         name: parity["labelled"]["recall_difference"]
         for name, parity in record["parity"].items()
-        if name != REFERENCE and name in marks and parity["labelled"] is not None
+        if name != reference.of_record(record) and name in marks and parity["labelled"] is not None
     }
     if not changes:
         return None
@@ -48,10 +48,10 @@ def _cell(axes: Axes, column: int, row: int, share: float | None) -> None:
 
 PLOT = Plot(
     name="recall",
-    title="Recall against PyTorch",
+    title="Recall against the reference",
     caption=(
-        "Difference of each class's recall from PyTorch's on the same faces, in points: blue gains, red "
-        "loses. A class with few faces moves far with a single one."
+        "Difference of each class's recall from the reference's on the same faces, in points: blue gains, "
+        "red loses. A class with few faces moves far with a single one."
     ),
     missing="not measured: faces with labels are needed, see --data",
     draw=draw,

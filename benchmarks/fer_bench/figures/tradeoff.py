@@ -1,4 +1,4 @@
-"""Accuracy, or agreement with PyTorch, against throughput."""
+"""Accuracy, or agreement with the reference, against throughput."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fer_bench import latency
+from fer_bench import latency, reference
 from fer_bench.figures import layout
 from fer_bench.figures.mark import marks_of
 from fer_bench.figures.plot import NARROW, Plot
@@ -22,7 +22,7 @@ def draw(record: Record, width: int) -> Figure | None:
     batches, marks = record["options"]["batches"], marks_of(record)
     figure, panels = layout.panels(width, PANEL, batches, 1 if width <= NARROW else 3, len(marks))
     answers = _answers(record)
-    what = "top-1 accuracy" if record["inputs"]["labelled"] else "same answer as PyTorch"
+    what = "top-1 accuracy" if record["inputs"]["labelled"] else f"same answer as {reference.title(record)}"
     for panel, batch in zip(panels, batches, strict=True):
         panel.set_title(f"{what}, batch {batch}")
         for entry in record["speed"]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fer_bench.child import output_of
 from fer_bench.limits import probe
 from fer_engine import cpu
 from fer_engine.cores import usable_cores
-from fer_engine.errors import BackendError
 
 STEPS = len(probe.PRODUCTS) + 1
 
@@ -52,20 +50,14 @@ def theoretical(hertz: float | None, features: dict[str, bool | None]) -> dict[s
 
 
 def _rates(name: str, counts: list[int]) -> dict[str, float]:
-    # A library that starts threads of its own would disturb the threads that are counted.
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    done = subprocess.run(
+    printed = output_of(
+        f"probe {name} of the machine's limits",
         [sys.executable, "-m", probe.__name__, name, *map(str, counts)],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
-        check=False,
+        advice="; leave out --profile",
+        # A library that starts threads of its own would disturb the threads that are counted.
+        environment=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it wrote nothing on standard error"])[-1]
-        raise BackendError(f"probe {name} of the machine's limits failed: {last}; leave out --profile")
-    rates: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    rates: dict[str, float] = json.loads(printed.splitlines()[-1])
     return rates
 
 

@@ -1,6 +1,7 @@
 """How long a runtime spends in each operator, by its own counters: the worker's part of --profile.
 
-A session is made for it, with the engine's settings: one thread, the micro-batch that the engine cuts.
+A session is made for it, with the engine's settings, to which a test holds them: one thread, the
+micro-batch that the engine cuts.
 Counting costs a little time, so these times say where it goes, not how much there is.
 """
 

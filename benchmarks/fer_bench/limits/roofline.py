@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fer_bench.contender import OVERHEAD
+from fer_bench.contender import CPU, OVERHEAD
 from fer_bench.peers.registry import PEERS
 
 Rates = Mapping[str, float]  # of a probe, by the number of threads
@@ -60,7 +60,7 @@ class Place:
 
 
 def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
-    """Give the place of every contender that runs the model, at one batch of the record.
+    """Give the place of every contender that runs the model on the CPU, at one batch of the record.
 
     A peer with a network of its own has none: its work is not that of the model.
     """
@@ -72,6 +72,8 @@ def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
             continue
         contender = contenders[entry["contender"]]
         if contender["kind"] in PEERS and PEERS[contender["kind"]].other_network:
+            continue
+        if contender.get("device", CPU) != CPU:  # earlier records name none
             continue
         precision = kind_of(contender)
         threads = threads_of(contender, record["environment"]["usable_cores"])

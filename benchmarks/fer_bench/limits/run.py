@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 
-from fer_bench.contender import BASELINE, Contender
+from fer_bench.contender import BASELINE, CPU, Contender
 from fer_bench.limits import machine, model
 from fer_bench.limits.attribution import Attribution
 from fer_bench.limits.operators import PROFILERS
@@ -72,7 +72,7 @@ def _request(
             "precision": "fp32",
             "threads": None,
         }
-    if contender.kind != "engine" or info["backend"] not in PROFILERS:
+    if contender.kind != "engine" or contender.device != CPU or info["backend"] not in PROFILERS:
         return None
     precision = info["precision"]
     return {

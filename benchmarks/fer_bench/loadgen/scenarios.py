@@ -33,12 +33,13 @@ def taking_part(contenders: Sequence[Contender]) -> list[str]:
 
 @dataclass(frozen=True)
 class Runs:
-    """All runs of `options`, by the workers `names`."""
+    """All runs of `options`, by the workers `names`; answers are held against those of `reference`."""
 
     workers: Mapping[str, Asked]
     names: Sequence[str]
     inputs: Inputs
     options: ScenarioOptions
+    reference: str = REFERENCE
 
     def __len__(self) -> int:
         return len(self.options.scenarios) * len(self.options.modes) * len(self.names)
@@ -143,5 +144,5 @@ class Runs:
     def _reference(self) -> parity.Logits:
         with tempfile.TemporaryDirectory(prefix="fer-bench.") as folder:
             path = Path(folder) / "reference.npy"
-            self.workers[REFERENCE].ask("logits", path=str(path))
+            self.workers[self.reference].ask("logits", path=str(path))
             return np.load(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fer_bench import reference
 from fer_bench.loadgen.rules import ALWAYS_DIFFERENT, SECONDS
 from fer_bench.table import UNKNOWN, Table, milliseconds, percent
 
@@ -17,7 +18,7 @@ def tables(record: Record) -> Iterator[Table]:
     if timed := [entry for entry in entries if entry["mode"] == "performance"]:
         yield _performance(timed)
     if judged := [entry for entry in entries if entry["mode"] == "accuracy"]:
-        yield _accuracy(judged)
+        yield _accuracy(judged, reference.title(record))
 
 
 def _performance(entries: list[Record]) -> Table:
@@ -85,7 +86,7 @@ def _invalid(entries: list[Record]) -> Iterator[str]:
             yield f"INVALID, {entry['contender']}, {entry['scenario']}: {reasons}."
 
 
-def _accuracy(entries: list[Record]) -> Table:
+def _accuracy(entries: list[Record], against: str) -> Table:
     return Table(
         "Accuracy under LoadGen",
         ("contender", "scenario", "faces", "same answer %", "top-1 %"),
@@ -99,7 +100,7 @@ def _accuracy(entries: list[Record]) -> Table:
             )
             for entry in entries
         ],
-        "Of the very answers that LoadGen received, each face once; same answer as PyTorch.",
+        f"Of the very answers that LoadGen received, each face once; same answer as {against}.",
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from fer_bench import headline, report
+from fer_bench import headline, reference, report
 from fer_bench import record as records
+from fer_bench.contender import BASELINE
 from fer_bench.figures import PLOTS, theme
 from fer_bench.figures.plot import NARROW, WIDE, Plot, svg
 from fer_bench.latency import Ratio
@@ -43,6 +44,7 @@ def render(record: dict[str, Any], faces: Faces | None = None) -> str:
             facts=head[1:],
             headlines=[_card(found, record) for found in headline.headlines(record)],
             plots=[_plot(plot, record) for plot in PLOTS],
+            reference=reference.title(record),
             flips=flips.groups(record, faces),
             with_faces=faces is not None,
             tables=[(table, _prose(table)) for table in tables],
@@ -58,20 +60,19 @@ def _card(found: headline.Headline, record: dict[str, Any]) -> dict[str, Any]:
     chosen = AUTO in (contender["backend"], contender["precision"])
     runs = f" ({contender['info']['backend']}, {contender['info']['precision']})" if chosen else ""
     parity = record["parity"][found.contender]
-    labelled = parity["labelled"]
+    labelled, held_against = parity["labelled"], reference.title(record)
     if labelled is None:
-        answers = f"{parity['agreement']:.2%} the same answers as PyTorch"
+        answers = f"{parity['agreement']:.2%} the same answers as {held_against}"
     else:
-        answers = f"{labelled['accuracy']:.2%} right, PyTorch {labelled['reference_accuracy']:.2%}"
+        answers = f"{labelled['accuracy']:.2%} right, {held_against} {labelled['reference_accuracy']:.2%}"
+    speeds = [f"{_ratio(found.against_onnxruntime)} plain onnxruntime"]
+    if reference.of_record(record) != BASELINE:
+        speeds.append(f"{_ratio(found.against_reference)} {held_against}")
     return {
         "batch": found.batch,
         "contender": found.contender + runs,
         "rate": f"{found.images_per_second:,.0f}",
-        "lines": [
-            f"{_ratio(found.against_onnxruntime)} plain onnxruntime",
-            f"{_ratio(found.against_pytorch)} PyTorch",
-            answers,
-        ],
+        "lines": [*speeds, answers],
     }
 
 

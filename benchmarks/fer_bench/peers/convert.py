@@ -5,11 +5,11 @@ A converter may print, change global settings or crash: none of that reaches the
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
+from fer_bench.child import output_of
 from fer_bench.peers.peer import Conversion, resolve
 from fer_engine import __version__, atomic
 from fer_engine.errors import BackendError
@@ -17,7 +17,6 @@ from fer_engine.manifest import Manifest
 from fer_train.data.cache import user_folder
 
 SECONDS = 600  # the slowest takes half a minute on a quiet machine
-LAST_LINES = 3  # of a converter's standard error, for the message
 
 
 def converted(conversion: Conversion, artifact: Path, checkpoint: Path) -> Path:
@@ -43,22 +42,10 @@ def _place(conversion: Conversion, sha256: str) -> Path:
 
 
 def _run(target: str, checkpoint: Path, path: Path) -> None:
-    try:
-        run = subprocess.run(
-            [sys.executable, "-m", "fer_bench.peers.convert", target, str(checkpoint), str(path)],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BackendError(f"{target} was not done after {SECONDS} s") from None
-    if run.returncode or not path.exists():
-        words = " / ".join(run.stderr.strip().splitlines()[-LAST_LINES:])
-        raise BackendError(
-            f"{target} failed (exit code {run.returncode}): {words or 'no word on standard error'}"
-        )
+    command = [sys.executable, "-m", "fer_bench.peers.convert", target, str(checkpoint), str(path)]
+    output_of(target, command, seconds=SECONDS)
+    if not path.exists():
+        raise BackendError(f"{target} wrote no {path.name}")
 
 
 def main(target: str, checkpoint: str, path: str) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import fer_bench
 import fer_engine
+from fer_bench.child import output_of
 from fer_bench.peers.registry import PEERS
 from fer_engine import atomic
 from fer_engine.errors import BackendError
 from fer_train.data.cache import user_folder
 
 COMPLETE = "complete"  # written last, with what was installed: an environment without it was interrupted
-LAST_LINES = 3  # of pip's standard error, for the message
 
 # Our two packages alone are added: not the folder that they lie in, which may hold all of this environment.
 WORKER = """
@@ -48,16 +48,11 @@ def install(name: str) -> None:
     print(f"installing {packages}: gigabytes into {folder}", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     _create(name, folder)
-    run = subprocess.run(
+    output_of(
+        f"{name}: pip, for {folder},",
         [str(python(name)), "-m", "pip", "install", "--quiet", *packages.split()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        check=False,
+        advice="; name other peers",
     )
-    if run.returncode:
-        words = " / ".join(run.stderr.strip().splitlines()[-LAST_LINES:])
-        raise BackendError(f"{name} cannot be installed in {folder}: {words}; name other peers")
     atomic.write_text(complete, packages)
 
 

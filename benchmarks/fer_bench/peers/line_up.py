@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_bench.contender import CHECKPOINT as CHECKPOINT_FOLDER
+from fer_bench import reference
 from fer_bench.contender import Contender, Skipped
 from fer_bench.peers import isolated
 from fer_bench.peers.convert import converted
@@ -75,8 +75,14 @@ def _absent(name: str) -> str:
 
 
 def _contender(name: str, folder: Path, threads: int | None) -> Contender:
-    peer = PEERS[name]
-    checkpoint = folder / CHECKPOINT_FOLDER
+    peer, manifest = PEERS[name], Manifest.load(folder)
+    checkpoint = folder / reference.CHECKPOINT
+    from_network = isinstance(peer.reads, Conversion) or peer.reads == CHECKPOINT
+    if from_network and reference.of_artifact(folder, manifest) != reference.PYTORCH:
+        raise BackendError(
+            f"{name} starts from the PyTorch network, and this artifact was made from an ONNX file; "
+            "onnxruntime and openvino read the artifact's graph"
+        )
     if isinstance(peer.reads, Conversion):
         file = converted(peer.reads, folder, checkpoint)
     elif peer.other_network:
@@ -84,7 +90,7 @@ def _contender(name: str, folder: Path, threads: int | None) -> Contender:
     elif peer.reads == CHECKPOINT:
         file = checkpoint
     else:
-        file = folder / Manifest.load(folder).files["fp32"].path
+        file = folder / manifest.files["fp32"].path
     return Contender(
         name, name, str(folder), str(file), precision=peer.precision, threads=threads, optional=True
     )

@@ -126,6 +126,18 @@ def test_answers_of_another_precision_that_the_engine_chose_are_not_compared_but
     ).compared(new)
 
 
+def test_answers_that_are_held_against_something_else_cannot_be_compared(old, new):
+    new["reference"] = "onnxruntime"
+    with pytest.raises(ConfigError, match=r"reference is PyTorch, this record's ONNX Runtime in float32"):
+        Baseline("old.json", old, BARS).check(new)
+
+
+def test_one_name_on_two_devices_cannot_be_compared(old, new):
+    next(entry for entry in new["contenders"] if entry["name"] == ENGINE)["device"] = "cuda"
+    with pytest.raises(ConfigError, match=r"ran with device cpu in the baseline and cuda in this record"):
+        Baseline("old.json", old, BARS).check(new)
+
+
 def without_engine(record):
     record["contenders"] = [entry for entry in record["contenders"] if entry["name"] != ENGINE]
 

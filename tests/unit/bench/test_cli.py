@@ -22,6 +22,9 @@ from fer_bench import record as records
         (["--split", "PublicTest"], "--split needs --data"),
         (["--data", "nowhere.npz"], "nowhere.npz: no such file"),
         (["--render", "nowhere.json"], "cannot read nowhere.json"),
+        (["--labels", "calm,tense"], "--labels are those of --data: give both"),
+        (["--data", "faces.npz", "--labels", "calm,Calm"], "labels must be distinct in more than case"),
+        (["--device", "tpu"], "--device must be cpu, cuda, or another GPU as cuda:1, got 'tpu'"),
     ],
 )
 def test_bad_arguments_end_with_one_line_and_code_2(arguments, message, tmp_path, monkeypatch, capsys):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from fer_bench import contender
+from fer_bench import contender, reference
 from fer_bench.contender import line_up
 from fer_bench.sweep import Sweep
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
@@ -70,8 +70,30 @@ def test_a_changed_graph_is_refused(artifact):
 
 def test_an_artifact_without_pytorch_weights_is_refused(artifact):
     (artifact / "checkpoint" / "model.safetensors").rename(artifact / "checkpoint" / "model.onnx")
-    with pytest.raises(ArtifactError, match=r"holds no PyTorch weights .* fer-export --onnx has none"):
+    with pytest.raises(ArtifactError, match=r"holds no PyTorch weights .* run fer-export again"):
         names(artifact)
+
+
+def test_for_an_onnx_file_the_plain_session_is_the_reference(artifact):
+    (artifact / "checkpoint" / "model.safetensors").rename(artifact / "checkpoint" / "model.onnx")
+    manifest = dataclasses.replace(Manifest.load(artifact), made={"checkpoint": {"outputs": "logits"}})
+    contenders, _ = line_up(artifact, manifest, Sweep(backends=("onnxruntime",), precisions=("fp32",)))
+    assert [entry.name for entry in contenders] == ["onnxruntime", "engine/onnxruntime/fp32", "null"]
+    assert reference.of_artifact(artifact, manifest) == "onnxruntime"
+
+
+def test_the_engine_alone_runs_on_another_device(artifact, monkeypatch):
+    monkeypatch.setattr(contender, "find", lambda _: None)
+    contenders, _ = line_up(artifact, Manifest.load(artifact), Sweep(precisions=("fp32",)), "cuda:1")
+    assert {entry.name: entry.device for entry in contenders} == {
+        "pytorch": "cpu",
+        "onnxruntime": "cpu",
+        **{
+            f"engine/{backend}/fp32": "cuda:1"
+            for backend in ("onnxruntime", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx")
+        },
+        "null": "cpu",
+    }
 
 
 def test_a_regression_is_refused(artifact):

@@ -1,6 +1,7 @@
 import pytest
 
-from fer_bench import energy
+from fer_bench.energy import rapl
+from fer_bench.energy.meter import Metered
 
 UJ = 1_000_000
 
@@ -44,25 +45,27 @@ class Worker:
 
 
 def test_the_packages_are_summed_and_nothing_is_counted_twice(powercap):
-    meter, source = energy.find_meter(powercap)
+    meter, source = rapl.find_meter(powercap)
     spend(powercap, package0=2, package1=3)
     write(powercap / "intel-rapl:0:0", energy_uj=7 * UJ)
     write(powercap / "intel-rapl-mmio:0", energy_uj=7 * UJ)
-    assert meter.joules() == pytest.approx(5)
-    assert meter.joules() == 0
+    assert meter.stop() == pytest.approx(5)
+    meter.start()
+    assert meter.stop() == 0
     assert "2 CPU package(s)" in source
 
 
 def test_a_counter_that_starts_over_loses_nothing(powercap):
     spend(powercap, package0=95)
-    meter, _ = energy.find_meter(powercap)
+    meter, _ = rapl.find_meter(powercap)
     spend(powercap, package0=15)
-    assert meter.joules() == pytest.approx(20)
+    assert meter.stop() == pytest.approx(20)
 
 
 def test_energy_an_image_counts_the_warm_up_s_images_too(powercap):
-    meter, _ = energy.find_meter(powercap)
-    workers = energy.metered({"hungry": Worker(powercap, 60), "frugal": Worker(powercap, 6)}, meter)
+    meter, _ = rapl.find_meter(powercap)
+    spending = {"hungry": Worker(powercap, 60), "frugal": Worker(powercap, 6)}
+    workers = {name: Metered(worker, meter) for name, worker in spending.items()}
     for _ in range(2):
         for worker in workers.values():
             reply = worker.ask("turn", batch=10, seconds=1.0, calls=4, warmup_calls=2)
@@ -72,8 +75,8 @@ def test_energy_an_image_counts_the_warm_up_s_images_too(powercap):
 
 
 def test_what_is_no_turn_is_not_metered(powercap):
-    meter, _ = energy.find_meter(powercap)
-    worker = energy.metered({"one": Worker(powercap, 60)}, meter)["one"]
+    meter, _ = rapl.find_meter(powercap)
+    worker = Metered(Worker(powercap, 60), meter)
     worker.ask("info")
     assert worker.joules_an_image() is None
     worker.ask("turn", batch=1, seconds=1.0, calls=4, warmup_calls=0)
@@ -81,11 +84,11 @@ def test_what_is_no_turn_is_not_metered(powercap):
 
 
 def test_without_counters_the_reason_is_told_and_turns_run_all_the_same(tmp_path, powercap):
-    meter, reason = energy.find_meter(tmp_path / "none")
+    meter, reason = rapl.find_meter(tmp_path / "none")
     assert meter is None
     assert reason.startswith("not available: ")
     assert "has no RAPL counter" in reason
-    worker = energy.metered({"one": Worker(powercap, 1)}, meter)["one"]
+    worker = Metered(Worker(powercap, 1), meter)
     assert worker.ask("turn", batch=1, seconds=1.0, calls=4, warmup_calls=0) == {"samples_ns": [1] * 4}
     assert worker.joules_an_image() is None
 
@@ -94,8 +97,8 @@ def test_a_counter_that_may_not_be_read_is_told(powercap, monkeypatch):
     def refuse(zone):
         raise PermissionError(13, "Permission denied", str(zone._counter))
 
-    monkeypatch.setattr(energy.Zone, "_read", refuse)  # a root user may read everything
-    meter, reason = energy.find_meter(powercap)
+    monkeypatch.setattr(rapl.Zone, "_read", refuse)  # a root user may read everything
+    meter, reason = rapl.find_meter(powercap)
     assert meter is None
     assert "Permission denied" in reason
     assert "energy_uj" in reason
@@ -103,6 +106,6 @@ def test_a_counter_that_may_not_be_read_is_told(powercap, monkeypatch):
 
 def test_a_counter_that_holds_no_number_is_told(powercap):
     write(powercap / "intel-rapl:1", energy_uj="broken")
-    meter, reason = energy.find_meter(powercap)
+    meter, reason = rapl.find_meter(powercap)
     assert meter is None
     assert "not available" in reason

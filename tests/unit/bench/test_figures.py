@@ -103,6 +103,8 @@ def test_agreement_stands_in_for_accuracy(full_record):
     full_record["inputs"]["labelled"] = False
     plot = next(plot for plot in figures.PLOTS if plot.name == "tradeoff")
     assert "same answer as PyTorch, batch 1" in words(svg(plot, full_record, WIDE))
+    full_record["reference"] = "onnxruntime"
+    assert "same answer as ONNX Runtime in float32, batch 1" in words(svg(plot, full_record, WIDE))
 
 
 def test_the_latency_figure_reaches_from_the_fastest_to_the_slowest_call(full_record):

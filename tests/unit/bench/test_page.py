@@ -47,6 +47,16 @@ def test_the_page_opens_with_the_fastest_accepted_engine(full_page):
     assert "1.00x [1.00, 1.00] PyTorch" in header
 
 
+def test_where_the_baseline_is_the_reference_it_is_compared_with_once(full_record):
+    full_record["reference"] = "onnxruntime"
+    text = page.render(full_record)
+    header = text[: text.index("<main>")]
+    assert "66.12% right, ONNX Runtime in float32 67.01%" in header
+    assert "plain onnxruntime" in header
+    assert "] ONNX Runtime" not in header
+    assert "answered otherwise than by ONNX Runtime in float32" in text
+
+
 def test_the_page_holds_every_table_and_fact(full_page, made_full_record):
     head, tables = report.parts(made_full_record)
     text = html.unescape(full_page)

@@ -117,3 +117,25 @@ def test_a_cell_of_another_kind_is_drawn(render, record):
 def test_a_foreign_record_is_refused(render):
     with pytest.raises(FerError, match="no benchmark record"):
         render({"something": "else"})
+
+
+@RENDERERS
+def test_without_pytorch_the_reference_is_called_by_its_name(render, record):
+    record["reference"] = "onnxruntime"
+    text = render(record)
+    assert "PyTorch" not in " ".join(text.split()).replace("without a PyTorch network", "")
+    assert "Parity with ONNX Runtime in float32" in text
+    assert "reference: ONNX Runtime in float32, on the artifact's own graph" in text
+
+
+def test_where_the_engine_ran_on_a_gpu_its_energy_stands_beside(record):
+    assert "device of the engine" not in report.render_markdown(record)
+    record["options"]["device"] = "cuda"
+    record["gpu_energy_source"] = "NVML, Imaginary GPU"
+    record["gpu_energy"] = {"engine/onnxruntime/int8": 0.00456, "engine/onnxruntime/fp32": None}
+    text = report.render_markdown(record)
+    assert "- device of the engine: cuda; " in text
+    assert "- energy of cuda: NVML, Imaginary GPU" in text
+    assert "## Energy of the GPU" in text
+    assert "| engine/onnxruntime/int8 | 4.56 |" in text
+    assert "| engine/onnxruntime/fp32 |" not in text.partition("## Energy of the GPU")[2].partition("##")[0]

@@ -1,4 +1,4 @@
-"""Energy of the CPU while a contender works, where the machine tells it.
+"""Energy of the CPU.
 
 Linux counts the energy of each CPU package (Running Average Power Limit, RAPL) under
 /sys/class/powercap, as described in the kernel's Documentation/power/powercap/powercap.rst. The
@@ -7,11 +7,7 @@ counters hold all that the package does: its idle power and other processes are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from fer_bench.process import Asked
 
 POWERCAP = Path("/sys/class/powercap")
 ZONES = "intel-rapl:*"  # the name on AMD's CPUs too; intel-rapl-mmio:* counts the same packages again
@@ -39,41 +35,20 @@ class Zone:
         return int(self._counter.read_text("ascii"))
 
 
-class Meter:
+class CpuMeter:
     """The energy of all CPU packages."""
 
     def __init__(self, zones: list[Zone]) -> None:
         self._zones = zones
 
-    def joules(self) -> float:
-        """Return what was spent since the last call."""
+    def start(self) -> None:
+        self.stop()
+
+    def stop(self) -> float:
         return sum(zone.spent() for zone in self._zones) / 1e6
 
 
-class Metered:
-    """A worker whose turns are metered; it answers as the worker does."""
-
-    def __init__(self, worker: Asked, meter: Meter | None) -> None:
-        self._worker = worker
-        self._meter = meter
-        self._joules = 0.0
-        self._images = 0
-
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        if self._meter is None or do != "turn":
-            return self._worker.ask(do, **arguments)
-        self._meter.joules()  # what the others spent
-        reply = self._worker.ask(do, **arguments)
-        self._joules += self._meter.joules()
-        calls = arguments["warmup_calls"] + len(reply["samples_ns"])
-        self._images += calls * arguments["batch"]
-        return reply
-
-    def joules_an_image(self) -> float | None:
-        return self._joules / self._images if self._images else None
-
-
-def find_meter(root: Path = POWERCAP) -> tuple[Meter | None, str]:
+def find_meter(root: Path = POWERCAP) -> tuple[CpuMeter | None, str]:
     """Return the meter of this machine's CPU and what it is, or None and why there is none."""
     try:
         packages = [
@@ -86,8 +61,4 @@ def find_meter(root: Path = POWERCAP) -> tuple[Meter | None, str]:
         return None, f"not available: {error}; RAPL is often readable by root alone"
     if not zones:
         return None, f"not available: {root} has no RAPL counter of a CPU package"
-    return Meter(zones), f"RAPL, {len(zones)} CPU package(s), idle power and other processes included"
-
-
-def metered(workers: Mapping[str, Asked], meter: Meter | None) -> dict[str, Metered]:
-    return {name: Metered(worker, meter) for name, worker in workers.items()}
+    return CpuMeter(zones), f"RAPL, {len(zones)} CPU package(s), idle power and other processes included"

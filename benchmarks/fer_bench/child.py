@@ -1,0 +1,47 @@
+"""A command that is run to its end in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from fer_engine.errors import BackendError
+
+LAST_LINES = 3  # of standard error, for a message
+
+
+def last_words(errors: str) -> str:
+    """Return the end of what a process wrote on standard error, on one line."""
+    return " / ".join(errors.strip().splitlines()[-LAST_LINES:]) or "it wrote nothing on standard error"
+
+
+def output_of(
+    what: str,
+    command: Sequence[str],
+    *,
+    advice: str = "",
+    environment: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> str:
+    """Return what a command printed; `environment` is added to this process's own.
+
+    Raises:
+        BackendError: it failed, or took longer than `seconds`; `what` and `advice` begin and end the message.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **(environment or {})},
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BackendError(f"{what} was not done after {seconds:g} s{advice}") from None
+    if done.returncode:
+        raise BackendError(f"{what} failed (exit code {done.returncode}): {last_words(done.stderr)}{advice}")
+    return done.stdout
