@@ -15,6 +15,7 @@ from fer_engine.errors import (
     FerError,
     InputError,
     PictureError,
+    PictureSizeError,
 )
 from fer_engine.spec import ModelSpec
 
@@ -33,6 +34,7 @@ __all__ = [
     "InputError",
     "ModelSpec",
     "PictureError",
+    "PictureSizeError",
     "Prediction",
     "__version__",
 ]

@@ -38,5 +38,13 @@ class PictureError(FerError):
     """A picture cannot be read: it is missing, damaged, too large, or of a format that is not known."""
 
 
+class PictureSizeError(PictureError):
+    """A picture has more pixels than are allowed, `pixels`."""
+
+    def __init__(self, text: str, pixels: int) -> None:
+        super().__init__(text)
+        self.pixels = pixels
+
+
 class BackendError(FerError):
     """A backend, device or precision is unknown, unavailable, or failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from fer_engine.vision.pipeline import Pipeline
 
 HAAR = "haar"
+# What goes wrong with a file is told in one line, without what OpenCV and FFmpeg print beside it.
+QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from fer_engine.vision.picture import MAX_PIXELS
+
     parser = argparse.ArgumentParser(prog="fer-predict", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
@@ -33,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="INPUT",
         help="picture, video, folder (with all below it), pattern, number of a camera, or - for a picture on "
         "standard input",
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="largest width x height that is decoded (default: %(default)s)",
     )
     results = parser.add_argument_group("results (default: lines to read, on standard output)")
     results.add_argument(
@@ -73,13 +85,15 @@ def _run(options: argparse.Namespace) -> int:
     from fer_engine.vision.library import opencv, pillow
 
     _check(options)
+    for name, level in QUIET.items():
+        os.environ.setdefault(name, level)
     opencv()  # says what to install, before a model is exported
     pillow()
     problems = Problems()
     found = inputs.find(options.inputs, problems.report, outside=options.output)
     if not found:
         return command.EXIT_ERROR
-    job = Job(found, options.output, options.json, options.csv, options.show)
+    job = Job(found, options.output, options.json, options.csv, options.show, options.max_pixels)
     with model_options.load(options, tta=options.tta) as engine:
         pipeline = _pipeline(engine, options, live=job.is_live)
         print(_describe(engine, options), file=sys.stderr)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_engine import atomic
 from fer_engine.errors import ConfigError, FerError
-from fer_engine.predict.inputs import Input
+from fer_engine.predict.inputs import Input, Report
 from fer_engine.vision.writer import CODECS, VideoWriter
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # In which colour pictures are written on every system; others become PNG, which loses nothing.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
 CAMERA_RATE = 30.0  # frames a second; a camera does not tell how many it gives
-HIGHEST_RATE = 240.0  # of cameras; browsers' recordings state 1000, the unit of their timestamps
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
@@ -97,67 +98,90 @@ class Copies:
     """Writes annotated frames to the files planned for their sources.
 
     A picture is there as soon as it is written, a video once its last frame is, or what there is of it
-    on `close`.
+    on `close`. A copy that fails is told to `report`, and the others go on.
     """
 
-    def __init__(self, inputs: Sequence[Input], planned: Mapping[str, Path]) -> None:
+    def __init__(self, inputs: Sequence[Input], planned: Mapping[str, Path], report: Report) -> None:
         self._inputs = {entry.name: entry for entry in inputs}
         self._planned = planned
-        self._video: VideoWriter | None = None
+        self._report = report
         self._source = ""
+        self._failed = False
+        self._video: VideoWriter | None = None
+        self._rate = CAMERA_RATE
         self._count = 0
-        self._by_time = False
+        self._start_ms = 0.0
 
     def write(self, frame: Frame, annotated: Picture) -> None:
         """Write one frame's picture; those of one source come one after another.
 
         Raises:
-            FerError: the file cannot be written.
+            FerError: the disk is full.
         """
-        entry = self._inputs[frame.source]
         if frame.source != self._source:
             self.close()
-            self._source, self._count = frame.source, 0
+            self._source, self._failed = frame.source, False
+        if self._failed:
+            return
+        try:
+            self._write(frame, annotated)
+        except FerError as error:
+            self._failed = True
+            self._tell(error)
+            self.close()  # what there is of a video
+
+    def _write(self, frame: Frame, annotated: Picture) -> None:
+        entry, path = self._inputs[frame.source], self._planned[frame.source]
         if not entry.is_video:
-            atomic.write_bytes(self._planned[frame.source], _encoded(annotated, self._planned[frame.source]))
+            atomic.write_bytes(path, _encoded(annotated, path))
             return
         if self._video is None:
-            self._video = self._open(entry)
+            self._rate = _rate(entry)
+            self._video = VideoWriter(path, self._rate)
+            self._count, self._start_ms = 0, frame.time_ms
         for _ in range(self._times(frame)):
             self._video.write(annotated)
             self._count += 1
 
-    def _open(self, entry: Input) -> VideoWriter:
-        from fer_engine.vision.source import frame_rate
-
-        rate = frame_rate(entry.source) if isinstance(entry.source, Path) else CAMERA_RATE
-        self._by_time = entry.is_camera or rate > HIGHEST_RATE
-        return VideoWriter(self._planned[entry.name], CAMERA_RATE if self._by_time else rate)
-
     def _times(self, frame: Frame) -> int:
-        """Return how often to write a frame: without a known rate as often as makes time run true."""
-        if not self._by_time:
-            return 1
-        return int(frame.time_ms / 1000 * CAMERA_RATE) + 1 - self._count
+        """Return how often to write a frame: as often as makes time run true, which for most is once."""
+        return round((frame.time_ms - self._start_ms) / 1000 * self._rate) + 1 - self._count
+
+    def _tell(self, error: FerError) -> None:
+        """Report an error that concerns one copy; raise one that concerns all."""
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+            raise error
+        self._report(error)
 
     def close(self) -> None:
         """Finish the video under way, if any.
 
         Raises:
-            FerError: it cannot be written.
+            FerError: the disk is full.
         """
         video, self._video = self._video, None
-        if video is not None:
-            video.close()
+        try:
+            if video is not None:
+                video.close()
+        except FerError as error:
+            self._tell(error)
+
+
+def _rate(entry: Input) -> float:
+    from fer_engine.vision.source import frame_rate
+
+    return frame_rate(entry.source) if isinstance(entry.source, Path) else CAMERA_RATE
 
 
 def _encoded(picture: Picture, path: Path) -> bytes:
     import cv2
 
+    advice = "name it .png with --output"
     try:
         done, content = cv2.imencode(path.suffix, picture)
     except cv2.error as error:
-        raise FerError(f"cannot encode {path}: {error.err}; give a name that ends in .png") from error
+        raise FerError(f"cannot encode {path}: {error.err}; {advice}") from error
     if not done:
-        raise FerError(f"cannot encode {path}: OpenCV gave no reason; give a name that ends in .png")
+        height, width = picture.shape[:2]
+        raise FerError(f"cannot encode {path}: {width}x{height} is more than its format holds; {advice}")
     return content.tobytes()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_engine.errors import ConfigError, FerError, InputError
+from fer_engine.errors import ConfigError, FerError, InputError, PictureError
 from fer_engine.vision.frame import Frame
 
 STANDARD_INPUT = "-"
@@ -99,7 +99,10 @@ def _file(path: Path) -> Input:
 
 
 def _below(folder: Path, report: Report, outside: Path | None) -> list[Input]:
+    closed = []
+
     def unreadable(error: OSError) -> None:
+        closed.append(error.filename)
         report(InputError(f"cannot search {error.filename}: {error.strerror}; what it holds is left out"))
 
     found: list[Input] = []
@@ -108,7 +111,7 @@ def _below(folder: Path, report: Report, outside: Path | None) -> list[Input]:
         below[:] = sorted(entry for entry in below if _is_searched(parent / entry, outside))
         paths = [parent / file for file in sorted(files) if _is_wanted(file)]
         found.extend(Input(str(path), path, path.relative_to(folder)) for path in paths)
-    if not found:
+    if not found and not closed:
         raise InputError(
             f"{folder} holds no picture or video: their names end in {' '.join(sorted(PICTURES | VIDEOS))}"
         )
@@ -123,30 +126,37 @@ def _is_searched(folder: Path, outside: Path | None) -> bool:
     return not folder.name.startswith(".") and (outside is None or folder.resolve() != outside.resolve())
 
 
-def frames(inputs: Sequence[Input], report: Report, done: Callable[[], object]) -> Iterator[Frame]:
+def frames(
+    inputs: Sequence[Input], report: Report, done: Callable[[], object], max_pixels: int
+) -> Iterator[Frame]:
     """Read all inputs, one after another.
 
-    What cannot be read is reported and left out, and so is the rest of a video that breaks; `done` is
-    called at the end of each input, come to well or not.
+    What cannot be read, or has more than `max_pixels`, is reported and left out, and so is the rest of a
+    video that breaks; `done` is called at the end of each input, come to well or not.
     """
     for entry in inputs:
         try:
-            yield from _frames(entry)
+            yield from _frames(entry, max_pixels)
         except FerError as error:
             report(error)
         done()
 
 
-def _frames(entry: Input) -> Iterator[Frame]:
+def _frames(entry: Input, max_pixels: int) -> Iterator[Frame]:
     from fer_engine.vision.picture import read_picture
     from fer_engine.vision.source import frames as read_video
 
     if isinstance(entry.source, bytes):
-        yield Frame(entry.name, 0, 0.0, read_picture(entry.source, name="standard input"))
+        try:
+            picture = read_picture(entry.source, "standard input", max_pixels)
+        except PictureError as error:
+            hint = " (a video is read from a file alone)" if entry.source else ""
+            raise PictureError(f"{error}{hint}") from error
+        yield Frame(entry.name, 0, 0.0, picture)
     elif isinstance(entry.source, Path) and not entry.is_video:
-        yield Frame(entry.name, 0, 0.0, read_picture(entry.source))
+        yield Frame(entry.name, 0, 0.0, read_picture(entry.source, max_pixels=max_pixels))
     else:
-        yield from read_video(entry.source)
+        yield from read_video(entry.source, max_pixels)
 
 
 def _standard_input() -> bytes:

@@ -17,6 +17,7 @@ from fer_engine.predict.copies import Copies
 from fer_engine.predict.inputs import Input
 from fer_engine.predict.records import STANDARD_OUTPUT, Format, Lines
 from fer_engine.predict.window import Window, check_display
+from fer_engine.vision.picture import MAX_PIXELS
 
 if TYPE_CHECKING:
     from fer_engine.vision.frame import Analysis
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Problems:
-    """What could not be read: told on standard error at once, and counted."""
+    """What could not be read or annotated: told on standard error at once, and counted."""
 
     count: int = 0
 
     def report(self, error: FerError) -> None:
         """Tell of one."""
         self.count += 1
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {records.printable(str(error))}", file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,11 @@ class Job:
     """What to read and where the results go.
 
     `output` is the annotated copy, `json` and `csv` are files or "-"; each is None where it is not wanted.
+    Larger pictures than `max_pixels` are reported and left out.
 
     Raises:
-        ConfigError: a result would replace an input or another result, a camera is not alone, or there is
-            no display.
+        ConfigError: a result would replace an input or another result, a camera is not alone, there is no
+            display, or no pixel is allowed.
     """
 
     found: Sequence[Input]
@@ -51,11 +53,14 @@ class Job:
     json: str | None = None
     csv: str | None = None
     show: bool = False
+    max_pixels: int = MAX_PIXELS
     planned: dict[str, Path] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.is_live and len(self.found) > 1:
             raise ConfigError("a camera gives pictures without end: name it alone")
+        if self.max_pixels < 1:
+            raise ConfigError(f"max_pixels must be at least 1, got {self.max_pixels}")
         if self.json is not None and self.json == self.csv:
             raise ConfigError(f"--json and --csv would both write {self.json}: give each a target of its own")
         if self.show:
@@ -74,7 +79,8 @@ class Job:
         """Do it; return what was done, in one line.
 
         Raises:
-            FerError: a result cannot be written; those that were written before are kept.
+            FerError: the lines of results cannot be written, or the disk is full; what was written before is
+                kept. An annotated copy that fails otherwise is one of the problems.
         """
         videos = {entry.name for entry in self.found if entry.is_video}
         frames = faces = 0
@@ -85,16 +91,20 @@ class Job:
                 (form, stack.enter_context(contextlib.closing(Lines(target))))
                 for form, target in self._formats()
             ]
-            written = stack.enter_context(contextlib.closing(Copies(self.found, self.planned)))
+            written = stack.enter_context(
+                contextlib.closing(Copies(self.found, self.planned, problems.report))
+            )
             advance = stack.enter_context(self._progress())
             for form, file in files:
                 file.write(records.csv_header(labels) if form is records.csv_lines else "")
-            read = inputs.frames(self.found, problems.report, advance)
+            read = inputs.frames(self.found, problems.report, advance, self.max_pixels)
             for analysis in stack.enter_context(contextlib.closing(pipeline.run(read))):
                 is_video = analysis.frame.source in videos
                 known = analysis if is_video else _untracked(analysis)
                 if is_video:
-                    advance(0, f"{known.frame.source} at {known.frame.time_ms / 1000:.1f} s")
+                    advance(
+                        0, f"{records.printable(known.frame.source)} at {known.frame.time_ms / 1000:.1f} s"
+                    )
                 frames += 1
                 faces += len(known.faces)
                 for form, file in files:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from fer_engine.errors import FerError
 from fer_engine.vision.frame import Analysis, Frame
@@ -44,7 +45,8 @@ def csv_header(labels: Sequence[str]) -> str:
 def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG001 - the formats share a form
     """Return a line to read for each face, or one that says that there is none."""
     frame = analysis.frame
-    where = frame.source if frame.time_ms == 0 else f"{frame.source} at {frame.time_ms / 1000:.3f} s"
+    name = printable(frame.source)
+    where = name if frame.time_ms == 0 else f"{name} at {frame.time_ms / 1000:.3f} s"
     lines = []
     for face in analysis.faces:
         left, top, width, height = face.box
@@ -52,6 +54,11 @@ def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG00
         share = float(face.probabilities.max())
         lines.append(f"{where}: {who}{face.label} {share:.2f}, {width}x{height} at {left},{top}\n")
     return "".join(lines) or f"{where}: no face\n"
+
+
+def printable(text: str) -> str:
+    """Return a text in one line that is safe to show: file names may hold line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _place(frame: Frame) -> dict[str, str | int | float]:
@@ -67,7 +74,7 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
 class Lines:
     """A file, or standard output where `target` is "-", that grows by whole lines.
 
-    What was written is there at once, so that an interruption loses nothing.
+    What was written is there at once, so that an interruption loses nothing. The file's folder is made.
 
     Raises:
         FerError: it cannot be written; the lines before the failure are kept.
@@ -79,6 +86,7 @@ class Lines:
         self._file: io.FileIO | None = None
         if target != STANDARD_OUTPUT:
             try:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
                 self._file = io.FileIO(target, "w")
             except OSError as error:
                 raise self._failed(error) from error

@@ -45,6 +45,7 @@ def make_app(service: Service) -> Router:
         "/v2": inference.server,
         "/v2/health/live": inference.live,
         "/v2/health/ready": inference.ready,
+        "/v2/models/stats": inference.statistics,  # of all models, before one's name
         "/": page.index,
         "/page/{file}": page.file,
         "/metrics": _metrics(metrics),

@@ -118,11 +118,11 @@ class Batcher:
         """Faces that no runner has taken yet."""
         return self._waiting
 
-    async def logits(self, faces: Faces) -> Logits:
-        """Return the logits of faces, whoever shares their batch.
+    async def logits(self, faces: Faces, deadline: float) -> Logits:
+        """Return the logits of faces, whoever shares their batch, until `deadline` of the event loop's time.
 
         Raises:
-            RefusedError: the queue is full, or the engine did not get to the faces in time.
+            RefusedError: the queue is full, the engine did not get to the faces in time, or it was stopped.
             FerError: the engine failed.
         """
         if len(faces) == 0:
@@ -134,17 +134,25 @@ class Batcher:
             time.perf_counter(),
         )
         self._put(job)
-        timer = self._loop.call_later(self._limits.request_seconds, self._expire, job)
+        timer = self._loop.call_at(deadline, self._expire, job)
         try:
             return await job.future
         finally:
             timer.cancel()
 
     def stop(self) -> None:
-        """Have the threads end once the queue is empty; no `logits` may follow."""
+        """Finish the batches that are under way, refuse what waits, and end the threads.
+
+        Call it in the event loop; no `logits` may follow.
+        """
         with self._changed:
             self._stopping = True
+            waiting = list(self._jobs)
+            self._jobs.clear()
+            self._waiting = 0
             self._changed.notify_all()
+        for job in waiting:
+            self._refuse(job, RefusedError(503, "the server ends; try again", retry=True))
         for thread in self._threads:
             thread.join()
 
@@ -163,11 +171,11 @@ class Batcher:
                 self._changed.notify_all()
 
     def _expire(self, job: _Job) -> None:
+        self._refuse(job, self._limits.late())
+
+    def _refuse(self, job: _Job, refusal: RefusedError) -> None:
         if not job.future.done():
-            seconds = self._limits.request_seconds
-            job.future.set_exception(
-                RefusedError(503, f"not served within {seconds:g} s; try again", retry=True)
-            )
+            job.future.set_exception(refusal)
 
     def _run(self) -> None:
         while pieces := self._take():
@@ -198,7 +206,7 @@ class Batcher:
         self._drop_answered()
         if not self._jobs:
             return self._stopping
-        return self._waiting >= self._wanted or self._stopping or self._patience(begun) == 0
+        return self._waiting >= self._wanted or self._patience(begun) == 0
 
     def _patience(self, begun: float) -> float | None:
         """Return how long to wait yet for more faces, None where there is none."""

@@ -46,7 +46,7 @@ async def read(request: Request, headers: Headers, limit: int) -> bytes:
 
 def is_packed(headers: Headers) -> bool:
     """Whether a body has a Content-Encoding."""
-    return headers.get(b"content-encoding", b"identity") != b"identity"
+    return _encoding(headers) != "identity"
 
 
 def unpack(body: bytes, headers: Headers, limit: int) -> bytes:
@@ -58,7 +58,7 @@ def unpack(body: bytes, headers: Headers, limit: int) -> bytes:
     """
     if not is_packed(headers):
         return body
-    encoding = headers[b"content-encoding"].decode("latin-1")
+    encoding = _encoding(headers)
     if encoding not in WINDOWS:
         raise RefusedError(
             415, f"Content-Encoding must be one of {', '.join(WINDOWS)}, got {encoding[:40]!r}"
@@ -80,12 +80,16 @@ def pack(body: bytes, headers: Headers) -> tuple[bytes, str | None]:
     accepted = headers.get(b"accept-encoding")
     if accepted is None or len(body) < WORTH_PACKING:
         return body, None
-    for choice in accepted.decode("latin-1").split(","):
+    for choice in accepted.decode("latin-1").lower().split(","):
         encoding, _, weight = choice.strip().partition(";")
         if encoding in WINDOWS and weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
             packer = zlib.compressobj(FASTEST, wbits=WINDOWS[encoding])
             return packer.compress(body) + packer.flush(), encoding
     return body, None
+
+
+def _encoding(headers: Headers) -> str:
+    return headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -42,7 +42,8 @@ class Inference:
         return await self.ready(request)
 
     async def statistics(self, request: Request) -> Response:
-        self._check_model(request)
+        if "name" in request.path_params:
+            self._check_model(request)
         return JSONResponse(self._service.metrics.statistics(self._service.spec.name))
 
     async def infer(self, request: Request) -> Response:
@@ -58,25 +59,29 @@ class Inference:
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
         service, headers = self._service, body.headers(request)
-        asked = await self._parse(await body.read(request, headers, service.limits.body), headers)
-        logits = await service.batcher.logits(asked.faces)
+        content = await body.read(request, headers, service.limits.body)
+        deadline = service.deadline()
+        asked = await self._parse(content, headers, deadline)
+        logits = await service.batcher.logits(asked.faces, deadline)
 
         def answer() -> Response:
             return _answer(*protocol.render(service.spec, asked, logits), headers)
 
-        return answer() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(answer)
+        return answer() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(answer, deadline)
 
-    async def _parse(self, content: bytes, headers: body.Headers) -> protocol.Request:
+    async def _parse(self, content: bytes, headers: body.Headers, deadline: float) -> protocol.Request:
         service = self._service
         if body.is_packed(headers):
             packed = content
-            content = await service.in_pool(lambda: body.unpack(packed, headers, service.limits.body))
+            content = await service.in_pool(
+                lambda: body.unpack(packed, headers, service.limits.body), deadline
+            )
         text, tail = binary.split(content, headers.get(binary.HEADER))
 
         def parse() -> protocol.Request:
             return protocol.parse(text, tail, service.spec, service.limits.faces)
 
-        return parse() if len(text) <= INLINE_TEXT else await service.in_pool(parse)
+        return parse() if len(text) <= INLINE_TEXT else await service.in_pool(parse, deadline)
 
     def _check_model(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", protocol.VERSION)

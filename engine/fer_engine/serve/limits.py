@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from fer_engine.errors import ConfigError, FerError
@@ -48,10 +49,14 @@ class Limits:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, name = getattr(self, field.name), field.name.replace("_", " ")
-            if not (value > 0 or (value == 0 and field.name == "drain_seconds")):
-                raise ConfigError(f"the limit of {name} must be above 0, got {value}")
+            if not (0 < value < math.inf or (value == 0 and field.name == "drain_seconds")):
+                raise ConfigError(f"the limit of {name} must be above 0 and finite, got {value}")
         if self.queue < self.faces:
             raise ConfigError(
                 f"queue must hold the faces of one request, {self.faces}, got {self.queue}: "
                 "give a longer queue or fewer faces"
             )
+
+    def late(self) -> RefusedError:
+        """Return the refusal of a request that was not through in time."""
+        return RefusedError(503, f"not served within {self.request_seconds:g} s; try again", retry=True)

@@ -14,6 +14,8 @@ from fer_engine.serve.protocol import VERSION
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+REFUSED = "refused"  # in place of a route
+
 
 class Metrics:
     """Counts in a registry of its own; all methods are for the event loop's thread."""
@@ -55,6 +57,10 @@ class Metrics:
         for arrived in batch.arrivals:
             self._delays.observe(batch.begun - arrived)
             self._spent["queue"].add(batch.begun - arrived)
+
+    def count_refused(self, status: int) -> None:
+        """Count a request that was refused before it was known what it asks for."""
+        self.requests.labels(REFUSED, status).inc()
 
     def served(self, seconds: float, *, success: bool) -> None:
         """Count an inference request that took so long."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fer_engine.backend import Faces, Logits
 from fer_engine.engine import Prediction
-from fer_engine.errors import InputError
+from fer_engine.errors import InputError, PictureSizeError
 from fer_engine.serve import body
-from fer_engine.serve.limits import RefusedError
+from fer_engine.serve.limits import Limits, RefusedError
 from fer_engine.serve.service import Service
-from fer_engine.vision import Boxes, Face, FaceDetector
+from fer_engine.vision import Boxes, Face, FaceDetector, Picture
 from fer_engine.vision.crop import crop_faces
 from fer_engine.vision.detector import as_boxes
 from fer_engine.vision.picture import read_picture
@@ -49,10 +50,13 @@ class Pictures:
         service = self._service
         with service.admit():
             begun = time.perf_counter()
-            picture = await _picture(request, service.limits.body)
-            found = await service.in_pool(lambda: self._find(picture))
+            headers = body.headers(request)
+            _check_kind(headers)
+            content = await body.read(request, headers, service.limits.body)
+            deadline = service.deadline()
+            found = await service.in_pool(lambda: self._find(content, headers), deadline)
             asked = time.perf_counter()
-            logits = await service.batcher.logits(found.faces)
+            logits = await service.batcher.logits(found.faces, deadline)
             ended = time.perf_counter()
             seconds = {
                 "decode": found.decode,
@@ -60,13 +64,13 @@ class Pictures:
                 "classify": ended - asked,
                 "total": ended - begun,
             }
-            return await service.in_pool(lambda: self._answer(found, logits, seconds))
+            return await service.in_pool(lambda: self._answer(found, logits, seconds), deadline)
 
-    def _find(self, content: bytes) -> _Found:
+    def _find(self, content: bytes, headers: body.Headers) -> _Found:
         """Decode a picture and cut out its faces; this runs in a thread."""
         limits = self._service.limits
         begun = time.perf_counter()
-        picture = read_picture(content, name="the picture", max_pixels=limits.pixels)
+        picture = _picture(content, headers, limits)
         decoded = time.perf_counter()
         boxes = as_boxes(self._detector(picture), picture)
         if len(boxes) > limits.faces:
@@ -96,24 +100,43 @@ class Pictures:
         )
 
 
-async def _picture(request: Request, limit: int) -> bytes:
-    """Return the bytes of the picture that a request brings, as its body or as the file of a form."""
-    headers = body.headers(request)
-    kind = headers.get(b"content-type", BYTES).partition(b";")[0].strip().lower()
+def _check_kind(headers: body.Headers) -> None:
+    kind = _kind(headers)
     if kind not in (FORM, BYTES) and not kind.startswith(b"image/"):
         got = kind[:40].decode("latin-1")
         raise RefusedError(
             415, f"Content-Type must be image/*, application/octet-stream or multipart/form-data, got {got!r}"
         )
-    content = body.unpack(await body.read(request, headers, limit), headers, limit)
-    return await _file(request, content) if kind == FORM else content
 
 
-async def _file(request: Request, content: bytes) -> bytes:
+def _kind(headers: body.Headers) -> bytes:
+    return headers.get(b"content-type", BYTES).partition(b";")[0].strip().lower()
+
+
+def _picture(content: bytes, headers: body.Headers, limits: Limits) -> Picture:
+    """Decode the picture that a request brings, as its body or as the file of a form."""
+    content = body.unpack(content, headers, limits.body)
+    if _kind(headers) == FORM:
+        content = asyncio.run(_file(content, headers))
+    try:
+        return read_picture(content, name="the picture", max_pixels=limits.pixels)
+    except PictureSizeError as error:
+        raise RefusedError(
+            413,
+            f"the picture has {error.pixels} pixels, {limits.pixels} may be; make it smaller, "
+            "or have who runs the service give it a larger --max-pixels",
+        ) from None
+
+
+async def _file(content: bytes, headers: body.Headers) -> bytes:
+    """Return the file of a form; nothing in it waits, but Starlette's parser is a coroutine."""
+
     async def stream() -> AsyncGenerator[bytes, None]:
         yield content
 
-    parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=FORM_FIELDS)
+    parser = MultiPartParser(
+        Headers(raw=list(headers.items())), stream(), max_files=1, max_fields=FORM_FIELDS
+    )
     parser.spool_max_size = len(content) + 1  # no picture goes to the disk
     try:
         form = await parser.parse()

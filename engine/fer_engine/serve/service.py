@@ -50,21 +50,24 @@ class Service:
         finally:
             self._in_flight -= 1
 
-    async def in_pool(self, work: Callable[[], Result]) -> Result:
+    def deadline(self) -> float:
+        """Return when a request that is in now must be through, in the event loop's time."""
+        return asyncio.get_running_loop().time() + self.limits.request_seconds
+
+    async def in_pool(self, work: Callable[[], Result], deadline: float) -> Result:
         """Run work that would hold up the event loop in a thread.
 
         Raises:
-            RefusedError: it was not through in time; it ends by itself.
+            RefusedError: it was not through by the deadline; it ends by itself.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, work)
         try:
-            return await asyncio.wait_for(future, self.limits.request_seconds)
+            return await asyncio.wait_for(future, deadline - loop.time())
         except (asyncio.TimeoutError, TimeoutError):
-            raise RefusedError(
-                503, f"not served within {self.limits.request_seconds:g} s; try again", retry=True
-            ) from None
+            raise self.limits.late() from None
 
     def close(self) -> None:
-        """Finish what is under way and end the threads."""
+        """Finish the work that is under way, drop what waits, and end the threads."""
         self.batcher.stop()
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)

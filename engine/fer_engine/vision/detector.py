@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from fer_engine.errors import ConfigError, InputError
+from fer_engine.vision.cascade import Cascades
 from fer_engine.vision.face import Boxes, Picture
 from fer_engine.vision.library import name_for_opencv, opencv
 from fer_engine.vision.picture import check_picture
 from fer_engine.vision.resize import resize
 
-CASCADE = "haarcascade_frontalface_alt.xml"
-
 
 class HaarDetector:
     """Frontal faces by a cascade of boosted Haar features, which comes with OpenCV 4.
+
+    A face with no more finds than it takes to be one must be found by a second cascade too.
 
     Safe to call from several threads. The defaults are those that `benchmarks/face_detector.py` chose.
 
@@ -34,14 +35,14 @@ class HaarDetector:
         scale_factor: float = 1.2,
         min_neighbors: int = 2,
     ) -> None:
-        """Load the cascade.
+        """Load the cascades.
 
         Args:
             longest_side: A larger picture is shrunk to it, in pixels, before it is searched.
             min_size: Side of the smallest face that is found, in pixels of the shrunk picture: with the
                 defaults, 48 pixels in a picture of 640x480.
             scale_factor: Ratio of one size that is searched for to the one before.
-            min_neighbors: How many finds must overlap to make a face; more give fewer false ones.
+            min_neighbors: A face is where more finds than these overlap; more give fewer false ones.
 
         Raises:
             ConfigError: a value is out of its range, or OpenCV is missing, or one without cascades.
@@ -55,10 +56,7 @@ class HaarDetector:
                 "no face would be found"
             )
         self._longest_side = longest_side
-        self._min_size = min_size
-        self._scale_factor = scale_factor
-        self._min_neighbors = min_neighbors
-        self._cascades = _Pool(_load_cascade)
+        self._cascades = _Pool(lambda: Cascades(min_size, scale_factor, min_neighbors))
 
     def __call__(self, picture: Picture) -> Boxes:
         """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, from left to right.
@@ -69,14 +67,9 @@ class HaarDetector:
         cv2 = opencv()
         gray = cv2.cvtColor(check_picture(picture), cv2.COLOR_BGR2GRAY)
         small = _shrink(gray, self._longest_side)
-        with self._cascades.borrow() as cascade:
-            found = cascade.detectMultiScale(
-                small,
-                scaleFactor=self._scale_factor,
-                minNeighbors=self._min_neighbors,
-                minSize=(self._min_size, self._min_size),
-            )
-        return _in_full_size(np.asarray(found), small, picture)
+        with self._cascades.borrow() as cascades:
+            found = cascades.find(small, gray)
+        return _in_full_size(found, small, picture)
 
 
 class YuNetDetector:
@@ -213,18 +206,6 @@ class _Pool:
             yield one
         finally:
             self._idle.append(one)
-
-
-def _load_cascade() -> Any:
-    cv2 = opencv()
-    folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
-    path = Path(folder, CASCADE)
-    if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
-        raise ConfigError(
-            f"OpenCV {cv2.__version__} comes without Haar cascades, which opencv-python 4 has: "
-            "pip install 'opencv-python>=4.8,<5', or give a YuNetDetector or a detector of your own"
-        )
-    return cv2.CascadeClassifier(str(path))
 
 
 def _check_positive(**values: int) -> None:

@@ -6,6 +6,7 @@ import functools
 
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
+from fer_engine.spec import ModelSpec
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.detector import HaarDetector, as_boxes
 from fer_engine.vision.face import Face, FaceDetector, Picture
@@ -28,13 +29,22 @@ def find_expressions(
         ConfigError: the model is a regression, or what the detector or the crop needs is not there.
         BackendError: the engine is closed, or the runtime failed.
     """
-    if engine.spec.task != "classification":
-        raise ConfigError(
-            f"{engine.spec.name} is a {engine.spec.task} model, which tells no expressions; load a classifier"
-        )
+    check_classifier(engine.spec)
     picture = check_picture(picture)
     boxes = as_boxes((detector or _default_detector())(picture), picture)
     return Face.of_prediction(boxes, engine.predict(crop_faces(picture, boxes, engine.spec, margin)))
+
+
+def check_classifier(spec: ModelSpec) -> None:
+    """See to it that a model tells expressions.
+
+    Raises:
+        ConfigError: it is a regression.
+    """
+    if spec.task != "classification":
+        raise ConfigError(
+            f"{spec.name} is a {spec.task} model, which tells no expressions; load a classifier"
+        )
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from fer_engine.errors import ConfigError, FerError, InputError, PictureError
+from fer_engine.errors import ConfigError, FerError, InputError, PictureError, PictureSizeError
 from fer_engine.vision.face import Picture
 from fer_engine.vision.library import opencv, pillow
 
@@ -47,7 +47,7 @@ def read_picture(source: Path | bytes, name: str | None = None, max_pixels: int 
         file = source.open("rb")
     except (OSError, ValueError) as error:
         reason = "it is a folder" if source.is_dir() else getattr(error, "strerror", None) or str(error)
-        raise PictureError(f"cannot read {name}: {reason}; give the path of a picture that exists") from error
+        raise PictureError(f"cannot read {name}: {reason}; check the path and your rights") from error
     with file:
         return _read(file, name, max_pixels)
 
@@ -109,9 +109,10 @@ def _open(file: IO[bytes], name: str) -> Any:
 def _check_size(image: Any, name: str, max_pixels: int) -> None:
     pixels = image.width * image.height
     if pixels > max_pixels:
-        raise PictureError(
+        raise PictureSizeError(
             f"{name} has {image.width}x{image.height} = {pixels} pixels, expected at most {max_pixels}; "
-            f"make it smaller, or allow it with max_pixels={pixels}"
+            f"make it smaller, or allow it with max_pixels={pixels} (of a command: --max-pixels {pixels})",
+            pixels,
         )
 
 

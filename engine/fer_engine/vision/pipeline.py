@@ -11,6 +11,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.vision.analyser import Analyser
 from fer_engine.vision.crop import MARGIN
 from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
+from fer_engine.vision.expressions import check_classifier
 from fer_engine.vision.face import FaceDetector
 from fer_engine.vision.frame import Analysis, Frame
 from fer_engine.vision.run import Run
@@ -34,9 +35,9 @@ class Pipeline:
         margin: Share of a box's side added to the crop, as for `crop_faces`.
         smoothing: Weight of a face's earlier probabilities in the exponential average over its frames, from 0
             (off) to below 1.
-        queue: Most frames that wait for analysis, and as many that wait to be taken from `run`: the memory
-            they take is that of `2 * queue` pictures. None for 16, or with `live` for as many as there are
-            detector threads: more would make results late, and gain nothing.
+        queue: Most frames that wait for analysis, and as many that wait to be taken from `run`; of large
+            ones fewer wait, 256 MiB in all. None for 16, or with `live` for as many as there are detector
+            threads: more would make results late, and gain nothing.
         detector_threads: Frames searched at once; None for one a core with this package's detectors, which
             several threads may call, and 1 with any other.
         live: Drop the frames that come while `queue` frames wait; the gaps in `Frame.index` tell how many
@@ -56,11 +57,7 @@ class Pipeline:
     live: bool = False
 
     def __post_init__(self) -> None:
-        spec = self.engine.spec
-        if spec.task != "classification":
-            raise ConfigError(
-                f"{spec.name} is a {spec.task} model, which tells no expressions; load a classifier"
-            )
+        check_classifier(self.engine.spec)
         check_weight(self.smoothing)
         for name in ("every", "queue", "detector_threads"):
             value = getattr(self, name)
@@ -72,6 +69,7 @@ class Pipeline:
 
         Frames of several sources may follow one another: tracks start anew with each. The threads end with
         the iterator, also where it is closed early, and `frames` is closed with it if it is a generator.
+        Where the source hangs, its thread is left behind after half a second.
 
         Raises:
             InputError: the detector gave something other than boxes.

@@ -13,6 +13,12 @@ from fer_engine.vision.analyser import Analyser, Searched
 from fer_engine.vision.channel import Channel, Closed
 from fer_engine.vision.face import Boxes, Picture
 from fer_engine.vision.frame import Analysis, Frame
+from fer_engine.vision.room import Room
+
+# Of the pictures that were taken from the source and not yet handed over: 7 of 12 megapixels, 40 of Full HD.
+# More would not keep more cores at work, for what a picture of that size waits for is its decoding.
+WAITING_BYTES = 2**28
+STOP_SECONDS = 0.5  # how long a stop waits for the source, which may be a camera that never answers again
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +63,37 @@ class Run:
         self._live = live
         self._waiting: Channel[Waiting] = Channel(queue)
         self._done: Channel[Analysis] = Channel(queue)
+        self._room = Room(WAITING_BYTES)
         self._detectors = ThreadPoolExecutor(detector_threads, "fer-detect")
         # Daemons, and ended at exit: a program that forgets an unfinished run can end all the same.
-        self._threads = [
-            threading.Thread(target=self._take_frames, name="fer-decode", daemon=True),
-            threading.Thread(target=self._analyse, name="fer-classify", daemon=True),
-        ]
+        self._decoder = threading.Thread(target=self._take_frames, name="fer-decode", daemon=True)
+        self._classifier = threading.Thread(target=self._analyse, name="fer-classify", daemon=True)
 
     def analyses(self) -> Iterator[Analysis]:
         """Start the threads and yield what they make; raises what went wrong in any of them."""
         atexit.register(self.stop)
-        for thread in self._threads:
-            thread.start()
+        self._decoder.start()
+        self._classifier.start()
         while True:
             try:
                 analysis = self._done.get()
             except Closed:
                 return
+            self._room.free(analysis.frame.picture.nbytes)
             yield analysis
 
     def stop(self) -> None:
-        """End the threads, each as soon as it is through with the frame at hand."""
+        """End the threads, each as soon as it is through with the frame at hand.
+
+        One whose source hangs is left behind: it ends with the program, or once its source comes back.
+        """
+        self._room.give_up()
         self._waiting.give_up()
         self._done.give_up()
         self._detectors.shutdown(cancel_futures=True)
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+        if self._classifier.ident is not None:  # the last one to start
+            self._classifier.join()
+            self._decoder.join(STOP_SECONDS)
         atexit.unregister(self.stop)
 
     def _take_frames(self) -> None:
@@ -101,8 +111,10 @@ class Run:
     def _submit_all(self) -> None:
         source, taken = None, 0
         for frame in self._frames:
-            if self._live and self._waiting.full:
+            size = frame.picture.nbytes
+            if self._live and (self._waiting.full or not self._room.has(size)):
                 continue
+            self._room.take(size)
             if first := frame.index == 0 or frame.source != source:
                 source, taken = frame.source, 0
             searched = taken % self._every == 0

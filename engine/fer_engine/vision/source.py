@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import statistics
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,29 +19,33 @@ from fer_engine.vision.picture import MAX_PIXELS, read_picture
 # count frames that no decoder shows: fewer missing frames than this are no sign of a damaged file.
 UNCERTAIN_FRAMES = 3
 UNCERTAIN_SHARE = 0.01
+RATE_FRAMES = 30  # whose timestamps tell the rate; a second of most videos
+SAME_RATE = 0.1  # timestamps of whole milliseconds, and the jitter of cameras, are within it
 
 
-def frames(source: str | Path | int) -> Generator[Frame, None, None]:
+def frames(source: str | Path | int, max_pixels: int = MAX_PIXELS) -> Generator[Frame, None, None]:
     """Yield the frames of a video file, a picture file (one frame) or a camera (frames without end).
 
-    A frame of a video has the container's timestamp, one of a camera the time since the first frame. The
-    video or camera is let go of when the iterator ends or is closed.
+    A frame of a video has the container's timestamp, one of a camera the time since the first frame. Where a
+    timestamp is missing or no later than the one before, it is by the stated rate. The video or camera is
+    let go of when the iterator ends or is closed.
 
     Args:
         source: A file, whose content and not whose name tells what it is, or the index of a camera.
+        max_pixels: Largest width x height of a picture or frame, before anything is decoded.
 
     Raises:
         FerError: the file cannot be read or is neither a picture nor a video; the video breaks off: the
             frames up to there have then been yielded; the camera is not there or stops giving pictures.
-        ConfigError: the index of the camera is negative.
+        ConfigError: the index of the camera is negative, or `max_pixels` is not positive.
     """
     if isinstance(source, int):
-        return _camera_frames(source)
-    return _file_frames(Path(source))
+        return _camera_frames(source, max_pixels)
+    return _file_frames(Path(source), max_pixels)
 
 
 def frame_rate(path: str | Path) -> float:
-    """Return the frames a second that a video file states.
+    """Return the frames a second of a video file: as stated, or, where it lies, by its first timestamps.
 
     Raises:
         FerError: the file cannot be read, is not a video, or states no rate.
@@ -47,31 +53,42 @@ def frame_rate(path: str | Path) -> float:
     cv2 = opencv()
     path = Path(path)
     _check_file(path)
-    with _capture(name_for_opencv(path), _not_a_video(path)) as capture:
-        rate = capture.get(cv2.CAP_PROP_FPS)
-    if not 0 < rate < float("inf"):
-        raise FerError(f"{path} states no frame rate: give the rate of the output yourself")
-    return float(rate)
+    with _capture(name_for_opencv(path), _not_a_video(path), MAX_PIXELS) as capture:
+        stated = capture.get(cv2.CAP_PROP_FPS)
+        if not 0 < stated < float("inf"):
+            raise FerError(f"{path} states no frame rate: give the rate of the output yourself")
+        stamps = [capture.get(cv2.CAP_PROP_POS_MSEC) for _ in range(RATE_FRAMES) if capture.grab()]
+    steps = [later - stamp for stamp, later in itertools.pairwise(stamps)]
+    if not steps or min(steps) <= 0:  # the timestamps tell nothing
+        return float(stated)
+    # The mean of many, for stamps of whole milliseconds; of those near the median, for a pause is no rate.
+    usual = statistics.median(steps)
+    near = [step for step in steps if step < 2 * usual]
+    measured = 1000 / statistics.fmean(near)
+    return float(stated) if abs(measured / stated - 1) < SAME_RATE else measured
 
 
-def _file_frames(path: Path) -> Generator[Frame, None, None]:
+def _file_frames(path: Path, max_pixels: int) -> Generator[Frame, None, None]:
     cv2 = opencv()
     _check_file(path)
     if cv2.haveImageReader(name_for_opencv(path)):  # looks at the first bytes
-        yield Frame(str(path), 0, 0.0, read_picture(path))
+        yield Frame(str(path), 0, 0.0, read_picture(path, max_pixels=max_pixels))
     else:
-        yield from _video_frames(path)
+        yield from _video_frames(path, max_pixels)
 
 
-def _video_frames(path: Path) -> Iterator[Frame]:
+def _video_frames(path: Path, max_pixels: int) -> Iterator[Frame]:
     cv2 = opencv()
-    with _capture(name_for_opencv(path), _not_a_video(path)) as capture:
+    with _capture(name_for_opencv(path), _not_a_video(path), max_pixels) as capture:
         stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # 0 or less where the container has none
         rate = capture.get(cv2.CAP_PROP_FPS) or 1.0
         index, time_ms = 0, 0.0
         while (picture := _read(capture)) is not None:
-            # A container without timestamps gives 0 for all of them.
-            time_ms = capture.get(cv2.CAP_PROP_POS_MSEC) or index / rate * 1000
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC)
+            if stamp > time_ms:
+                time_ms = stamp
+            elif index:
+                time_ms += 1000 / rate
             yield Frame(str(path), index, time_ms, picture)
             index += 1
     if index == 0:
@@ -87,11 +104,11 @@ def _video_frames(path: Path) -> Iterator[Frame]:
         )
 
 
-def _camera_frames(index: int) -> Generator[Frame, None, None]:
+def _camera_frames(index: int, max_pixels: int) -> Generator[Frame, None, None]:
     if index < 0:
         raise ConfigError(f"the index of a camera must not be negative, got {index}; the first one is 0")
     absent = f"camera {index} cannot be opened: check that it is there, free, and that you may use it"
-    with _capture(index, absent) as capture:
+    with _capture(index, absent, max_pixels) as capture:
         start, count = None, 0
         while (picture := _read(capture)) is not None:
             now = time.monotonic()
@@ -102,7 +119,7 @@ def _camera_frames(index: int) -> Generator[Frame, None, None]:
 
 
 @contextlib.contextmanager
-def _capture(source: str | int, failure: str) -> Iterator[Any]:
+def _capture(source: str | int, failure: str, max_pixels: int) -> Iterator[Any]:
     """Open a cv2.VideoCapture, and release it whatever happens.
 
     Raises:
@@ -114,10 +131,10 @@ def _capture(source: str | int, failure: str) -> Iterator[Any]:
         if not capture.isOpened():
             raise FerError(failure)
         width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        if width * height > MAX_PIXELS:
+        if (pixels := width * height) > max_pixels:
             raise FerError(
-                f"{source} has frames of {width}x{height}, more than the {MAX_PIXELS:,} pixels that are "
-                "allowed: scale it down"
+                f"{source} has frames of {width}x{height} = {pixels} pixels, expected at most {max_pixels}; "
+                f"scale it down, or allow it with max_pixels={pixels} (of a command: --max-pixels {pixels})"
             )
         yield capture
     finally:

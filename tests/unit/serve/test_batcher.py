@@ -26,6 +26,10 @@ def numbers(faces: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(faces).reshape(len(faces), 4).view("<u4").astype(np.float32)
 
 
+async def logits(batcher: Batcher, faces: np.ndarray, seconds: float = PATIENT) -> np.ndarray:
+    return await batcher.logits(faces, asyncio.get_running_loop().time() + seconds)
+
+
 def run(
     scenario: Callable, infer: Callable = numbers, limits: Limits | None = None, **options
 ) -> list[Batch]:
@@ -66,7 +70,8 @@ def test_every_request_gets_the_rows_of_its_own_faces(runners):
 
     async def scenario(batcher):
         faces = [faces_of(start, size) for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
-        for answer, given in zip(await asyncio.gather(*map(batcher.logits, faces)), faces, strict=True):
+        answers = await asyncio.gather(*(logits(batcher, each) for each in faces))
+        for answer, given in zip(answers, faces, strict=True):
             assert np.array_equal(answer, numbers(given))
 
     batches = run(scenario, max_batch=8, runners=runners, limits=Limits(queue=100_000))
@@ -77,7 +82,7 @@ def test_every_request_gets_the_rows_of_its_own_faces(runners):
 
 def test_a_request_larger_than_a_batch_is_split():
     async def scenario(batcher):
-        assert np.array_equal(await batcher.logits(faces_of(7, 100)), numbers(faces_of(7, 100)))
+        assert np.array_equal(await logits(batcher, faces_of(7, 100)), numbers(faces_of(7, 100)))
 
     batches = run(scenario, max_batch=16)
     assert [batch.faces for batch in batches] == [16] * 6 + [4]
@@ -86,14 +91,14 @@ def test_a_request_larger_than_a_batch_is_split():
 
 async def ask(batcher: Batcher, first: int, count: int) -> None:
     """Send single faces at once."""
-    await asyncio.gather(*(batcher.logits(faces_of(first + i, 1)) for i in range(count)))
+    await asyncio.gather(*(logits(batcher, faces_of(first + i, 1)) for i in range(count)))
 
 
 def test_requests_that_wait_are_grouped():
     infer = Held()
 
     async def scenario(batcher):
-        first = asyncio.ensure_future(batcher.logits(faces_of(0, 1)))
+        first = asyncio.ensure_future(logits(batcher, faces_of(0, 1)))
         await infer.reached()
         others = asyncio.ensure_future(ask(batcher, 1, 31))
         while batcher.waiting < 31:
@@ -110,15 +115,15 @@ def test_requests_that_wait_are_grouped():
 def test_who_is_alone_does_not_wait():
     async def scenario(batcher):
         for index in range(3):
-            await batcher.logits(faces_of(index, 1))
+            await logits(batcher, faces_of(index, 1))
 
     assert len(run(scenario, max_delay=2 * PATIENT)) == 3
 
 
 def test_a_batch_that_stays_smaller_than_the_last_goes_after_the_longest_delay():
     async def scenario(batcher):
-        await batcher.logits(faces_of(0, 8))
-        await batcher.logits(faces_of(8, 1))
+        await logits(batcher, faces_of(0, 8))
+        await logits(batcher, faces_of(8, 1))
 
     _, waited = run(scenario, max_delay=0.2)
     assert waited.begun - waited.arrivals[0] >= 0.2
@@ -126,7 +131,7 @@ def test_a_batch_that_stays_smaller_than_the_last_goes_after_the_longest_delay()
 
 def test_a_largest_batch_of_one_runs_each_face_alone():
     async def scenario(batcher):
-        await asyncio.gather(*(batcher.logits(faces_of(i, 2)) for i in range(5)))
+        await asyncio.gather(*(logits(batcher, faces_of(i, 2)) for i in range(5)))
 
     assert [batch.faces for batch in run(scenario, max_batch=1)] == [1] * 10
 
@@ -139,14 +144,14 @@ def test_runners_have_batches_under_way_at_once():
         return numbers(faces)
 
     async def scenario(batcher):
-        await asyncio.gather(batcher.logits(faces_of(0, 1)), batcher.logits(faces_of(1, 1)))
+        await asyncio.gather(logits(batcher, faces_of(0, 1)), logits(batcher, faces_of(1, 1)))
 
     assert len(run(scenario, infer, max_batch=1, runners=2)) == 2
 
 
 def test_no_faces_need_no_engine():
     async def scenario(batcher):
-        assert (await batcher.logits(faces_of(0, 0))).shape == (0, 1)
+        assert (await logits(batcher, faces_of(0, 0))).shape == (0, 1)
 
     assert run(scenario) == []
 
@@ -155,13 +160,13 @@ def test_a_full_queue_refuses_and_keeps_what_it_has():
     infer = Held()
 
     async def scenario(batcher):
-        first = asyncio.ensure_future(batcher.logits(faces_of(0, 1)))
+        first = asyncio.ensure_future(logits(batcher, faces_of(0, 1)))
         await infer.reached()
-        kept = asyncio.ensure_future(batcher.logits(faces_of(1, 4)))
+        kept = asyncio.ensure_future(logits(batcher, faces_of(1, 4)))
         await asyncio.sleep(0)
         assert batcher.waiting == 4
         with pytest.raises(RefusedError, match="4 faces wait already, 4 may") as refused:
-            await batcher.logits(faces_of(5, 1))
+            await logits(batcher, faces_of(5, 1))
         assert (refused.value.status, refused.value.retry) == (503, True)
         infer.release.set()
         assert np.array_equal(await first, numbers(faces_of(0, 1)))
@@ -174,14 +179,14 @@ def test_a_request_that_waited_too_long_is_refused_and_not_run():
     infer = Held()
 
     async def scenario(batcher):
-        first, late = (asyncio.ensure_future(batcher.logits(faces_of(i, 1))) for i in range(2))
+        first, late = (asyncio.ensure_future(logits(batcher, faces_of(i, 1), 0.05)) for i in range(2))
         await infer.reached()
         for task in (first, late):
             with pytest.raises(RefusedError, match=r"not served within 0\.05 s") as refused:
                 await task
             assert (refused.value.status, refused.value.retry) == (503, True)
         infer.release.set()
-        assert np.array_equal(await batcher.logits(faces_of(2, 1)), numbers(faces_of(2, 1)))
+        assert np.array_equal(await logits(batcher, faces_of(2, 1)), numbers(faces_of(2, 1)))
         assert batcher.waiting == 0
 
     batches = run(scenario, infer, Limits(request_seconds=0.05), max_batch=1, max_delay=0.0)
@@ -195,7 +200,7 @@ def test_a_batch_that_fails_takes_no_other_with_it():
         return numbers(faces)
 
     async def scenario(batcher):
-        tasks = [batcher.logits(faces_of(i, 1)) for i in range(6)]
+        tasks = [logits(batcher, faces_of(i, 1)) for i in range(6)]
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(answer) is BackendError for answer in answers] == [i == 3 for i in range(6)]
 
@@ -206,9 +211,9 @@ def test_a_request_whose_caller_left_is_not_run():
     infer = Held()
 
     async def scenario(batcher):
-        first = asyncio.ensure_future(batcher.logits(faces_of(0, 1)))
+        first = asyncio.ensure_future(logits(batcher, faces_of(0, 1)))
         await infer.reached()
-        gone = asyncio.ensure_future(batcher.logits(faces_of(1, 5)))
+        gone = asyncio.ensure_future(logits(batcher, faces_of(1, 5)))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
@@ -218,14 +223,22 @@ def test_a_request_whose_caller_left_is_not_run():
     assert [batch.faces for batch in run(scenario, infer, max_batch=1, max_delay=0.0)] == [1]
 
 
-def test_stopping_finishes_what_waits():
-    async def scenario(batcher):
-        task = asyncio.ensure_future(batcher.logits(faces_of(0, 3)))
-        await asyncio.sleep(0)
-        await asyncio.to_thread(batcher.stop)
-        assert np.array_equal(await task, numbers(faces_of(0, 3)))
+def test_stopping_finishes_what_is_under_way_and_refuses_what_waits():
+    infer = Held()
 
-    assert len(run(scenario, max_batch=64, max_delay=1.0)) == 1
+    async def scenario(batcher):
+        first = asyncio.ensure_future(logits(batcher, faces_of(0, 1)))
+        await infer.reached()
+        waits = asyncio.ensure_future(logits(batcher, faces_of(1, 3)))
+        await asyncio.sleep(0)
+        threading.Timer(0.1, infer.release.set).start()
+        batcher.stop()
+        with pytest.raises(RefusedError, match="the server ends") as refused:
+            await waits
+        assert refused.value.status == 503
+        assert np.array_equal(await first, numbers(faces_of(0, 1)))
+
+    assert [batch.faces for batch in run(scenario, infer, max_batch=1)] == [1]
 
 
 @pytest.mark.parametrize(

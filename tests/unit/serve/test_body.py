@@ -20,9 +20,12 @@ def test_packed_bodies_are_unpacked(encoding):
     headers = {b"content-encoding": encoding}
     assert body.is_packed(headers)
     assert body.unpack(PACKED[encoding], headers, len(TEXT)) == TEXT
+    assert body.unpack(PACKED[encoding], {b"content-encoding": encoding.upper()}, len(TEXT)) == TEXT
 
 
-@pytest.mark.parametrize("headers", [{}, {b"content-encoding": b"identity"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {b"content-encoding": b"identity"}, {b"content-encoding": b"Identity"}]
+)
 def test_plain_bodies_stay_as_they_are(headers):
     assert not body.is_packed(headers)
     assert body.unpack(TEXT, headers, 1) is TEXT
@@ -54,6 +57,7 @@ def test_an_unknown_encoding():
         (b"gzip", "gzip", gzip.decompress),
         (b"br, deflate;q=0.5, gzip", "deflate", zlib.decompress),
         (b"gzip;q=0, deflate", "deflate", zlib.decompress),
+        (b"GZIP;Q=0, Deflate", "deflate", zlib.decompress),
         (b"br", None, bytes),
         (b"", None, bytes),
     ],
@@ -72,9 +76,13 @@ def test_small_answers_are_not_packed():
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"body": 0}, "the limit of body must be above 0, got 0"),
-        ({"in_flight": -1}, "the limit of in flight must be above 0, got -1"),
-        ({"request_seconds": float("nan")}, "the limit of request seconds must be above 0, got nan"),
+        ({"body": 0}, "the limit of body must be above 0 and finite, got 0"),
+        ({"in_flight": -1}, "the limit of in flight must be above 0 and finite, got -1"),
+        (
+            {"request_seconds": float("nan")},
+            "the limit of request seconds must be above 0 and finite, got nan",
+        ),
+        ({"drain_seconds": float("inf")}, "the limit of drain seconds must be above 0 and finite, got inf"),
         ({"queue": 10}, "queue must hold the faces of one request, 1024, got 10"),
     ],
 )

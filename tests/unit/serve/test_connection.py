@@ -32,7 +32,7 @@ def test_a_client_that_takes_nothing_off_is_let_go(requests, size):
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, TINY)
         server = await loop.create_server(
-            lambda: Connection(limits, lambda: False, config=config, server_state=state, app_state={}),
+            lambda: Connection(limits, lambda: False, print, config=config, server_state=state, app_state={}),
             sock=listener,
         )
         with socket.socket() as deaf:

@@ -131,6 +131,10 @@ def test_classification_gives_the_best_classes_first():
         (asking({"parameters": {"shared_memory_region": "x"}}), "shared_memory_region, which is not served"),
         (asking({"data": [1, 2]}), "data must be 8 whole numbers from 0 to 255"),
         (asking({"data": [[1, 2], [3]]}), "data must be 8 whole numbers"),
+        (asking({"data": [[1, 2, 3], [4, 5, 6, 7, 8]]}), "data must be 8 whole numbers"),
+        (asking({"data": [[1] * 4, 1, 2, 3, 4]}), "data must be 8 whole numbers"),
+        (asking({"data": [[]] * 10**6}), "data must be 8 whole numbers"),  # NumPy takes minutes for these
+        (asking({"data": [[[]] * 8] * 8}), "data must be 8 whole numbers"),
         (asking({"data": [256] * 8}), "data must be 8 whole numbers"),
         (asking({"data": [-1] * 8}), "data must be 8 whole numbers"),
         (asking({"data": [0.5] * 8}), "data must be 8 whole numbers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from fer_engine.spec import AFFECT, ModelSpec
 def test_a_regression_has_no_expressions_to_serve():
     engine = SimpleNamespace(spec=ModelSpec("affect", labels=AFFECT, task="regression"))
     with bind("127.0.0.1", 0) as listener, pytest.raises(ConfigError, match="affect is a regression model"):
-        serve(engine, listener, BatchOptions(), Limits(), lambda: None)
+        serve(engine, listener, BatchOptions(), Limits(), nothing)
 
 
 def test_a_port_is_bound_once():
@@ -25,6 +26,34 @@ def test_a_port_is_bound_once():
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}: .*another --port"):
             bind("127.0.0.1", port)
+
+
+def nothing() -> None:
+    """Stand for what is called once the server is ready."""
+
+
+def classifier() -> SimpleNamespace:
+    return SimpleNamespace(spec=ModelSpec("tiny"), logits=None)
+
+
+def test_a_port_that_another_process_listens_on_since_it_was_bound():
+    with bind("127.0.0.1", 0) as first, bind("127.0.0.1", first.getsockname()[1]) as second:
+        first.listen()
+        with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1:\d+: .*another --port"):
+            serve(classifier(), second, BatchOptions(), Limits(), nothing)
+
+
+def test_a_signal_that_comes_as_soon_as_it_is_ready_ends_it_in_order():
+    def fail(*_: object) -> None:
+        raise AssertionError("the server does not listen to signals yet")
+
+    before = signal.signal(signal.SIGTERM, fail)
+    try:
+        with bind("127.0.0.1", 0) as listener:
+            limits = Limits(drain_seconds=0)
+            serve(classifier(), listener, BatchOptions(), limits, lambda: signal.raise_signal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

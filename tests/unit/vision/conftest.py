@@ -1,7 +1,9 @@
-"""Photographs of real faces, which come with scikit-image and matplotlib and are in the public domain."""
+"""Photographs of scikit-image and matplotlib, in the public domain, and a look for forgotten threads."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -25,3 +27,10 @@ def astronaut() -> np.ndarray:
 def hopper() -> np.ndarray:
     """Give Grace Hopper, 512x600; her face, as looked at, is at (165, 120), 210 wide and 215 high."""
     return read_picture(HOPPER)
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Look for threads of a pipeline after the test."""
+    yield
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("fer-")] == []

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.vision import HaarDetector, YuNetDetector, as_boxes
+from fer_engine.vision import HaarDetector, YuNetDetector, as_boxes, cascade
 
 PICTURE = np.zeros((100, 200, 3), np.uint8)
 
@@ -28,6 +28,26 @@ def test_real_faces_are_found(astronaut, hopper):
     for picture, face in ((astronaut, (172, 75, 105, 115)), (hopper, (165, 120, 210, 215))):
         (box,) = detector(picture)
         assert overlap(box, face) > 0.6
+
+
+@pytest.mark.parametrize("quality", [95, 80, 60])
+def test_a_doubtful_find_is_looked_at_again(astronaut, quality):
+    """As a JPEG her suit has a face in it, for one cascade, but not for the other."""
+    photo = cv2.imdecode(cv2.imencode(".jpg", astronaut, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+    (box,) = HaarDetector()(photo)
+    assert overlap(box, (172, 75, 105, 115)) > 0.6
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (60, 160)])  # the second cuts off what is around her face
+def test_a_doubtful_find_that_is_a_face_stays(astronaut, monkeypatch, corner):
+    picture = np.ascontiguousarray(astronaut[corner[0] :, corner[1] :])
+
+    def most_neighbors():
+        return max(count for count in range(1, 40) if len(HaarDetector(min_neighbors=count)(picture)))
+
+    confirmed = most_neighbors()
+    monkeypatch.setattr(cascade, "CONFIRMING", 1000)  # as if the second cascade never had it
+    assert most_neighbors() == confirmed - 1
 
 
 def test_several_faces_come_from_left_to_right(astronaut, hopper):

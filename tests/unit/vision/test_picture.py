@@ -137,7 +137,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(side):
         read_picture(png_header(side, side), "bomb.png")
     assert str(raised.value) == (
         f"bomb.png has {side}x{side} = {side * side} pixels, expected at most 64000000; make it smaller, or "
-        f"allow it with max_pixels={side * side}"
+        f"allow it with max_pixels={side * side} (of a command: --max-pixels {side * side})"
     )
 
 
@@ -171,7 +171,7 @@ def test_what_is_no_picture(tmp_path, content, reason):
 
 
 def test_a_file_that_cannot_be_opened(tmp_path):
-    with pytest.raises(PictureError, match=r"cannot read .*: it is a folder; give the path"):
+    with pytest.raises(PictureError, match=r"cannot read .*: it is a folder; check the path"):
         read_picture(tmp_path)
     with pytest.raises(PictureError, match=r"cannot read .*gone\.png: No such file"):
         read_picture(tmp_path / "gone.png")

@@ -6,6 +6,7 @@ import pytest
 from fer_engine import ConfigError, FerError
 from fer_engine.vision import VideoWriter, frame_rate, frames
 from fer_engine.vision.picture import MAX_PIXELS
+from recording import FRAMES, write_recording
 
 cv2 = pytest.importorskip("cv2")
 RATE = 25.0
@@ -127,6 +128,26 @@ def test_what_cannot_be_opened(tmp_path, name):
         list(frames(tmp_path / name))
 
 
+@pytest.mark.parametrize("stated", [10, 25, 2.5, 1000])
+def test_times_and_rate_are_those_of_the_stream_whatever_its_header_states(tmp_path, stated):
+    path = tmp_path / "recorded.webm"
+    write_recording(path, stated)
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(stated)
+    assert [frame.time_ms for frame in frames(path)] == pytest.approx(np.arange(FRAMES) * 100.0)
+    assert frame_rate(path) == pytest.approx(10)
+
+
+def test_a_timestamp_that_goes_back_is_not_taken(tmp_path, camera):
+    path = tmp_path / "raw.avi"
+    path.write_bytes(b"no picture")
+    stamps = iter([40.0, 90.0, 30.0, 0.0, 200.0])
+    camera.left = 5
+    camera.get = lambda what: (
+        next(stamps) if what == cv2.CAP_PROP_POS_MSEC else 20.0 * (what == cv2.CAP_PROP_FPS)
+    )
+    assert [frame.time_ms for frame in frames(path)] == [40.0, 90.0, 140.0, 190.0, 200.0]
+
+
 def test_a_video_without_timestamps_counts_by_its_rate(tmp_path, camera):
     path = tmp_path / "raw.avi"
     path.write_bytes(b"no picture")
@@ -202,6 +223,7 @@ def test_a_camera_that_is_not_there(camera):
 
 def test_frames_too_large_to_decode(camera):
     camera.size = (MAX_PIXELS, 2)
-    with pytest.raises(FerError, match="more than"):
+    with pytest.raises(FerError, match=f"allow it with max_pixels={2 * MAX_PIXELS} "):
         next(frames(0))
     assert camera.released
+    assert next(frames(0, max_pixels=2 * MAX_PIXELS)).index == 0

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from fer_engine import ConfigError, FerError, InputError
 from fer_engine.vision import VideoWriter, frames
 
-pytest.importorskip("cv2")
+cv2 = pytest.importorskip("cv2")
 # Writes noise until the system refuses more bytes, which it does without a word from OpenCV.
 FULL_DISK = """
 import resource, sys
@@ -61,6 +62,26 @@ def test_what_was_written_before_an_error_is_kept(tmp_path, name, error):
         broken()
     assert len(list(frames(path))) == 4
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi"])
+def test_ctrl_c_while_a_frame_is_encoded_loses_no_video(tmp_path, monkeypatch, name):
+    def interrupted(*options):
+        writer, left = cv2_writer(*options), iter(range(2, -1, -1))
+
+        def write_one(picture):
+            writer.write(picture)
+            if not next(left):
+                raise KeyboardInterrupt  # comes as soon as OpenCV gives control back
+
+        return SimpleNamespace(write=write_one, isOpened=writer.isOpened, release=writer.release)
+
+    cv2_writer = cv2.VideoWriter
+    interrupted.fourcc = cv2_writer.fourcc
+    monkeypatch.setattr(cv2, "VideoWriter", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / name)
+    assert len(list(frames(tmp_path / name))) == 3
 
 
 def test_an_older_video_stays_until_the_new_one_is_complete(tmp_path):

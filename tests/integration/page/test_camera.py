@@ -1,0 +1,93 @@
+"""The service's page: the camera, and a server that goes away."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from browser import ASTRONAUT, BARS, CAMERA_SIZE, CENTRES, FOUND, NEAR, expect
+
+
+def test_the_camera_is_read_frame_by_frame_until_it_is_stopped(opened):
+    tab, said, asked = opened()
+    at_once, most = 0, 0
+
+    def count(change):
+        nonlocal at_once, most
+        at_once += change
+        most = max(most, at_once)
+
+    tab.on("request", lambda request: request.url.endswith("/predict") and count(1))
+    tab.on("requestfinished", lambda request: request.url.endswith("/predict") and count(-1))
+    tab.get_by_role("button", name="Use the camera").click()
+    expect(tab.locator("#boxes button")).not_to_have_count(0)
+    expect(tab.locator("#rate")).to_have_text(re.compile(r"^\d+(\.\d)? frames/s$"))
+    expect(tab.get_by_role("status")).to_have_text(FOUND)
+    assert sum(tab.evaluate(BARS)) == pytest.approx(1, abs=0.01)
+    mirrored = CAMERA_SIZE[0] - ASTRONAUT[0], ASTRONAUT[1]
+    assert np.abs(np.array(tab.evaluate(CENTRES)) * CAMERA_SIZE - mirrored).max(1).min() < NEAR
+    tab.get_by_role("button", name="Stop the camera").click()
+    expect(tab.get_by_role("status")).to_have_text("The camera is off.")
+    expect(tab.locator("#boxes button")).to_have_count(0)
+    assert tab.evaluate("document.querySelector('#video').srcObject") is None
+    sent = len(asked)
+    tab.wait_for_timeout(500)
+    assert len(asked) == sent
+    assert most == 1
+    assert said == []
+
+
+def test_an_answer_that_comes_after_the_camera_was_stopped_is_not_shown(opened):
+    tab, _, _ = opened()
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    tab.route("**/predict", hold)
+    with tab.expect_request("**/predict"):
+        tab.get_by_role("button", name="Use the camera").click()
+    tab.get_by_role("button", name="Stop the camera").click()
+    with tab.expect_event("requestfinished"):
+        held.pop().continue_()
+    tab.wait_for_timeout(200)
+    expect(tab.get_by_role("status")).to_have_text("The camera is off.")
+    expect(tab.locator("#boxes button")).to_have_count(0)
+    assert held == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("NotAllowedError", "may not use the camera"),
+        ("NotFoundError", "No camera was found"),
+        ("NotReadableError", "in use by another program"),
+    ],
+)
+def test_a_camera_that_is_refused_or_missing_is_told_in_words(opened, error, words):
+    refuse = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{error}'); }}"
+    tab, said, _ = opened(script=refuse)
+    tab.get_by_role("button", name="Use the camera").click()
+    expect(tab.get_by_role("status")).to_contain_text(words)
+    expect(tab.get_by_role("button", name="Use the camera")).to_be_visible()
+    assert said == []
+
+
+def test_a_server_that_goes_away_and_comes_back_is_found_again(opened, pictures):
+    tab, _, _ = opened()
+    tab.context.set_offline(True)
+    tab.set_input_files("#files", pictures / "astronaut.jpg")
+    expect(tab.get_by_role("status")).to_have_text("astronaut.jpg: The server does not answer.")
+    tab.context.set_offline(False)
+    tab.get_by_role("button", name="Try again").click()
+    expect(tab.get_by_role("status")).to_have_text(FOUND)
+    expect(tab.get_by_role("button", name="Try again")).to_be_hidden()
+    tab.get_by_role("button", name="Use the camera").click()
+    expect(tab.get_by_role("status")).to_have_text(FOUND)
+    tab.context.set_offline(True)
+    expect(tab.get_by_role("status")).to_have_text("The server does not answer. Trying again.")
+    expect(tab.locator("#boxes button")).to_have_count(0)
+    tab.context.set_offline(False)
+    expect(tab.get_by_role("status")).to_have_text(FOUND)

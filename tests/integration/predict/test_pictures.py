@@ -1,0 +1,106 @@
+"""fer-predict on photographs: what it finds, and each of the ways to have it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_engine import Engine, shipped
+from fer_predict import ASTRONAUT, HOPPER, covers, lines, run
+
+
+def test_the_first_use_exports_the_model_and_the_second_finds_it(home, photos, predict):
+    first, _ = home
+    assert first.returncode == 0, first.stderr
+    assert "exporting mini_xception, which happens once" in first.stderr
+    assert first.stdout.startswith(f"{photos / 'hopper.jpg'}: ")
+    out, err = predict(photos / "hopper.jpg")
+    assert out == first.stdout
+    assert "exporting" not in err
+    assert "mini_xception fp32 on onnxruntime, cpu" in err
+
+
+def test_photographs_become_lines_of_json(predict, photos):
+    out, _ = predict(photos, "--json", "-")
+    astronaut, hopper = lines(out)
+    assert (Path(astronaut["file"]).name, Path(hopper["file"]).name) == ("astronaut.png", "hopper.jpg")
+    assert covers(astronaut["box"], ASTRONAUT)
+    assert covers(hopper["box"], HOPPER)
+    for found in (astronaut, hopper):
+        assert list(found) == ["file", "frame", "time_ms", "box", "label", "probabilities"]
+        assert (found["frame"], found["time_ms"]) == (0, 0.0)
+        assert sum(found["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert found["label"] == max(found["probabilities"], key=found["probabilities"].get)
+    assert astronaut["label"] == "happy"  # she smiles for the camera
+
+
+def test_backend_and_mirror_images_are_the_ones_asked_for(predict, photos):
+    plain = lines(predict(photos / "hopper.jpg", "--json", "-")[0])[0]["probabilities"]
+    out, err = predict(photos / "hopper.jpg", "--json", "-", "--tta", "flip", "--backend", "openvino")
+    assert "mini_xception fp32 on openvino, cpu, averaged over mirror images; faces by haar" in err
+    assert lines(out)[0]["probabilities"] != plain
+
+
+def test_the_table_says_what_the_json_says(predict, photos):
+    predict(photos, "--json", "found.jsonl", "--csv", "found.csv")
+    rows = list(csv.DictReader(io.StringIO(Path("found.csv").read_text("utf-8"))))
+    for row, found in zip(rows, lines(Path("found.jsonl").read_text("utf-8")), strict=True):
+        assert [int(row[side]) for side in ("left", "top", "width", "height")] == found["box"]
+        assert (row["file"], row["label"], row["track"]) == (found["file"], found["label"], "")
+        assert {label: float(row[label]) for label in found["probabilities"]} == found["probabilities"]
+
+
+def test_an_annotated_picture_differs_around_the_face_alone(predict, photos):
+    before = (photos / "astronaut.png").read_bytes()
+    out, _ = predict(photos / "astronaut.png", "--output", "seen.png", "--json", "-")
+    left, top, width, height = lines(out)[0]["box"]
+    picture, seen = cv2.imread(str(photos / "astronaut.png")), cv2.imread("seen.png")
+    changed = (picture != seen).any(2)
+    assert changed[top : top + height, left : left + width].any()
+    assert not changed[top + height + 20 :].any()
+    assert (photos / "astronaut.png").read_bytes() == before
+
+
+def test_a_picture_on_standard_input(home, photos):
+    photo = (photos / "hopper.jpg").read_bytes()
+    done = run(["-", "--json", "-"], input=photo, text=False, env=home[1])
+    (found,) = lines(done.stdout.decode())
+    assert (done.returncode, found["file"]) == (0, "-")
+    assert covers(found["box"], HOPPER)
+    done = run(["-"], input=photo[:1000], text=False, env=home[1])
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"standard input" in done.stderr
+    assert b"a video is read from a file alone" in done.stderr
+
+
+def test_crops_give_what_the_engine_gives(predict, photos):
+    left, top, right, bottom = HOPPER
+    gray = cv2.imread(str(photos / "hopper.jpg"), cv2.IMREAD_GRAYSCALE)[top:bottom, left:right]
+    face = cv2.resize(gray, (48, 48), interpolation=cv2.INTER_AREA)
+    cv2.imwrite("face.png", face)
+    (found,) = lines(predict("face.png", "--crop", "--json", "-")[0])
+    with Engine.load(shipped.shipped_artifact()) as engine:
+        result = engine.predict(face[np.newaxis])
+    assert found["box"] == [0, 0, 48, 48]
+    assert list(found["probabilities"].values()) == pytest.approx(result.probabilities[0].tolist(), abs=1e-6)
+
+
+def test_no_face_is_an_empty_result(predict):
+    cv2.imwrite("wall.png", np.full((200, 200, 3), 128, np.uint8))
+    out, err = predict("wall.png", "--json", "f.jsonl", "--output", "seen.png")
+    assert out == "wall.png: no face\n"
+    assert Path("f.jsonl").read_text() == ""
+    assert (cv2.imread("seen.png") == 128).all()
+    assert "frames: 1, faces: 0, errors: 0" in err
+
+
+def test_formats_that_are_not_written_become_png(predict, photos):
+    Image.open(photos / "hopper.jpg").save("hopper.gif")
+    predict("hopper.gif", "--output", "out")
+    assert [path.name for path in Path("out").iterdir()] == ["hopper.png"]

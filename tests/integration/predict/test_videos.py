@@ -1,0 +1,100 @@
+"""fer-predict on videos and cameras: times, tracks, annotated copies, and a window."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_engine.predict.copies import Copies, plan
+from fer_engine.predict.inputs import Input
+from fer_engine.vision.frame import Frame
+from fer_engine.vision.source import frames
+from fer_predict import errors, lines, run
+from recording import FRAMES, RATE, write_recording
+
+
+def test_a_video_gives_frames_with_times_and_a_video(predict, video):
+    out, _ = predict(video, "--json", "-", "--output", "seen.mp4", "--every", 3, "--smoothing", 0.5)
+    found = lines(out)
+    assert [entry["frame"] for entry in found] == list(range(30))
+    assert [entry["time_ms"] for entry in found] == pytest.approx([index * 100 for index in range(30)], abs=1)
+    assert {entry["track"] for entry in found} == {0}
+    assert found[-1]["box"][0] - found[0]["box"][0] == pytest.approx(29, abs=6)
+    seen = cv2.VideoCapture("seen.mp4")
+    assert (seen.get(cv2.CAP_PROP_FRAME_COUNT), seen.get(cv2.CAP_PROP_FPS)) == (30, 10)
+
+
+def test_of_a_video_that_breaks_off_the_first_part_is_done(predict, video, photos):
+    content = video.read_bytes()
+    Path("half.avi").write_bytes(content[: len(content) // 2])
+    out, err = predict("half.avi", photos / "hopper.jpg", "--json", "f.jsonl", "--output", "out", code=2)
+    found = lines(Path("f.jsonl").read_text())
+    frames = [entry["frame"] for entry in found if entry["file"] == "half.avi"]
+    assert frames == list(range(len(frames)))
+    assert 10 <= len(frames) < 20
+    assert found[-1]["file"].endswith("hopper.jpg")
+    (told,) = errors(err)
+    assert "half.avi" in told
+    assert cv2.VideoCapture("out/half.avi").get(cv2.CAP_PROP_FRAME_COUNT) == len(frames)
+    assert Path("out/hopper.jpg").exists()
+    assert out.count("\n") == len(found)
+
+
+def test_a_camera_is_written_in_its_own_time(tmp_path):
+    camera = Input("camera 0", 0, Path("camera-0"))
+    copies = Copies([camera], plan([camera], tmp_path), pytest.fail)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    for index, time_ms in enumerate((0.0, 10.0, 500.0, 990.0)):  # one frame too many, then too few
+        copies.write(Frame("camera 0", index, time_ms, picture), picture)
+    copies.close()
+    written = cv2.VideoCapture(str(tmp_path / "camera-0.mp4"))
+    assert written.get(cv2.CAP_PROP_FRAME_COUNT) / written.get(cv2.CAP_PROP_FPS) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("stated", [25, 2.5, 1000])
+def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path, stated):
+    path = tmp_path / "recorded.webm"
+    write_recording(path, stated)
+    entry = Input(str(path), path, Path(path.name))
+    copies = Copies([entry], plan([entry], tmp_path / "out"), pytest.fail)
+    for frame in frames(path):
+        copies.write(frame, frame.picture)
+    copies.close()
+    written = cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4"))
+    assert (written.get(cv2.CAP_PROP_FRAME_COUNT), written.get(cv2.CAP_PROP_FPS)) == (FRAMES, RATE)
+
+
+def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):
+    camera = Input("camera 0", 0, Path("camera-0"))
+    problems = []
+    copies = Copies([camera], plan([camera], tmp_path), problems.append)
+    for index in range(6):
+        picture = np.zeros((48, 64 if index < 4 else 32, 3), np.uint8)
+        copies.write(Frame("camera 0", index, index * 1000 / 30, picture), picture)
+    copies.close()
+    (problem,) = problems
+    assert "all frames of" in str(problem)
+    assert cv2.VideoCapture(str(tmp_path / "camera-0.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb, a display without a screen")
+def test_a_window_shows_a_video_to_its_end(home, video, tmp_path):
+    with subprocess.Popen(
+        [shutil.which("Xvfb"), "-displayfd", "1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as x:
+        try:
+            environment = {**home[1], "DISPLAY": f":{int(x.stdout.readline())}"}
+            done = run([video, "--show"], env=environment, cwd=tmp_path)
+        finally:
+            x.terminate()
+    assert done.returncode == 0, done.stderr
+    assert "frames: 30" in done.stderr
+
+
+def test_a_camera_that_is_not_there_is_told(predict):
+    assert "camera 97 cannot be opened" in predict("97", code=2)[1]

@@ -1,0 +1,70 @@
+"""The page's files, the metrics, and what is not served."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import tritonclient.http as triton
+
+from serving import MODEL, asked, noise, serving
+
+
+def test_the_page_allows_nothing_from_elsewhere(server):
+    code, headers, text = server.get("/")
+    assert code == 200
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["content-security-policy"].startswith("default-src 'self'; ")
+    assert headers["permissions-policy"].startswith("camera=(self)")
+    files = re.findall(r'(?:src|href)="/?page/([^"]+)"', text.decode())
+    assert files
+    for name in files:
+        code, headers, text = server.get(f"/page/{name}")
+        assert (code, len(text) > 0, headers["x-content-type-options"]) == (200, True, "nosniff")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../cli.py",
+        "/page/..%2fcli.py",
+        "/page/%2e%2e/cli.py",
+        "/page/",
+        "/page//etc/passwd",
+        "/x",
+        "/v2/x",
+    ],
+)
+def test_nothing_else_is_served(server, path):
+    code, _, text = server.get(path)
+    assert code == 404
+    assert json.loads(text)["error"]
+
+
+def test_a_wrong_method_is_told(server):
+    code, headers, text = server.get("/predict")
+    assert (code, headers["allow"]) == (405, "POST")
+    assert json.loads(text)["error"]
+
+
+def test_metrics_count_requests_and_faces(artifact):
+    with serving(artifact) as server:
+        client = triton.InferenceServerClient(f"127.0.0.1:{server.port}")
+        with client:
+            client.infer(MODEL, asked(noise(3)))
+            with pytest.raises(triton.InferenceServerException):
+                client.infer("another", asked(noise(1)))
+        _, headers, text = server.get("/metrics")
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = text.decode().splitlines()
+    for line in (
+        'fer_requests_total{code="200",route="/v2/models/{name}/infer"} 1.0',
+        'fer_requests_total{code="404",route="/v2/models/{name}/infer"} 1.0',
+        "fer_faces_total 3.0",
+        "fer_batch_faces_sum 3.0",
+        "fer_queue_seconds_count 1.0",
+        "fer_inference_seconds_count 1.0",
+        "fer_requests_in_flight 0.0",
+    ):
+        assert line in lines
