@@ -27,11 +27,11 @@ from fer_export.equalize import equalize, measure_scales
 from fer_export.graph import to_onnx
 from fer_export.layers import find_layers
 from fer_export.observe import run
-from fer_export.parity import measure
+from fer_export.parity import measure, noise
 from fer_export.post_training import calibrate_int8, leave_in_float, quantize
 from fer_export.quantize import quantize_weights, to_int8
 from fer_export.ranges import METHODS
-from fer_export.sensitivity import choose_float_layers, measure_sensitivity, noise
+from fer_export.sensitivity import choose_float_layers, measure_sensitivity
 from fer_train import checkpoint
 from fer_train.data import load
 from fer_train.sampling import stratified

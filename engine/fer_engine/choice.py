@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_engine import __version__, cpu, probe, probe_file
 from fer_engine.backend import BackendOptions, Model, at_hand, find
 from fer_engine.errors import ArtifactError, BackendError, FerError
-from fer_engine.manifest import Manifest
+from fer_engine.manifest import Manifest, ModelFile
 from fer_engine.probe import Candidate, Measured
 
 AUTO = "auto"
@@ -41,7 +41,8 @@ def choose(
     The artifact keeps what was measured, for this CPU, these options, graphs and versions.
 
     Raises:
-        ArtifactError: no precision is accepted, or a graph is missing or damaged.
+        ArtifactError: no precision is accepted, there is none of that name, or a graph that has to be
+            measured is missing or damaged.
         BackendError: no candidate can run.
     """
     if AUTO not in wanted:
@@ -49,12 +50,14 @@ def choose(
     candidates = _candidates(folder, manifest, wanted, options.device)
     if len(candidates) == 1:
         return candidates[0], Choice("only one")
-    names = dict.fromkeys(candidate.precision for candidate in candidates)
-    models = {name: Model(manifest.spec, name, manifest.read_model(folder, name), folder) for name in names}
-    conditions = _conditions(manifest, candidates, options)
+    files = {candidate.precision: manifest.file(folder, candidate.precision) for candidate in candidates}
+    conditions = _conditions(files, candidates, options)
     measured = probe_file.find(folder, conditions, candidates)
     by, not_kept = "kept probe", None
     if measured is None:
+        models = {
+            name: Model(manifest.spec, name, manifest.read_model(folder, name), folder) for name in files
+        }
         by, measured = "probe", probe.measure(models, candidates, options)
         if not measured.speeds:
             raise BackendError(f"no candidate can run: {'; '.join(measured.failures.values())}")
@@ -104,9 +107,9 @@ def failing(manifest: Manifest) -> set[Candidate]:
 
 
 def _conditions(
-    manifest: Manifest, candidates: Sequence[Candidate], options: BackendOptions
+    files: Mapping[str, ModelFile], candidates: Sequence[Candidate], options: BackendOptions
 ) -> probe_file.Conditions:
-    """Return all that the speeds depend on, as JSON."""
+    """Return all that the speeds depend on, as JSON; `files` are the graphs by precision."""
     versions = {"fer-engine": __version__}
     for candidate in candidates:
         versions |= find(candidate.backend).versions
@@ -116,7 +119,5 @@ def _conditions(
         "options": dataclasses.asdict(options) | {"batch": probe.batch(options), "cache": None},
         "candidates": [str(candidate) for candidate in candidates],
         "versions": versions,
-        "graphs": {
-            candidate.precision: manifest.files[candidate.precision].sha256 for candidate in candidates
-        },
+        "graphs": {precision: file.sha256 for precision, file in files.items()},
     }

@@ -96,15 +96,23 @@ class Manifest:
         verdicts = unmeasured | self.gate.get("verdicts", {})
         return tuple(name for name in self.files if name in verdicts and verdicts[name]["accepted"])
 
+    def file(self, folder: Path, precision: str) -> ModelFile:
+        """Return the entry of one graph of the artifact in `folder`; a refused one that was kept too.
+
+        Raises:
+            ArtifactError: there is no such precision; the text says how to make it.
+        """
+        if precision not in self.files:
+            raise ArtifactError(self._absent(folder, precision))
+        return self.files[precision]
+
     def read_model(self, folder: Path, precision: str) -> bytes:
-        """Return the bytes of one graph, once their hash is found right; a refused one that was kept too.
+        """Return the bytes of one graph, once their hash is found right.
 
         Raises:
             ArtifactError: there is no such precision, or the file is missing or changed.
         """
-        if precision not in self.files:
-            raise ArtifactError(self._absent(folder, precision))
-        entry = self.files[precision]
+        entry = self.file(folder, precision)
         what = "the file that the manifest vouches for"
         return vouched.read(folder / entry.path, entry.sha256, entry.bytes, what, "run fer-export again")
 

@@ -32,7 +32,7 @@ def select(
     engines = engines or artifact / ENGINES
     refusals: list[ArtifactError | BackendError] = []
     for plan in find(engines, precision, flavour):
-        refusal = _refusal(plan, artifact, manifest, flavour, version, compute_capability)
+        refusal = _refusal(plan, artifact, manifest, version, compute_capability)
         if refusal is None:
             return plan
         refusals.append(refusal)
@@ -44,26 +44,13 @@ def select(
     )
 
 
-def preflight(
-    plan: Plan, artifact: Path, manifest: Manifest, *, flavour: str, version: str, compute_capability: str
-) -> None:
-    """Hold a plan against the artifact's graph, the library and the GPU that are to run it.
-
-    Raises:
-        ArtifactError: it was built from another graph than the artifact holds.
-        BackendError: flavour, version or compute capability differ.
-    """
-    refusal = _refusal(plan, artifact, manifest, flavour, version, compute_capability)
-    if refusal is not None:
-        raise refusal
-
-
 def _refusal(
-    plan: Plan, artifact: Path, manifest: Manifest, flavour: str, version: str, compute_capability: str
+    plan: Plan, artifact: Path, manifest: Manifest, version: str, compute_capability: str
 ) -> ArtifactError | BackendError | None:
     """Return what differs, as the error to raise; None where the plan fits."""
     here = f"the {plan.precision!r} plan of {artifact}"
-    rebuild = f"build it again with: {_command(artifact, flavour, plan.precision, compute_capability, plan)}"
+    command = _command(artifact, plan.flavour, plan.precision, compute_capability, plan)
+    rebuild = f"build it again with: {command}"
     graph = manifest.files.get(plan.precision)
     if graph is None or graph.sha256 != plan.source_sha256:
         held = "no such graph" if graph is None else f"SHA-256 {graph.sha256[:12]}..."
@@ -71,8 +58,6 @@ def _refusal(
             f"{here} was built from {plan.source} with SHA-256 {plan.source_sha256[:12]}..., "
             f"the artifact holds {held}; {rebuild}"
         )
-    if plan.flavour != flavour:
-        return BackendError(f"{here} was built by {plan.flavour}, {flavour} cannot load it; {rebuild}")
     if not _version_fits(plan, version):
         return BackendError(
             f"{here} was built by {plan.flavour} {plan.version}, {version} is installed; {rebuild}"

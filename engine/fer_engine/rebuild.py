@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import logging
 import subprocess
@@ -37,50 +36,51 @@ def select_or_rebuild(
         ArtifactError: the artifact has no graph of that precision.
         BackendError: the plan cannot be built; the text has the builder's own.
     """
-    choose = functools.partial(
-        select,
-        artifact,
-        manifest,
-        precision,
-        flavour=flavour,
-        version=version,
-        compute_capability=compute_capability,
-    )
 
     def fitting(engines: Path) -> tuple[Plan, bytes]:
-        plan = choose(engines=engines)
+        plan = select(
+            artifact,
+            manifest,
+            precision,
+            flavour=flavour,
+            version=version,
+            compute_capability=compute_capability,
+            engines=engines,
+        )
         return plan, read(engines, plan)  # a plan that is damaged does not fit
 
     try:
         return fitting(artifact / ENGINES)
     except (ArtifactError, BackendError) as reason:
         why = str(reason)
-    manifest.read_model(artifact, precision)  # says how to export what is not there
     # One folder a graph and version: plans of others have the same name.
-    engines = cache / manifest.files[precision].sha256[:16] / version
+    engines = cache / manifest.file(artifact, precision).sha256[:16] / version
     try:
         return fitting(engines)
     except (ArtifactError, BackendError):
         LOG.warning("building a plan into %s, since %s", engines, why)
-    try:
-        known = find(artifact / ENGINES, precision, flavour)
-    except ArtifactError:  # a damaged sidecar tells nothing about how to build
-        known = []
-    arguments = rebuild_arguments(
-        artifact, flavour, precision, compute_capability, known[0] if known else None
-    )
-    _export([*arguments, "--engines", str(engines)])
+    known = _known(artifact / ENGINES, precision, flavour)
+    _export(rebuild_arguments(artifact, flavour, precision, compute_capability, known), engines)
     return fitting(engines)
 
 
-def _export(arguments: list[str]) -> None:
+def _known(engines: Path, precision: str, flavour: str) -> Plan | None:
+    """Return a plan for another GPU or version, whose profiles the new one shall have too."""
+    try:
+        return next(iter(find(engines, precision, flavour)), None)
+    except ArtifactError:  # a damaged sidecar tells nothing about how to build
+        return None
+
+
+def _export(arguments: list[str], engines: Path) -> None:
+    """Run fer-export, which writes a plan into the folder `engines`."""
     for name in BUILDER:
         if importlib.util.find_spec(name) is None:
             raise BackendError(
                 f"a plan has to be built here, and {name} is not installed; "
                 "install it with: pip install 'fer-engine[export]'"
             )
-    command = [sys.executable, "-m", "fer_export.cli", *arguments]
+    command = [sys.executable, "-m", "fer_export.cli", *arguments, "--engines", str(engines)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["it said nothing"]

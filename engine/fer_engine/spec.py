@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +55,10 @@ class ModelSpec:
                 f"spec has input {self.height}x{self.width} with {self.channels} channels, "
                 "expected a positive size and 1 (gray) or 3 (RGB) channels"
             )
-        if len(self.mean) != self.channels or len(self.scale) != self.channels or 0 in self.scale:
+        sized = len(self.mean) == len(self.scale) == self.channels
+        if not sized or 0 in self.scale or not all(map(math.isfinite, (*self.mean, *self.scale))):
             raise ArtifactError(
-                f"spec needs one mean and one non-zero scale a channel ({self.channels}), "
+                f"spec needs one finite mean and one finite non-zero scale a channel ({self.channels}), "
                 f"got mean {list(self.mean)}, scale {list(self.scale)}"
             )
 

@@ -8,12 +8,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fer_engine.errors import ConfigError, ExportError
 from fer_engine.spec import ModelSpec
 from fer_export.activations import LEVELS, find_activations
-from fer_export.observe import observe
+from fer_export.histograms import measure_histograms
 
-BINS = 2048
 STRIDE = 8  # of the bins' edges that are tried as ends of a range: 256 of them are fine enough
 ROUNDS = 3  # of searching one end after the other: a fourth moves no range of mini_xception
 
@@ -28,35 +26,15 @@ def measure_ranges(
 ) -> dict[str, list[float]]:
     """Measure [lowest, highest] of every activation on `faces`, uint8 [n, h, w] or [n, h, w, c].
 
-    Two passes, so that memory does not grow with `n`: the extremes, then histograms between them.
     `advance(count)` is called with the faces done, 2 n in all.
 
     Raises:
         ConfigError: there are no faces.
         ExportError: an activation is always zero, or not finite.
     """
-    if len(faces) == 0:
-        raise ConfigError("calibration needs at least one face, got none; give a dataset with --data")
     measured = find_activations(model, spec).measured
-    keys = {tensor: key for key, tensors in measured.items() for tensor in tensors}
-    lowest, highest = dict.fromkeys(measured, 0.0), dict.fromkeys(measured, 0.0)
-    for batch in observe(model, list(keys), faces, advance):
-        for tensor, values in batch.items():
-            key = keys[tensor]
-            lowest[key] = min(lowest[key], float(values.min()))
-            highest[key] = max(highest[key], float(values.max()))
-    for key in measured:
-        if not 0 < highest[key] - lowest[key] < np.inf:
-            raise ExportError(
-                f"activation {key} goes from {lowest[key]} to {highest[key]}, expected a finite range "
-                "around zero; check the checkpoint"
-            )
-    counts = {key: np.zeros(BINS, np.int64) for key in measured}
-    for batch in observe(model, list(keys), faces, advance):
-        for tensor, values in batch.items():
-            key = keys[tensor]
-            counts[key] += np.histogram(values, BINS, (lowest[key], highest[key]))[0]
-    return {key: best_range(counts[key], lowest[key], highest[key]) for key in measured}
+    histograms = measure_histograms(model, measured, faces, advance, absolute=False)
+    return {key: best_range(found.counts, found.lowest, found.highest) for key, found in histograms.items()}
 
 
 def best_range(counts: NDArray[np.int64], lowest: float, highest: float) -> list[float]:

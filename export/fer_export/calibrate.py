@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from fer_engine.errors import ArtifactError, ConfigError, ExportError
 from fer_engine.spec import ModelSpec
 from fer_export.activations import find_activations
-from fer_export.layers import find_layers
-from fer_export.observe import observe
+from fer_export.histograms import measure_histograms
+from fer_export.layers import Layer, find_layers
 from fer_export.ranges import METHODS
 from fer_train import checkpoint
 from fer_train.fake_quant import exact_reach
 
 CALIBRATION_NAME = "calibration.json"
 FORMAT_VERSION = 1
-BINS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,54 +103,46 @@ def calibrate(
 ) -> Calibration:
     """Measure the ranges of a float32 graph on `faces`, uint8 [n, h, w] or [n, h, w, c].
 
-    Two passes, so that memory does not grow with `n`: the largest values, then histograms up to
-    them. `advance(count)` is called with the faces done, 2 n in all.
+    `advance(count)` is called with the faces done, 2 n in all.
 
     Raises:
         ConfigError: there are no faces.
-        ExportError: an input of a layer is always zero, or not finite.
+        ExportError: there is no layer, or the input of one is always zero, or not finite.
     """
-    if len(faces) == 0:
-        raise ConfigError("calibration needs at least one face, got none; give a dataset with --data")
     layers = find_layers(model)
     if not layers:
         raise ExportError(
             f"{model.graph.name} has no convolution and no matrix product with fixed weights: there is "
             "nothing to quantize; export without --int8"
         )
-    names = {layer.name: layer.input for layer in layers}
-    faces_as_they_come = find_activations(model, spec).faces
-    first = None if faces_as_they_come is None else faces_as_they_come.normalized
-    exact = {layer.name: exact_reach(spec) for layer in layers if layer.input == first}
-    largest: dict[str, float] = dict.fromkeys(names.values(), 0.0)
-    for batch in observe(model, list(largest), faces, advance):
-        for tensor, values in batch.items():
-            largest[tensor] = max(largest[tensor], float(np.abs(values).max(initial=0.0)))
-    for name, tensor in names.items():
-        if not 0 < largest[tensor] < np.inf:
-            raise ExportError(
-                f"the input of layer {name} reaches {largest[tensor]}, expected a positive finite range; "
-                "check the checkpoint"
-            )
-    counts = {tensor: np.zeros(BINS, np.int64) for tensor in largest}
-    for batch in observe(model, list(largest), faces, advance):
-        for tensor, values in batch.items():
-            counts[tensor] += np.histogram(np.abs(values), BINS, (0.0, largest[tensor]))[0]
-    reach = {
-        method: {tensor: choose(counts[tensor], largest[tensor]) for tensor in largest}
-        for method, choose in METHODS.items()
-    }
+    keys: dict[str, str] = {}  # of each input the one key, though several layers may read it
+    for layer in layers:
+        keys.setdefault(layer.input, f"{layer.name}.input")
+    inputs = {key: [tensor] for tensor, key in keys.items()}
+    histograms = measure_histograms(model, inputs, faces, advance, absolute=True)
+    exact = _exact_reaches(model, layers, spec)
+    ranges = {}
+    for method, choose in METHODS.items():
+        reaches = {key: choose(found.counts, found.highest) for key, found in histograms.items()}
+        ranges[method] = {layer.name: exact.get(layer.name) or reaches[keys[layer.input]] for layer in layers}
     return Calibration(
         checkpoint_sha256=spec.checkpoint_sha256,
         source=source,
         samples=len(faces),
         seed=seed,
         samples_sha256=hashlib.sha256(faces.tobytes()).hexdigest(),
-        ranges={
-            method: {name: exact.get(name) or by_tensor[tensor] for name, tensor in names.items()}
-            for method, by_tensor in reach.items()
-        },
+        ranges=ranges,
     )
+
+
+def _exact_reaches(model: onnx.ModelProto, layers: list[Layer], spec: ModelSpec) -> dict[str, float | None]:
+    """Return the reach, where there is one, that keeps the faces whole for the layers that read them."""
+    faces = find_activations(model, spec).faces
+    return {
+        layer.name: exact_reach(spec)
+        for layer in layers
+        if faces is not None and layer.input == faces.normalized
+    }
 
 
 def shipped_calibration(spec: ModelSpec) -> Calibration:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 EXIT_REFUSED = 3
 MODEL = "mini_xception"
-# What a network of the registry, one of the user's own and an ONNX file need, and what they cannot use.
-OWN_OPTIONS = {
-    "model": ((), ("spec", "outputs")),
-    "module": (("spec", "checkpoint"), ("outputs", "mean", "scale")),
-    "onnx": (("spec", "outputs"), ("checkpoint", "mean", "scale")),
+# What goes with each way to name a network; the last two need all of theirs.
+MODEL_OPTIONS = {
+    "model": ("checkpoint", "mean", "scale"),
+    "module": ("spec", "checkpoint"),
+    "onnx": ("spec", "outputs"),
 }
-OWN_REASONS = {
+NEEDED = {
     "spec": "a JSON file that says what the network takes and gives",
     "checkpoint": "its state dict, as torch.save(model.state_dict(), PATH) writes it",
     "outputs": "logits, or probabilities where it ends in a softmax",
@@ -52,6 +52,26 @@ def _parser() -> argparse.ArgumentParser:
         "--mean", type=float, help="gray level that a bare state dict was trained to see as 0"
     )
     parser.add_argument("--scale", type=float, help="gray levels that it was trained to see as 1")
+    parser.add_argument("--fp16", action="store_true", help="write a float16 graph too")
+    parser.add_argument("--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="FER2013 or faces of your own (csv, npz, folder): calibrate on Training, verify on PublicTest",
+    )
+    parser.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
+    parser.add_argument(
+        "--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, help="artifact folder (default: artifacts/MODEL)")
+    _add_own(parser)
+    _add_int8(parser)
+    _add_gate(parser)
+    arguments.add(parser)
+    return parser
+
+
+def _add_own(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("a network of your own, instead of --model (see docs/custom-model.md)")
     own.add_argument(
         "--module",
@@ -63,16 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         "--spec", type=Path, help="JSON: name, labels, task, height, width, channels, mean, scale"
     )
     own.add_argument("--outputs", help="what the ONNX file gives: logits or probabilities")
-    parser.add_argument("--fp16", action="store_true", help="write a float16 graph too")
-    parser.add_argument("--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs")
-    parser.add_argument(
-        "--data", type=Path, help="FER2013, to calibrate on Training and verify on PublicTest"
-    )
-    parser.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
-    parser.add_argument(
-        "--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)"
-    )
-    parser.add_argument("--output", type=Path, help="artifact folder (default: artifacts/MODEL)")
+
+
+def _add_int8(parser: argparse.ArgumentParser) -> None:
     int8 = parser.add_argument_group("with --int8: how it is made")
     int8.add_argument(
         "--qat",
@@ -90,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         help="leave layers in float, as few as need be, for this agreement",
     )
     int8.add_argument("--report", action="store_true", help="measure each step's gain and each layer's cost")
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
     gate = parser.add_argument_group("gate: a precision that falls short of FP32 is refused and not kept")
     gate.add_argument("--min-accuracy", type=float, help="share of FP32's accuracy (default: 0.99)")
     gate.add_argument(
@@ -100,8 +116,6 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument(
         "--strict", action="store_true", help=f"exit with code {EXIT_REFUSED} where something is refused"
     )
-    arguments.add(parser)
-    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -111,6 +125,9 @@ def _run(options: argparse.Namespace) -> int:
     from fer_export.tensorrt.engines import build_engines, check
 
     likely = ("fp32", *(name for name in ("fp16", "int8") if getattr(options, name)))
+    for name in precisions:
+        if options.artifact is None and name in ("fp16", "int8") and name not in likely:
+            raise ConfigError(f"--engine-precision {name} needs its graph: add --{name}, or give --artifact")
     check(plans, precisions or likely)
     folder, code = (options.artifact, 0) if options.artifact else _export(options)
     # What was just asked for and refused by the gate is an error here, not a plan less.
@@ -184,14 +201,13 @@ def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
     if len(named) > 1:
         raise ConfigError(f"give one of --model, --module and --onnx, got --{' and --'.join(named)}")
     kind = named[0] if named else "model"
-    needed, unused = OWN_OPTIONS[kind]
-    for name in needed:
-        if getattr(options, name) is None:
-            raise ConfigError(f"--{kind} needs --{name}: {OWN_REASONS[name]}")
-    for name in unused:
-        if getattr(options, name) is not None:
-            where = "--module or --onnx" if kind == "model" else "a network of the registry"
-            raise ConfigError(f"--{name} goes with {where}, not with --{kind}: leave it out")
+    for name in dict.fromkeys(name for names in MODEL_OPTIONS.values() for name in names):
+        given = getattr(options, name) is not None
+        if given and name not in MODEL_OPTIONS[kind]:
+            others = " or ".join(f"--{other}" for other, names in MODEL_OPTIONS.items() if name in names)
+            raise ConfigError(f"--{name} goes with {others}, not with --{kind}: leave it out")
+        if not given and kind != "model" and name in MODEL_OPTIONS[kind]:
+            raise ConfigError(f"--{kind} needs --{name}: {NEEDED[name]}")
     if kind == "model":
         return options.model or MODEL
     spec = spec_file.read(options.spec)

@@ -151,13 +151,9 @@ def equalize(model: onnx.ModelProto, scales: Scales) -> onnx.ModelProto:
     return equalized
 
 
-def _conv_groups(layer: Layer) -> int:
-    return next((attribute.i for attribute in layer.node.attribute if attribute.name == "group"), 1)
-
-
 def _width(layer: Layer) -> int:
     """Return the number of a layer's input channels."""
-    return int(layer.weights.shape[1 - layer.axis]) * _conv_groups(layer)
+    return int(layer.weights.shape[1 - layer.axis]) * layer.groups
 
 
 def _by_column(layer: Layer, scale: Floats) -> Floats:
@@ -165,5 +161,5 @@ def _by_column(layer: Layer, scale: Floats) -> Floats:
     if layer.node.op_type == "Gemm":
         return scale if layer.axis == 0 else scale[:, None]
     outputs, inputs = layer.weights.shape[:2]
-    rows = np.repeat(scale.reshape(-1, inputs), outputs // _conv_groups(layer), axis=0)
+    rows = np.repeat(scale.reshape(-1, inputs), outputs // layer.groups, axis=0)
     return rows.reshape(outputs, inputs, *[1] * (layer.weights.ndim - 2))

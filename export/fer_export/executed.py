@@ -18,9 +18,11 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
+from fer_engine.backends import openvino_layers
 from fer_engine.errors import BackendError, ConfigError, FerError
 from fer_export.declared import ONNX_PRECISIONS, Precisions, declared_precisions
 from fer_export.layers import CHANNEL_AXIS, Layer
+from fer_export.reason import reason
 
 # What the two runtimes call the operators that do a layer's multiply-adds.
 INTEGER_OPERATORS = {
@@ -32,10 +34,6 @@ INTEGER_OPERATORS = {
     "MatMulIntegerToFloat",
 }
 FLOAT_OPERATORS = {*CHANNEL_AXIS, "FusedConv", "FusedGemm", "FusedMatMul"}
-OPENVINO_LAYERS = {"Convolution", "GroupConvolution", "FullyConnected", "MatMul"}
-OPENVINO_NOTES = ("layerType", "runtimePrecision", "originalLayersNames")
-
-OPENVINO_PRECISIONS = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "u8": "int8", "i8": "int8"}
 NOT_FOUND = "not found"
 
 Shares = dict[str, float]
@@ -81,8 +79,9 @@ def read_back(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxr
     except FerError:
         raise
     except Exception as error:  # the runtimes' errors share no base class
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise BackendError(f"{runtime} cannot load the graph to tell what it runs: {first}") from error
+        raise BackendError(
+            f"{runtime} cannot load the graph to tell what it runs ({reason(error)}); update or uninstall it"
+        ) from error
     return Execution(
         runtime,
         _shares(executed, {layer.name: layer.multiply_adds for layer in layers}),
@@ -120,7 +119,7 @@ def _in_onnxruntime(model: onnx.ModelProto) -> Precisions:
 
 
 def _in_openvino(model: onnx.ModelProto) -> Precisions:
-    """Read the graph that OpenVINO's CPU plugin runs, which notes its sources' names at each node."""
+    """Read the graph that OpenVINO's CPU plugin runs."""
     try:
         import openvino
     except ImportError:
@@ -134,14 +133,11 @@ def _in_openvino(model: onnx.ModelProto) -> Precisions:
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", settings)
     # An operator that gives an output of the graph is called by that output's name.
     producers = {name: node.name for node in model.graph.node for name in node.output}
-    precisions = {}
-    for operator in compiled.get_runtime_model().get_ordered_ops():
-        notes = {key: str(operator.rt_info[key].value) for key in OPENVINO_NOTES if key in operator.rt_info}
-        if notes.get("layerType") in OPENVINO_LAYERS:
-            precision = OPENVINO_PRECISIONS.get(notes["runtimePrecision"], notes["runtimePrecision"])
-            for name in notes["originalLayersNames"].split(","):
-                precisions[producers.get(name, name)] = precision
-    return precisions
+    return {
+        producers.get(name, name): precision
+        for names, precision in openvino_layers.executed_layers(compiled).items()
+        for name in names
+    }
 
 
 RUNTIMES: dict[str, Callable[[onnx.ModelProto], Precisions]] = {

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fer_engine.errors import ExportError
 from fer_engine.spec import INPUT_NAME, ModelSpec
 from fer_export.layers import CHANNEL_AXIS, find_layers
+from fer_export.reason import reason
 from fer_train.loop import normalize
 
 SPEC_KEY = "fer_engine.spec"
@@ -60,7 +61,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
             )
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
         raise ExportError(
-            f"PyTorch cannot export {spec.name} ({_root(error)}); "
+            f"PyTorch cannot export {spec.name} ({reason(_root(error))}); "
             "check that forward() has no branch on values and no operator unknown to torch.onnx"
         ) from error
     if program is None:
@@ -96,12 +97,11 @@ def finish(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     return model
 
 
-def _root(error: BaseException) -> str:
-    """Return the first line of the error that the others came from."""
+def _root(error: BaseException) -> BaseException:
+    """Return the error that the others came from."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return error
 
 
 def _has_foldable_norm(model: onnx.ModelProto) -> bool:

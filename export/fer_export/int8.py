@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from fer_export.equalize import equalize
 from fer_export.graph import to_onnx
 from fer_export.layers import find_layers
 from fer_export.observe import run
-from fer_export.parity import Parity, measure
-from fer_export.post_training import calibrate_int8, leave_in_float, measure_steps, quantize
+from fer_export.parity import measure
+from fer_export.post_training import calibrate_int8, leave_in_float, quantize, quantize_in_steps
 from fer_export.quantize import to_int8
 from fer_export.quantize_cpu import to_int8_cpu
 from fer_export.ranges import METHODS
@@ -58,18 +58,20 @@ class Int8Options:
         if self.method not in METHODS:
             raise ConfigError(f"unknown calibration method {self.method!r}; known: {', '.join(METHODS)}")
         if self.target is not None and not 0 < self.target <= 1:
-            raise ConfigError(f"the agreement for --float-layers must be in (0, 1], got {self.target}")
+            raise ConfigError(
+                f"the agreement for --float-layers must be in (0, 1], got {self.target}; 0.99 asks for 99 %"
+            )
         if self.qat is not None and self.target is not None:
             raise ConfigError("give --qat or --float-layers: training for INT8 quantized every layer")
 
 
 @dataclass(frozen=True, slots=True)
 class Int8:
-    """Graphs by precision, what they were calibrated with, and what the manifest says of that."""
+    """Graphs by precision, what they were calibrated with, and how `int8` was made, for the manifest."""
 
     graphs: Graphs
     calibration: Calibration
-    made: dict[str, Any] = field(default_factory=dict)
+    made: dict[str, Any]
 
 
 def make(
@@ -81,39 +83,55 @@ def make(
         ConfigError: there is no dataset, and what was asked for needs faces.
         FerError: the weights trained for INT8 or the calibration do not fit the graph.
     """
-    if spec.task != "classification" and (options.report or options.target is not None):
-        raise ConfigError(f"--report and --float-layers count the same answers; {spec.name} is a {spec.task}")
-    method = options.method
-    tuned = None if options.qat is None else load_tuned(options.qat, spec)
-    faces = None if dataset is None else _faces(dataset, options.size, spec)
-    if faces is None and (options.report or options.target is not None):
-        raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
-    if dataset is None or faces is None:
-        calibration = shipped_calibration(spec)
-    else:
-        source = (
-            f"{title(dataset, CALIBRATED_SPLIT)}, stratified, n={len(faces)}{change(dataset.images, spec)}"
+    measured = options.report or options.target is not None
+    if measured and spec.task != "classification":
+        raise ConfigError(
+            f"--report and --float-layers count the same answers, and {spec.name} is a {spec.task}; "
+            "leave them out"
         )
-        calibration = _calibrate(method, spec, graph, faces, source)
-    made: dict[str, Any] = {"method": method}
-    sensitivity = None
-    if faces is not None and (options.report or options.target is not None):
-        sensitivity = _sensitivity(graph, calibration, method, faces)
-    if sensitivity is not None and faces is not None and options.target is not None:
-        equalized, ranges = equalize(graph, calibration.scales), calibration.of(method)
+    if measured and dataset is None:
+        raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
+    tuned = None if options.qat is None else load_tuned(options.qat, spec)
+    if dataset is None:
+        calibration = shipped_calibration(spec)
+        return Int8(_graphs(options, spec, graph, calibration, tuned), calibration, _made(options, tuned))
+    faces = _faces(dataset, options.size, spec)
+    calibration = _calibrate(options, spec, graph, faces, dataset)
+    made = _made(options, tuned)
+    if measured:
+        sensitivity = _sensitivity(options, graph, calibration, faces)
+    if options.target is not None:
+        equalized, ranges = equalize(graph, calibration.scales), calibration.of(options.method)
         chosen = choose_float_layers(equalized, ranges, faces, sensitivity, options.target)
-        calibration = leave_in_float(graph, calibration, method, faces, chosen.names)
+        calibration = leave_in_float(graph, calibration, options.method, faces, chosen.names)
         made["float_layers"] = chosen.to_json()
+    graphs = _graphs(options, spec, graph, calibration, tuned)
+    if options.report:
+        steps = quantize_in_steps(graph, calibration, options.method, faces, spec)
+        steps |= {"the CPU file instead": graphs["int8-cpu"]}
+        steps |= {"training instead": graphs["int8"]} if tuned else {}
+        made |= {"steps": _parities(graph, steps, samples), "sensitivity": sensitivity.to_json()}
+    return Int8(graphs, calibration, made)
+
+
+def _made(options: Int8Options, tuned: Tuned | None) -> dict[str, Any]:
     if tuned is None:
-        int8 = quantize(graph, calibration, method)
+        return {"method": options.method}
+    return {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256, "ranges": tuned.ranges}
+
+
+def _graphs(
+    options: Int8Options,
+    spec: ModelSpec,
+    graph: onnx.ModelProto,
+    calibration: Calibration,
+    tuned: Tuned | None,
+) -> Graphs:
+    if tuned is None:
+        int8 = quantize(graph, calibration, options.method)
     else:
         int8 = to_int8(to_onnx(tuned.network, tuned.spec), tuned.ranges)
-        made = {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256, "ranges": tuned.ranges}
-    graphs = {"int8": int8, "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec)}
-    if sensitivity is not None and faces is not None and options.report:
-        made["steps"] = _steps(graph, calibration, method, faces, samples, spec, tuned, graphs)
-        made["sensitivity"] = sensitivity.to_json()
-    return Int8(graphs, calibration, {"calibration": calibration.summary(), "int8": made})
+    return {"int8": int8, "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec)}
 
 
 def _faces(dataset: Dataset, count: int, spec: ModelSpec) -> NDArray[np.uint8]:
@@ -122,43 +140,29 @@ def _faces(dataset: Dataset, count: int, spec: ModelSpec) -> NDArray[np.uint8]:
 
 
 def _calibrate(
-    method: str, spec: ModelSpec, graph: onnx.ModelProto, faces: NDArray[np.uint8], source: str
+    options: Int8Options, spec: ModelSpec, graph: onnx.ModelProto, faces: NDArray[np.uint8], dataset: Dataset
 ) -> Calibration:
     count = len(faces)
+    source = f"{title(dataset, CALIBRATED_SPLIT)}, stratified, n={count}{change(dataset.images, spec)}"
     with progress.bar(f"calibrate on {count} faces", 5 * count + len(find_layers(graph))) as advance:
         return calibrate_int8(
-            graph,
-            faces,
-            method=method,
-            source=source,
-            seed=SEED,
-            spec=spec,
-            advance=advance,
+            graph, faces, method=options.method, source=source, seed=SEED, spec=spec, advance=advance
         )
 
 
 def _sensitivity(
-    graph: onnx.ModelProto, calibration: Calibration, method: str, faces: NDArray[np.uint8]
+    options: Int8Options, graph: onnx.ModelProto, calibration: Calibration, faces: NDArray[np.uint8]
 ) -> Sensitivity:
-    equalized, ranges = equalize(graph, calibration.scales), calibration.of(method)
+    equalized, ranges = equalize(graph, calibration.scales), calibration.of(options.method)
     with progress.bar("measure every layer's cost", len(ranges)) as advance:
         return measure_sensitivity(equalized, ranges, faces, advance)
 
 
-def _steps(
-    graph: onnx.ModelProto,
-    calibration: Calibration,
-    method: str,
-    faces: NDArray[np.uint8],
-    samples: Samples,
-    spec: ModelSpec,
-    tuned: Tuned | None,
-    graphs: Graphs,
-) -> dict[str, Any]:
-    with progress.bar("measure what each step buys", 1):
-        steps: dict[str, Parity] = measure_steps(graph, calibration, method, faces, samples, spec)
-        reference = run(graph, samples.faces)
-        last = {"int8-cpu": "the CPU file instead"} | ({"int8": "training instead"} if tuned else {})
-        for precision, step in last.items():
-            steps[step] = measure(reference, run(graphs[precision], samples.faces), samples.labels)
-    return {step: parity.to_json() for step, parity in steps.items()}
+def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples) -> dict[str, Any]:
+    reference = run(graph, samples.faces)
+    parities = {}
+    with progress.bar("measure what each step buys", len(steps)) as advance:
+        for step, quantized in steps.items():
+            parities[step] = measure(reference, run(quantized, samples.faces), samples.labels).to_json()
+            advance(1)
+    return parities

@@ -37,6 +37,11 @@ class Layer:
     def input(self) -> str:
         return self.node.input[0]
 
+    @property
+    def groups(self) -> int:
+        """Into how many groups a convolution parts its channels."""
+        return next((attribute.i for attribute in self.node.attribute if attribute.name == "group"), 1)
+
 
 def find_layers(model: onnx.ModelProto) -> list[Layer]:
     """Return the layers of a float32 graph in its order.

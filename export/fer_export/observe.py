@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from fer_engine.errors import ConfigError
 from fer_engine.spec import INPUT_NAME
 
 # ONNX Runtime's fusion of convolution and sum may fuse away a convolution that is itself an output.
@@ -25,7 +26,14 @@ def observe(
     """Run a graph over `faces`, uint8 [n, ...]; give the values of `tensors`, one batch at a time.
 
     `advance(count)` is called with the faces of each batch when its values have been used.
+
+    Raises:
+        ConfigError: there are no faces.
     """
+    if len(faces) == 0:
+        raise ConfigError(
+            "at least one face is needed to run a graph on, got none; give a dataset with --data"
+        )
     if not tensors:
         advance(len(faces))
         return

@@ -11,6 +11,7 @@ from onnx import TensorProto
 
 from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
+from fer_export.reason import reason
 
 OUTPUTS = ("logits", "probabilities")
 SUM_TOLERANCE = 1e-3  # float32 adds up a thousand labels to better than that
@@ -31,8 +32,7 @@ def read(path: Path, spec: ModelSpec) -> onnx.ModelProto:
     except OSError as error:
         raise ConfigError(f"cannot read the ONNX file {path} ({error.strerror or error})") from None
     except Exception as error:  # the errors of protobuf and of ONNX's checker share no base class
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"{path} is no valid ONNX file ({lines[0]}); export it again") from error
+        raise ConfigError(f"{path} is no valid ONNX file ({reason(error)}); export it again") from error
     constants = {entry.name for entry in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     outputs = model.graph.output

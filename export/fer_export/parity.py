@@ -100,6 +100,15 @@ def measure(
     )
 
 
+def noise(reference: Logits, candidate: Logits, deviation: float | None = None) -> float:
+    """Return the root mean square difference of logits as a share of `deviation`.
+
+    It is the standard deviation of `reference`, unless that of more faces than these is given.
+    """
+    difference = np.sqrt(np.mean(np.square(candidate - reference)))
+    return float(difference / (reference.std() if deviation is None else deviation))
+
+
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
     """Return the 95 % score interval of a share (Wilson, 1927)."""
     share = right / total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ def export_model(options: ExportOptions) -> Path:
     if options.int8 is not None:
         int8 = make_int8(options.int8, spec, float_graph, options.dataset, samples)
         graphs |= int8.graphs
-        made |= int8.made
         calibration = int8.calibration
+        made |= {"calibration": calibration.summary(), "int8": int8.made}
     reference = source.logits(samples.faces)
     check_logits(reference, spec)
     verification = _verify(options, spec, graphs, samples, reference)
@@ -99,7 +100,12 @@ def export_model(options: ExportOptions) -> Path:
 
 
 def _check_output(output: Path) -> None:
-    """Refuse to replace a folder that is not an artifact of ours."""
+    """Refuse, before anything is computed, a folder that cannot be written or is not an artifact of ours."""
+    nearest = next(folder for folder in output.absolute().parents if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise ConfigError(
+            f"cannot write {output}: {nearest} is no folder that you may write to; give another --output"
+        )
     atomic.recover(output)
     if output.exists() and not (output / MANIFEST_NAME).exists() and not _is_empty_folder(output):
         raise ConfigError(

@@ -73,7 +73,7 @@ def quantize_weights(
     lane and widen each product by itself, so those weights use all of int8.
     """
     channels = np.moveaxis(layer.weights, layer.axis, 0).reshape(layer.weights.shape[layer.axis], -1)
-    if layer.weights.shape[1] == 1 and _is_grouped(layer.node):
+    if layer.weights.shape[1] == 1 and layer.groups > 1:
         reach = np.abs(channels).max(1) / INT8_MAX
     else:
         ordered = np.sort(channels, 1)
@@ -84,10 +84,6 @@ def quantize_weights(
     step = np.where(step > 0, step, np.float32(1))
     shape = [-1 if i == layer.axis else 1 for i in range(layer.weights.ndim)]
     return np.rint(layer.weights / step.reshape(shape)).astype(np.int8), step
-
-
-def _is_grouped(node: onnx.NodeProto) -> bool:
-    return any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
 
 
 def _check(ranges: Ranges, activations: Activations, name: str) -> None:

@@ -16,6 +16,7 @@ from fer_engine import atomic
 from fer_engine.errors import CheckpointError, ExportError
 from fer_engine.spec import ModelSpec
 from fer_export.onnx_file import to_logits
+from fer_export.reason import reason
 
 MODEL_NAME = "model.onnx"
 SPEC_NAME = "spec.json"
@@ -41,7 +42,7 @@ class OnnxReference:
             self._session = onnxruntime.InferenceSession(logits, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base class
             raise ExportError(
-                f"ONNX Runtime cannot load the file given for {spec.name} ({_first_line(error)})"
+                f"ONNX Runtime cannot load the file given for {spec.name} ({reason(error)})"
             ) from error
         self._input = self._session.get_inputs()[0]
 
@@ -65,7 +66,7 @@ class OnnxReference:
                 parts.append(self._session.run(None, {self._input.name: pixels})[0][:count])
             except Exception as error:  # onnxruntime's errors share no base class
                 raise ExportError(
-                    f"ONNX Runtime cannot run the file given for {self.spec.name} ({_first_line(error)})"
+                    f"ONNX Runtime cannot run the file given for {self.spec.name} ({reason(error)})"
                 ) from error
         return np.concatenate(parts) if parts else np.empty((0, len(self.spec.labels)), np.float32)
 
@@ -110,7 +111,3 @@ def load(folder: Path) -> OnnxReference:
             f"expected {spec.checkpoint_sha256[:12]}...; run fer-export again"
         )
     return OnnxReference(onnx.load_from_string(content), spec, outputs)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_engine.errors import ConfigError
 from fer_export.layers import find_layers
 from fer_export.observe import run
-from fer_export.parity import Logits, measure
+from fer_export.parity import measure, noise
 from fer_export.quantize import to_int8
 from fer_export.ranges import without
 
@@ -23,7 +23,7 @@ from fer_export.ranges import without
 class Closeness:
     """How close a graph's logits are to the float graph's.
 
-    `agreement` is the share of faces with the same top answer; `noise` is that of `noise()`.
+    `agreement` is the share of faces with the same top answer; `noise` is that of `fer_export.parity`.
     """
 
     agreement: float
@@ -66,11 +66,6 @@ class FloatLayers:
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-
-def noise(reference: Logits, candidate: Logits) -> float:
-    """Return the root mean square difference of logits as a share of the reference's standard deviation."""
-    return float(np.sqrt(np.mean(np.square(candidate - reference))) / reference.std())
 
 
 def measure_sensitivity(
@@ -138,8 +133,6 @@ def _against_float(
     model: onnx.ModelProto, faces: NDArray[np.uint8]
 ) -> Callable[[dict[str, float]], Closeness]:
     """Run the float graph once; return what compares it with INT8 by given ranges."""
-    if len(faces) == 0:
-        raise ConfigError("sensitivity needs at least one face, got none; give a dataset with --data")
     reference = run(model, faces)
 
     def closeness(ranges: dict[str, float]) -> Closeness:

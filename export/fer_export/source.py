@@ -19,6 +19,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.spec import ModelSpec
 from fer_export.graph import opset, to_onnx
 from fer_export.onnx_file import ends_in_softmax, read, to_logits
+from fer_export.reason import reason
 from fer_export.reference import OnnxReference
 from fer_export.wrap import with_opset, wrap
 from fer_train import checkpoint
@@ -147,9 +148,8 @@ def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
         with torch.inference_mode():
             given = network(normalize(torch.zeros((2, *spec.face_shape), dtype=torch.uint8), spec))
     except Exception as error:  # whatever the user's code raises
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(
-            f"{target} fails on {taken} ({lines[0]}); does the spec say what it takes?"
+            f"{target} fails on {taken} ({reason(error)}); does the spec say what it takes?"
         ) from error
     found = type(given).__name__
     if isinstance(given, Tensor):
@@ -186,7 +186,10 @@ def load_float(
     """
     if path is None or path.is_dir():
         if mean is not None or scale is not None:
-            raise ConfigError("--mean and --scale go with a bare state dict; a checkpoint folder has its own")
+            raise ConfigError(
+                "--mean and --scale go with a bare state dict, given with --checkpoint; a checkpoint folder "
+                "has its own"
+            )
         network, spec = checkpoint.load(path or checkpoint.pretrained(model))
         if spec.name != model:
             raise ConfigError(f"{path} is a checkpoint of {spec.name}, not of {model}")

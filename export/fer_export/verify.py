@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from fer_engine.backend import at_hand
-from fer_engine.errors import ConfigError, ExportError
+from fer_engine.errors import ExportError
 from fer_engine.spec import INPUT_NAME, ModelSpec
 from fer_export import executed
 from fer_export.graph import BATCH_AXIS
 from fer_export.layers import Layer
-from fer_export.parity import Parity, measure
+from fer_export.parity import Parity, measure, noise
+from fer_export.reason import reason
 
 # Largest difference of a logit from the reference's, as a share of the logits' range.
 FP32_TOLERANCE = 1e-4  # the same sums in another order
@@ -34,6 +35,8 @@ TOLERANCES = {
     "int8-cpu": INT8_TOLERANCE,
 }
 BATCH = 64
+
+Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +77,33 @@ def verify(
     spec: ModelSpec,
     layers: list[Layer],
     samples: Samples,
-    reference: NDArray[np.float32],
+    reference: Logits,
     max_batch: int,
 ) -> Verification:
     """Check one graph against the logits `reference`, float32 [n, classes], on `samples`.
 
+    It runs on all of them, then on batches of 1, 3 and `max_batch` (at least 1).
+
     Raises:
         ExportError: the graph is invalid, breaks the interface of `spec`, or differs too much.
     """
-    if max_batch < 1:
-        raise ConfigError(f"max_batch must be at least 1, got {max_batch}")
     check_interface(model, spec)
     run = _runner(model, precision, spec)
-    starts = range(0, len(samples.faces), BATCH)
-    logits = np.concatenate([run(samples.faces[i : i + BATCH]) for i in starts])
+    count = len(samples.faces)
+    logits = np.concatenate([run(samples.faces[start : start + BATCH]) for start in range(0, count, BATCH)])
     batches = (1, 3, max_batch)
-    differences = [_difference(precision, reference, logits)]
+    differences = [_difference(precision, reference, logits, reference)]
     for size in batches:
-        rows = np.arange(size) % len(samples.faces)
-        part = run(samples.faces[rows])
-        if part.shape != (size, len(spec.labels)):
-            raise ExportError(
-                f"{precision} graph gave {part.shape} for a batch of {size}: its batch is not dynamic"
-            )
-        # A few faces have a narrow range of their own: hold them against that of all.
-        differences.append(_difference(precision, reference, part, reference[rows]))
-    tolerance = TOLERANCES[precision]
-    if not max(differences) <= tolerance:
-        raise ExportError(
-            f"{precision} graph of {spec.name} differs from the reference by {max(differences):.3g}, at most "
-            f"{tolerance:g} is accepted (share of the logits' spread); "
-            + ("calibrate on real faces with --data" if _is_int8(precision) else "report this network")
-        )
+        rows = np.arange(size) % count
+        differences.append(_difference(precision, reference[rows], run(samples.faces[rows]), reference))
+    difference = float(np.max(differences))
+    _check_difference(difference, precision, spec)
     operators = [node.op_type for node in model.graph.node]
     return Verification(
         samples=samples.source,
         batches=batches,
-        difference=max(differences),
-        tolerance=tolerance,
+        difference=difference,
+        tolerance=TOLERANCES[precision],
         parity=measure(reference, logits, samples.labels, spec.task),
         quantize_nodes=operators.count("QuantizeLinear"),
         dequantize_nodes=operators.count("DequantizeLinear"),
@@ -134,14 +126,18 @@ def check_interface(model: onnx.ModelProto, spec: ModelSpec) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"ONNX's checker refuses the graph of {spec.name}: {error}") from error
+        raise ExportError(
+            f"ONNX's checker refuses the graph of {spec.name} ({reason(error)}); report this network"
+        ) from error
     found = [_interface(value) for value in (*model.graph.input, *model.graph.output)]
     expected = [
         (INPUT_NAME, TensorProto.UINT8, [BATCH_AXIS, *spec.face_shape]),
         (spec.output, TensorProto.FLOAT, [BATCH_AXIS, len(spec.labels)]),
     ]
     if found != expected:
-        raise ExportError(f"the graph of {spec.name} has the interface {found}, expected {expected}")
+        raise ExportError(
+            f"the graph of {spec.name} has the interface {found}, expected {expected}; report this network"
+        )
 
 
 def _interface(value: onnx.ValueInfoProto) -> tuple[str, int, list[str | int]]:
@@ -149,39 +145,54 @@ def _interface(value: onnx.ValueInfoProto) -> tuple[str, int, list[str | int]]:
     return value.name, kind.elem_type, [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
 
 
-def _runner(
-    model: onnx.ModelProto, precision: str, spec: ModelSpec
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def _runner(model: onnx.ModelProto, precision: str, spec: ModelSpec) -> Callable[[NDArray[np.uint8]], Logits]:
+    """Return what runs the graph on a batch of any size and holds the shape of its logits against it."""
+
     def failed(what: str, error: Exception) -> ExportError:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return ExportError(f"ONNX Runtime cannot {what} the {precision} graph of {spec.name} ({lines[0]})")
+        return ExportError(
+            f"ONNX Runtime cannot {what} the {precision} graph of {spec.name} ({reason(error)}); "
+            "update onnxruntime, or leave this precision out"
+        )
 
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base class
         raise failed("load", error) from error
 
-    def run(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(faces: NDArray[np.uint8]) -> Logits:
         try:
-            return session.run(None, {INPUT_NAME: faces})[0]
+            logits: Logits = session.run(None, {INPUT_NAME: faces})[0]
         except Exception as error:
             raise failed(f"run {len(faces)} faces on", error) from error
+        if logits.shape != (len(faces), len(spec.labels)):
+            raise ExportError(
+                f"{precision} graph of {spec.name} gave {logits.shape} for a batch of {len(faces)}: its "
+                "batch is not dynamic; export the network with a dynamic batch"
+            )
+        return logits
 
     return run
 
 
+def _difference(precision: str, expected: Logits, logits: Logits, reference: Logits) -> float:
+    """Return how far `logits` are from those `expected`, in the precision's measure.
+
+    It is a share of the spread of the whole `reference`: that of a few faces is narrow.
+    """
+    if _is_int8(precision):
+        return noise(expected, logits, float(reference.std()))
+    return float(np.abs(logits - expected).max() / np.ptp(reference))
+
+
+def _check_difference(difference: float, precision: str, spec: ModelSpec) -> None:
+    tolerance = TOLERANCES[precision]
+    if not difference <= tolerance:  # what is not a number is refused too
+        raise ExportError(
+            f"{precision} graph of {spec.name} differs from the reference by {difference:.3g}, at most "
+            f"{tolerance:g} is accepted (share of the logits' spread); "
+            + ("calibrate on real faces with --data" if _is_int8(precision) else "report this network")
+        )
+
+
 def _is_int8(precision: str) -> bool:
     return precision.startswith("int8")
-
-
-def _difference(
-    precision: str,
-    reference: NDArray[np.float32],
-    logits: NDArray[np.float32],
-    expected: NDArray[np.float32] | None = None,
-) -> float:
-    """Return how far `logits` are from `expected` (the whole reference), in the precision's measure."""
-    gap = logits - (reference if expected is None else expected)
-    if _is_int8(precision):
-        return float(np.sqrt(np.mean(np.square(gap))) / reference.std())
-    return float(np.abs(gap).max() / np.ptp(reference))

@@ -16,6 +16,7 @@ from fer_engine.errors import ExportError
 from fer_engine.spec import INPUT_NAME, ModelSpec
 from fer_export.graph import BATCH_AXIS, finish, opset
 from fer_export.layers import CHANNEL_AXIS
+from fer_export.reason import reason
 
 # The first with INT8 weights by the channel; an older graph is converted.
 LEAST_OPSET = 13
@@ -52,7 +53,7 @@ def wrap(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
         return _wrapped(upgraded, spec)
     except Exception as error:  # those of ONNX and of its rewriter share no base class
         raise ExportError(
-            f"{spec.name} cannot be put behind raw faces ({_first_line(error)}); export it with a dynamic "
+            f"{spec.name} cannot be put behind raw faces ({reason(error)}); export it with a dynamic "
             "batch and with constants folded"
         ) from error
 
@@ -90,7 +91,7 @@ def _upgraded(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     except Exception as error:  # the converter's errors share no base class
         raise ExportError(
             f"{spec.name} has opset {version}, at least {LEAST_OPSET} is needed, and ONNX cannot convert it "
-            f"({_first_line(error)}); export it with opset {spec.opset}"
+            f"({reason(error)}); export it with opset {spec.opset}"
         ) from error
 
 
@@ -191,7 +192,3 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     for entry in (*graph.input, *graph.output, *graph.initializer):
         if entry.name == old:
             entry.name = new
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -42,6 +42,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, small, error_of):
         (["--int8", "--qat", tmp_path / "none"], "cannot read"),
         (["--int8", "--qat", PRETRAINED / "mini_xception"], "expected one of 'fer-train --qat'"),
         (["--mean", 0, "--scale", 255], "a checkpoint folder has its own"),
+        (["--tensorrt", "--engine-precision", "int8"], "add --int8, or give --artifact"),
     ]
     for argv, text in cases:
         assert text in error_of([*argv, "--output", output]), argv

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 from simulated.memory import Memory, MisuseError
-from simulated.status import RELEASES, TEXTS, CudaStatusError, call, cudaError_t
+from simulated.status import RELEASES, TEXTS, Calls, CudaStatusError, call, cudaError_t
 from simulated.streams import Event, Stream
 
 LEGACY, PER_THREAD = 1, 2  # streams that are always there
 
 
-class SimulatedCudart:
+class SimulatedCudart(Calls):
     """The functions of CUDA's runtime API that the engine uses, over host memory."""
 
     cudaError_t = cudaError_t
@@ -39,6 +39,7 @@ class SimulatedCudart:
     cudaEventWaitDefault = 0
 
     def __init__(self, *, eager: bool = False, devices: int = 1, driver: bool = True) -> None:
+        super().__init__()
         self.eager = eager
         self.devices = devices
         self.driver = driver
@@ -50,22 +51,11 @@ class SimulatedCudart:
         self.events: dict[int, Event] = {}
         self.graphs: dict[int, list] = {}
         self.executables: dict[int, list] = {}
-        self.lock = threading.RLock()
-        self.seconds = 0.0
-        self.calls: list[str] = []
-        self.fail_at: set[int] = set()  # numbers of calls
-        self.fail_all: set[str] = set()  # names of calls
-        self.fault = cudaError_t.cudaErrorMemoryAllocation
         self.lost: set[int] = set()  # what a failed call should have released
         self._handles = itertools.count(1000)
         self._current = threading.local()
 
     # What tests ask of it.
-
-    def fails(self, name: str) -> bool:
-        """Note a call; return whether it shall fail."""
-        self.calls.append(name)
-        return len(self.calls) - 1 in self.fail_at or name in self.fail_all
 
     def _spoil(self, name: str, *handle: int) -> None:
         """Do what a call does though it fails."""
@@ -75,9 +65,6 @@ class SimulatedCudart:
             self._stream(*handle).captured = None
         if name == "cudaEventSynchronize" and (record := self._event(*handle).record):
             record.stream.drain(record)
-
-    def clock(self) -> float:
-        return self.seconds
 
     def leaks(self) -> dict[str, set[int]]:
         """Return what is held and should have been given back."""

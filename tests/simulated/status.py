@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import threading
 
 CALL_SECONDS = 5e-6  # what a call costs the CPU
 
@@ -28,6 +29,26 @@ TEXTS = {
     cudaError_t.cudaErrorInvalidDevice: "invalid device ordinal",
     cudaError_t.cudaErrorLaunchFailure: "unspecified launch failure",
 }
+
+
+class Calls:
+    """The calls so far, the time that they took, and which of them shall fail."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.seconds = 0.0
+        self.calls: list[str] = []
+        self.fail_at: set[int] = set()  # numbers of calls
+        self.fail_all: set[str] = set()  # names of calls
+        self.fault = cudaError_t.cudaErrorMemoryAllocation
+
+    def fails(self, name: str) -> bool:
+        """Note a call; return whether it shall fail."""
+        self.calls.append(name)
+        return len(self.calls) - 1 in self.fail_at or name in self.fail_all
+
+    def clock(self) -> float:
+        return self.seconds
 
 
 class CudaStatusError(Exception):

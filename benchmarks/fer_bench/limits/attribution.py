@@ -11,9 +11,10 @@ from collections.abc import Collection
 
 import onnx
 
-from fer_export.executed import FLOAT_OPERATORS, INTEGER_OPERATORS, OPENVINO_LAYERS
+from fer_engine.backends.openvino_layers import LAYERS
+from fer_export.executed import FLOAT_OPERATORS, INTEGER_OPERATORS
 
-MULTIPLYING = FLOAT_OPERATORS | INTEGER_OPERATORS | OPENVINO_LAYERS
+MULTIPLYING = FLOAT_OPERATORS | INTEGER_OPERATORS | LAYERS
 
 # What runtimes fuse into the layer before, and name the whole after.
 FUSED = {"Cast", "Clip", "DequantizeLinear", "HardSwish", "LeakyRelu", "QuantizeLinear", "Relu", "Sigmoid"}

@@ -22,6 +22,7 @@ from openvino.properties import hint
 from fer_engine import cpu
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
 from fer_engine.backends.folding import suit_matrix_units
+from fer_engine.backends.openvino_layers import executed_layers
 from fer_engine.backends.requests import Request, Requests
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.interface import Port, check_interface
@@ -35,10 +36,6 @@ SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 # from the graph; what is left in a graph of theirs is float32.
 FLOAT_TYPES = {"fp16": openvino.Type.f16}
 KINDS = {"u8": "uint8", "f32": "float32"}
-# The operators that hold weights, as OpenVINO's executed graph names them.
-LAYERS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
-PRECISIONS = {"f32": "fp32", "f16": "fp16", "i8": "int8", "u8": "int8"}
-BIAS_SUFFIX = "/WithoutBiases"  # added to the name of a layer whose bias was split off
 
 
 class OpenVinoBackend(Backend):
@@ -54,7 +51,7 @@ class OpenVinoBackend(Backend):
         self.threads = int(compiled.get_property(properties.inference_num_threads))
         self.workers = int(compiled.get_property(properties.num_streams))
         self.micro_batches = (options.micro_batch,) if options.micro_batch else MICRO_BATCHES
-        self.executed = _executed(compiled)
+        self.executed = {names[0]: precision for names, precision in executed_layers(compiled).items()}
         self._requests = requests
 
     @classmethod
@@ -166,17 +163,6 @@ def _port(entry: openvino.Output) -> Port:
     shape = tuple("?" if size.is_dynamic else size.get_length() for size in entry.partial_shape)
     kind = entry.element_type.get_type_name()
     return Port(entry.get_any_name(), KINDS.get(kind, kind), shape)
-
-
-def _executed(compiled: openvino.CompiledModel) -> dict[str, str]:
-    """Return the precision of each layer as the executed graph states it."""
-    found = {}
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        info = node.get_rt_info()
-        if info["layerType"].astype(str) in LAYERS:
-            kind = info["runtimePrecision"].astype(str)
-            found[node.get_friendly_name().removesuffix(BIAS_SUFFIX)] = PRECISIONS.get(kind, kind)
-    return found
 
 
 def _unloadable(model: Model, error: Exception) -> ArtifactError:

@@ -46,8 +46,8 @@ def add_precision(artifact, accepted, **verdict):
     path.write_text(json.dumps(data))
 
 
-def change(artifact, edit):
-    path = artifact.folder / NAME
+def change(artifact, edit, name=NAME):
+    path = artifact.folder / name
     data = json.loads(path.read_text())
     edit(data)
     path.write_text(json.dumps(data))
@@ -61,6 +61,16 @@ def test_a_real_probe_takes_the_fastest_and_is_kept(artifact):
     again = load(artifact)
     assert again.choice == Choice("kept probe", first.choice.speeds)
     assert again.backend == first.backend
+
+
+def test_graphs_that_are_not_chosen_are_not_read_once_all_were_measured(artifact, probes):
+    add_precision(artifact, accepted=True)
+    change(artifact, lambda data: data["files"]["int8"].update(path="int8.onnx"), MANIFEST_NAME)
+    (artifact.folder / "int8.onnx").write_bytes((artifact.folder / "model.onnx").read_bytes())
+    probes.speeds = SPEEDS | {"onnxruntime/int8": 50.0, "openvino/int8": 50.0}
+    assert load(artifact).choice.by == "probe"
+    (artifact.folder / "int8.onnx").unlink()
+    assert load(artifact).choice.by == "kept probe"
 
 
 def test_the_fastest_wins(artifact, probes):

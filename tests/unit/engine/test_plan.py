@@ -9,7 +9,7 @@ import pytest
 from fer_engine import ArtifactError, BackendError, FerError
 from fer_engine.manifest import Manifest
 from fer_engine.plan import ENGINES, Plan, find, read, write
-from fer_engine.preflight import preflight, rebuild_arguments, select
+from fer_engine.preflight import rebuild_arguments, select
 
 CONTENT = b"a plan" * 100
 HERE = {"flavour": "tensorrt", "version": "11.4.1.5", "compute_capability": "8.9"}
@@ -123,39 +123,48 @@ def test_a_sidecar_under_another_name_is_refused(engines, plan):
 
 
 def test_a_plan_that_fits_passes(artifact, manifest, plan, engines):
-    preflight(plan, artifact.folder, manifest, **HERE)
     assert select(artifact.folder, manifest, "fp32", **HERE) == plan
     assert select(artifact.folder, manifest, "fp32", **HERE, engines=engines) == plan
 
 
 @pytest.mark.parametrize(
-    ("here", "kind", "text"),
+    ("here", "text"),
     [
-        ({"flavour": "tensorrt_rtx"}, BackendError, "was built by tensorrt, tensorrt_rtx cannot load it"),
-        ({"version": "11.4.1.6"}, BackendError, "by tensorrt 11.4.1.5, 11.4.1.6 is installed"),
-        ({"version": "10.13.0.35"}, BackendError, "by tensorrt 11.4.1.5, 10.13.0.35 is installed"),
-        ({"compute_capability": "8.6"}, BackendError, "for compute capability 8.9, this GPU has 8.6"),
+        ({"version": "11.4.1.6"}, "by tensorrt 11.4.1.5, 11.4.1.6 is installed"),
+        ({"version": "10.13.0.35"}, "by tensorrt 11.4.1.5, 10.13.0.35 is installed"),
+        ({"compute_capability": "8.6"}, "for compute capability 8.9, this GPU has 8.6"),
     ],
 )
+@pytest.mark.parametrize(("flavour", "target"), [("tensorrt", ""), ("tensorrt_rtx", " --target {}")])
 def test_a_plan_from_elsewhere_is_refused_with_the_command_that_rebuilds(
-    artifact, manifest, plan, here, kind, text
+    artifact, manifest, plan, here, text, flavour, target
 ):
-    here = HERE | here
-    with pytest.raises(kind) as error:
-        preflight(plan, artifact.folder, manifest, **here)
+    write(artifact.folder / ENGINES, dataclasses.replace(plan, flavour=flavour), CONTENT)
+    here = HERE | {"flavour": flavour} | here
+    with pytest.raises(BackendError) as error:
+        select(artifact.folder, manifest, "fp32", **here)
     message = str(error.value)
-    assert text in message
-    option = "--tensorrt-rtx" if here["flavour"] == "tensorrt_rtx" else "--tensorrt"
-    assert f"fer-export --artifact {artifact.folder} {option} --engine-precision fp32" in message
-    assert message.endswith("--engine-batch 1,1:8:64")
+    assert text.replace("by tensorrt", f"by {flavour}") in message
+    option = "--" + flavour.replace("_", "-") + " --engine-precision fp32"
+    target = target.format(here["compute_capability"])
+    assert message.endswith(
+        f"fer-export --artifact {artifact.folder} {option}{target} --engine-batch 1,1:8:64"
+    )
+
+
+def test_a_plan_of_another_flavour_is_not_looked_at(artifact, manifest, engines):
+    with pytest.raises(ArtifactError, match=f"{engines} holds no 'fp32' plan for tensorrt_rtx"):
+        select(artifact.folder, manifest, "fp32", **HERE | {"flavour": "tensorrt_rtx"})
 
 
 def test_a_plan_of_another_graph_is_refused(artifact, manifest, plan):
-    other = dataclasses.replace(plan, source_sha256="0" * 64)
+    engines = artifact.folder / ENGINES
+    write(engines, dataclasses.replace(plan, source_sha256="0" * 64), CONTENT)
     with pytest.raises(ArtifactError, match=r"SHA-256 0{12}\.\.\., the artifact holds SHA-256"):
-        preflight(other, artifact.folder, manifest, **HERE)
+        select(artifact.folder, manifest, "fp32", **HERE)
+    write(engines, dataclasses.replace(plan, precision="int8"), CONTENT)
     with pytest.raises(ArtifactError, match="the artifact holds no such graph"):
-        preflight(dataclasses.replace(plan, precision="int8"), artifact.folder, manifest, **HERE)
+        select(artifact.folder, manifest, "int8", **HERE)
 
 
 @pytest.mark.parametrize(
@@ -171,12 +180,13 @@ def test_a_plan_of_another_graph_is_refused(artifact, manifest, plan):
 )
 def test_a_version_compatible_plan_runs_in_later_versions(artifact, manifest, plan, built, version, fits):
     compatible = dataclasses.replace(plan, version=built, options={"version_compatible": True})
+    write(artifact.folder / ENGINES, compatible, CONTENT)
     here = HERE | {"version": version}
     if fits:
-        preflight(compatible, artifact.folder, manifest, **here)
+        assert select(artifact.folder, manifest, "fp32", **here) == compatible
     else:
         with pytest.raises(BackendError, match=r"is installed; .*--version-compatible"):
-            preflight(compatible, artifact.folder, manifest, **here)
+            select(artifact.folder, manifest, "fp32", **here)
 
 
 @pytest.mark.parametrize(
@@ -184,12 +194,13 @@ def test_a_version_compatible_plan_runs_in_later_versions(artifact, manifest, pl
 )
 def test_ampere_plus_runs_on_ampere_and_later(artifact, manifest, plan, capability, fits):
     portable = dataclasses.replace(plan, options={"hardware_compatibility": "ampere_plus"})
+    write(artifact.folder / ENGINES, portable, CONTENT)
     here = HERE | {"compute_capability": capability}
     if fits:
-        preflight(portable, artifact.folder, manifest, **here)
+        assert select(artifact.folder, manifest, "fp32", **here) == portable
     else:
         with pytest.raises(BackendError, match=r"this GPU has 7\.5; .*--hardware-compatibility ampere_plus"):
-            preflight(portable, artifact.folder, manifest, **here)
+            select(artifact.folder, manifest, "fp32", **here)
 
 
 def test_of_several_plans_the_one_that_fits_is_taken(artifact, manifest, plan, engines):

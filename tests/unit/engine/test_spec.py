@@ -25,7 +25,14 @@ def test_face_shape_has_channels_for_colour_only():
         ({"labels": ("a", "a")}, "spec needs distinct labels, got ['a', 'a']"),
         ({"height": 0}, "spec has input 0x48 with 1 channels"),
         ({"channels": 2}, "with 2 channels, expected a positive size and 1 (gray) or 3 (RGB) channels"),
-        ({"mean": (1.0, 2.0)}, "one mean and one non-zero scale a channel (1), got mean [1.0, 2.0]"),
+        (
+            {"mean": (1.0, 2.0)},
+            "finite non-zero scale a channel (1), got mean [1.0, 2.0]",
+        ),
+        (
+            {"mean": (float("nan"),)},
+            "finite non-zero scale a channel (1), got mean [nan]",
+        ),
         ({"scale": (0.0,)}, "scale [0.0]"),
         ({"format_version": 2}, "spec has format version 2, this release reads 1"),
     ],

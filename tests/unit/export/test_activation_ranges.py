@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from fer_engine.errors import ConfigError, ExportError
 from fer_engine.spec import ModelSpec
@@ -52,6 +53,15 @@ def test_faces_are_needed_and_an_activation_that_is_always_zero_is_refused():
         measure_ranges(tiny(), FACES[:0], SPEC)
     with pytest.raises(ExportError, match=r"activation conv goes from 0\.0 to 0\.0"):
         measure_ranges(tiny("-1000.0, -1000.0"), FACES, SPEC)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_on_a_single_face_is_refused(value):
+    model = tiny()
+    bias = next(entry for entry in model.graph.initializer if entry.name == "network.conv.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.array([value, 0.5], np.float32), bias.name))
+    with pytest.raises(ExportError, match=r"activation conv goes from .* (nan|inf), expected a finite range"):
+        measure_ranges(model, FACES, SPEC)
 
 
 def test_even_values_keep_their_whole_range():

@@ -46,7 +46,7 @@ def test_nothing_that_its_owner_alone_knows_has_a_default(write, name):
     ("changes", "text"),
     [
         ({"classes": 7}, "unknown fields classes"),
-        ({"mean": [0, 0]}, "one mean and one non-zero scale a channel"),
+        ({"mean": [0, 0]}, "one finite mean and one finite non-zero scale a channel"),
         ({"height": "48"}, "'height' must be int"),
         ({"task": "guessing"}, "task 'guessing'"),
         ({"labels": ["a", "a"]}, "distinct labels"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
 from fer_engine.backends.cuda.array import DeviceArray
+from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
 from fer_engine.backends.tensorrt.engine import LoadedPlan
@@ -35,7 +36,7 @@ class TensorRtBackend(Backend):
     is the share of the convolutions in each precision, as read back when the plan was built.
     """
 
-    versions: ClassVar[dict[str, str]]
+    library: ClassVar[TensorRt]
     splits = True
 
     def __init__(
@@ -70,6 +71,10 @@ class TensorRtBackend(Backend):
             raise
         self._splitter = Splitter(self.costs)
         self._lanes = Lanes(lanes)
+
+    @classmethod
+    def load(cls, model: Model, options: BackendOptions) -> TensorRtBackend:
+        return cls.open(cls.library, connect(options.device, cls.name), model, options)
 
     @classmethod
     def open(
