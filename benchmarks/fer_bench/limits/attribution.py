@@ -14,7 +14,8 @@ import onnx
 from fer_engine.backends.openvino_layers import LAYERS
 from fer_export.executed import FLOAT_OPERATORS, INTEGER_OPERATORS
 
-MULTIPLYING = FLOAT_OPERATORS | INTEGER_OPERATORS | LAYERS
+# OpenVINO's counters tell depthwise convolutions from others, which its executed graph does not.
+MULTIPLYING = FLOAT_OPERATORS | INTEGER_OPERATORS | LAYERS | {"GroupConvolution"}
 
 # What runtimes fuse into the layer before, and name the whole after.
 FUSED = {"Cast", "Clip", "DequantizeLinear", "HardSwish", "LeakyRelu", "QuantizeLinear", "Relu", "Sigmoid"}

@@ -134,7 +134,7 @@ def test_it_comes_back_to_the_float_network(shipped):
     recipe = Recipe(
         epochs=4, batch_size=16, learning_rate=1e-3, distillation=1.0, temperature=1.0, ema_decay=0.5
     )
-    trainer = Trainer(quantized, spec, recipe, network, network)
+    trainer = Trainer(quantized, spec, recipe, [network], network)
     expected = logits(network, spec, FACES)
     before = np.abs(logits(quantized, spec, FACES) - expected).mean()
     nothing = np.zeros(len(FACES), np.uint8)
