@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo install test test-gpu lint bench image clean
+.PHONY: demo install test test-gpu lint bench bench-busy image clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8
@@ -33,6 +33,9 @@ lint: $(VENV)/dev.done
 bench: $(VENV)/bench.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8 --force
 	$(BIN)/fer-bench --batch 1,64,1024 --seconds 0.25 --peers onnxruntime,openvino,opencv,ncnn,pytorch/channels-last --profile $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md --html reports/bench.html --png docs/results/figures
+
+# Again, but beside a process that keeps one core busy.
+bench-busy: $(VENV)/bench.done
 	$(BIN)/fer-bench --batch 64,1024 --busy 1 --precision fp32 --cold-starts 1 --json docs/results/busy.json --markdown docs/results-busy.md
 
 image:
