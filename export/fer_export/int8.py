@@ -25,7 +25,7 @@ from fer_export.quantize import to_int8
 from fer_export.quantize_cpu import to_int8_cpu
 from fer_export.ranges import METHODS
 from fer_export.samples import change, title
-from fer_export.sensitivity import Sensitivity, choose_float_layers, measure_sensitivity
+from fer_export.sensitivity import choose_float_layers, measure_sensitivity
 from fer_export.source import Tuned, load_tuned
 from fer_export.verify import Samples
 from fer_train.data import Dataset
@@ -99,9 +99,10 @@ def make(
     calibration = _calibrate(options, spec, graph, faces, dataset)
     made = _made(options, tuned)
     if measured:
-        sensitivity = _sensitivity(options, graph, calibration, faces)
-    if options.target is not None:
         equalized, ranges = equalize(graph, calibration.scales), calibration.of(options.method)
+        with progress.bar("measure every layer's cost", len(ranges)) as advance:
+            sensitivity = measure_sensitivity(equalized, ranges, faces, advance)
+    if options.target is not None:
         chosen = choose_float_layers(equalized, ranges, faces, sensitivity, options.target)
         calibration = leave_in_float(graph, calibration, options.method, faces, chosen.names)
         made["float_layers"] = chosen.to_json()
@@ -148,14 +149,6 @@ def _calibrate(
         return calibrate_int8(
             graph, faces, method=options.method, source=source, seed=SEED, spec=spec, advance=advance
         )
-
-
-def _sensitivity(
-    options: Int8Options, graph: onnx.ModelProto, calibration: Calibration, faces: NDArray[np.uint8]
-) -> Sensitivity:
-    equalized, ranges = equalize(graph, calibration.scales), calibration.of(options.method)
-    with progress.bar("measure every layer's cost", len(ranges)) as advance:
-        return measure_sensitivity(equalized, ranges, faces, advance)
 
 
 def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples) -> dict[str, Any]:
