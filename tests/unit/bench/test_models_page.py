@@ -7,12 +7,14 @@ from fer_bench.models_page import render
 
 def answers(accuracy, agreement=1.0):
     interval = [accuracy - 0.01, accuracy + 0.01]
-    return {"agreement": agreement, "labelled": {"accuracy": accuracy, "interval": interval}}
+    labelled = {"accuracy": accuracy, "interval": interval, "reference_accuracy": 0.5512}
+    counts = {"wrong_to_right": 60, "right_to_wrong": 16, "mcnemar_p": 4.2e-7}
+    return {"agreement": agreement, "labelled": labelled | counts}
 
 
 def speed(median, ratio):
     bounds = {"median": ratio, "low": ratio - 0.1, "high": ratio + 0.1, "rounds": [ratio]}
-    return {"median": median, "images_per_second": [median], "ratio": ratio and bounds}
+    return {"median": median, "images_per_second": [median] * 3, "ratio": ratio and bounds}
 
 
 @pytest.fixture
@@ -27,7 +29,10 @@ def record():
             "onnxruntime/fp32/flip": answers(0.5634),
             "openvino/int8": answers(0.5501, 0.9876),
         },
-        "speed": {"onnxruntime/fp32": speed(12_345.0, 2.5)},
+        "speed": {
+            "onnxruntime/fp32": speed(12_345.0, 2.5),
+            "onnxruntime/fp32/flip": speed(6_049.0, 2.4),
+        },
         "training": {
             "seed": 3,
             "epochs": 80,
@@ -54,8 +59,9 @@ def rows(text):
 
 
 def test_each_table_has_the_network_s_row(record):
-    size, precisions, speeds, training = rows(render(record))
-    assert size == "| `simple_cnn` | 16,627 | 2.12 | 55.12 [54.12, 56.12] | 56.34 | 63.23 | not reached |"
+    size, flip, precisions, speeds, training = rows(render(record))
+    assert size == "| `simple_cnn` | 16,627 | 2.12 | 55.12 [54.12, 56.12] | 63.23 | not reached |"
+    assert flip == "| `simple_cnn` | 55.12 | 56.34 | 60 | 16 | 4.2e-07 | 0.49 [0.49, 0.49] | refused |"
     assert precisions == "| `simple_cnn` | 55.12 (100.00) | refused | 55.01 (98.76) | refused |"
     assert speeds.startswith("| `simple_cnn` | 12,345 (2.50 [2.40, 2.60]) | refused |")
     assert training == "| `simple_cnn` | 3 | 40 | 80 | 39 | 55.12 | 55.00 | 2.0 |"
@@ -73,5 +79,11 @@ def test_a_network_without_a_log_or_a_yardstick_says_less(record):
     other["speed"]["onnxruntime/fp32"]["ratio"] = None
     record["models"].append(other)
     text = render(record)
-    assert text.count("| `own` |") == 3
+    assert text.count("| `own` |") == 4
     assert "| `own` | 12,345 | refused |" in text
+
+
+def test_a_network_that_was_not_measured_with_flips_is_not_in_their_table(record):
+    del record["models"][0]["answers"]["onnxruntime/fp32/flip"]
+    assert "| 55.12 | 56.34 |" not in render(record)
+    assert len(rows(render(record))) == 4
