@@ -14,7 +14,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "int8-cpu")
 SETTINGS = ("onnxruntime/fp32", "openvino/fp32", "openvino/fp16", "openvino/int8", "openvino/int8-cpu")
 FLIPPED = ("onnxruntime/fp32", "openvino/fp32")  # settings that are measured with flip averaging as well
 SIZE_COLUMNS = ("network", "parameters", "multiply-adds, M", "top-1 % [95 %]", "claim %", "claim")
-FLIP_COLUMNS = ("network", "top-1 %", "with flip %", "wrong to right", "right to wrong", "McNemar p", *FLIPPED)
+FLIP_COLUMNS = ("network", "top-1 %", "with flip %", "wrong to right", "right to wrong", "p", *FLIPPED)
 TRAINING_COLUMNS = ("network", "seed", "epochs", "of", "best", "its top-1 %", "last epoch's %", "hours")
 
 Row = dict[str, Any]
@@ -34,8 +34,8 @@ figure may be some tenths of a point too good. A claim is the tutorial's own; mo
 FLIP = """
 ## Flip averaging
 
-What `tta="flip"`, the mean of the logits of each face and its mirror image, gains and costs: the faces that it
-changes, with McNemar's exact p, and the throughput at batch {batch} as a share of that without it, with its
+What `tta="flip"`, the mean of the logits of each face and its mirror image, gains and costs: the faces that
+it changes, with McNemar's exact p, and the throughput at batch {batch} as a share of that without it, with its
 95 % interval.
 """
 ANSWERS = """

@@ -136,7 +136,7 @@ class Copies:
             atomic.write_bytes(path, _encoded(annotated, path))
             return
         if self._video is None:
-            self._rate = _rate(entry)
+            self._rate = _rate(entry, frame.picture)
             self._video = VideoWriter(path, self._rate)
             self._count, self._start_ms = 0, frame.time_ms
         for _ in range(self._times(frame)):
@@ -167,10 +167,13 @@ class Copies:
             self._tell(error)
 
 
-def _rate(entry: Input) -> float:
+def _rate(entry: Input, first: Picture) -> float:
     from fer_engine.vision.source import frame_rate
 
-    return frame_rate(entry.source) if isinstance(entry.source, Path) else CAMERA_RATE
+    if not isinstance(entry.source, Path):
+        return CAMERA_RATE
+    # Whoever read the first frame allowed as many pixels.
+    return frame_rate(entry.source, max_pixels=first.shape[0] * first.shape[1])
 
 
 def _encoded(picture: Picture, path: Path) -> bytes:

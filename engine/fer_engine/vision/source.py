@@ -44,16 +44,17 @@ def frames(source: str | Path | int, max_pixels: int = MAX_PIXELS) -> Generator[
     return _file_frames(Path(source), max_pixels)
 
 
-def frame_rate(path: str | Path) -> float:
+def frame_rate(path: str | Path, max_pixels: int = MAX_PIXELS) -> float:
     """Return the frames a second of a video file: as stated, or, where it lies, by its first timestamps.
 
     Raises:
-        FerError: the file cannot be read, is not a video, or states no rate.
+        FerError: the file cannot be read, is not a video, states no rate, or has frames of more than
+            `max_pixels`.
     """
     cv2 = opencv()
     path = Path(path)
     _check_file(path)
-    with _capture(name_for_opencv(path), _not_a_video(path), MAX_PIXELS) as capture:
+    with _capture(name_for_opencv(path), _not_a_video(path), max_pixels) as capture:
         stated = capture.get(cv2.CAP_PROP_FPS)
         if not 0 < stated < float("inf"):
             raise FerError(f"{path} states no frame rate: give the rate of the output yourself")

@@ -13,7 +13,7 @@ import pytest
 from fer_engine.predict.copies import Copies, plan
 from fer_engine.predict.inputs import Input
 from fer_engine.vision.frame import Frame
-from fer_engine.vision.source import frames
+from fer_engine.vision.source import frame_rate, frames
 from fer_predict import errors, lines, run
 from recording import FRAMES, RATE, write_recording
 
@@ -67,6 +67,18 @@ def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path, stated
     copies.close()
     written = cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4"))
     assert (written.get(cv2.CAP_PROP_FRAME_COUNT), written.get(cv2.CAP_PROP_FPS)) == (FRAMES, RATE)
+
+
+def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_path, monkeypatch):
+    path = tmp_path / "recorded.webm"
+    write_recording(path, RATE)
+    monkeypatch.setattr(frame_rate, "__defaults__", (1,))
+    entry = Input(str(path), path, Path(path.name))
+    copies = Copies([entry], plan([entry], tmp_path / "out"), pytest.fail)
+    for frame in frames(path):
+        copies.write(frame, frame.picture)
+    copies.close()
+    assert cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
 
 
 def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):

@@ -221,6 +221,14 @@ def test_a_camera_that_is_not_there(camera):
         next(frames(-1))
 
 
+def test_the_rate_of_a_video_too_large_to_decode(video):
+    path = video("video.avi")
+    height, width = next(frames(path)).picture.shape[:2]
+    with pytest.raises(FerError, match=f"allow it with max_pixels={width * height} "):
+        frame_rate(path, max_pixels=width * height - 1)
+    assert frame_rate(path, max_pixels=width * height) == pytest.approx(RATE)
+
+
 def test_frames_too_large_to_decode(camera):
     camera.size = (MAX_PIXELS, 2)
     with pytest.raises(FerError, match=f"allow it with max_pixels={2 * MAX_PIXELS} "):
