@@ -35,8 +35,8 @@ FLIP = """
 ## Flip averaging
 
 What `tta="flip"`, the mean of the logits of each face and its mirror image, gains and costs: the faces that
-it changes, with McNemar's exact p, and the throughput at batch {batch} as a share of that without it, with its
-95 % interval.
+it changes, with McNemar's exact p, and the throughput at batch {batch} as a share of that without it, with
+its 95 % interval.
 """
 ANSWERS = """
 ## Accuracy and agreement of each precision
