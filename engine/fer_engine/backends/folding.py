@@ -18,8 +18,7 @@ from openvino import opset13 as opset
 from openvino.passes import ConstantFolding, Manager
 from openvino.properties import hint
 
-# Up to here the dense convolution was faster than the two, in float16 with AMX (9 % of mini_xception's
-# time); at 32 channels it was slower.
+# Up to here the dense convolution was faster than the two, in float16 with AMX; at 32 channels it was slower.
 WIDEST = 16
 LARGEST = np.finfo(np.float16).max
 
