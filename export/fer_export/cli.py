@@ -92,7 +92,7 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="checkpoint folder of fer-train --qat, instead of making int8 without training",
     )
-    int8.add_argument("--calibration-size", type=int, help="faces (default: 512)")
+    int8.add_argument("--calibration-size", type=int, help="faces (default: 512, or all of fewer)")
     int8.add_argument(
         "--calibration-method", help="of the ranges: max, percentile, entropy or mse (default: mse)"
     )

@@ -32,6 +32,7 @@ from fer_train.data import Dataset
 from fer_train.sampling import stratified
 
 SEED = 0
+SIZE = 512
 CALIBRATED_SPLIT = "Training"
 
 Graphs = dict[str, onnx.ModelProto]
@@ -46,14 +47,14 @@ class Int8Options:
     `report` measures what each step bought.
     """
 
-    size: int = 512  # calibration faces
+    size: int | None = None  # calibration faces; None: SIZE, or all where there are fewer
     method: str = "mse"
     qat: Path | None = None
     target: float | None = None
     report: bool = False
 
     def __post_init__(self) -> None:
-        if self.size < 1:
+        if self.size is not None and self.size < 1:
             raise ConfigError(f"calibration_size must be at least 1, got {self.size}")
         if self.method not in METHODS:
             raise ConfigError(f"unknown calibration method {self.method!r}; known: {', '.join(METHODS)}")
@@ -135,9 +136,9 @@ def _graphs(
     return {"int8": int8, "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec)}
 
 
-def _faces(dataset: Dataset, count: int, spec: ModelSpec) -> NDArray[np.uint8]:
+def _faces(dataset: Dataset, size: int | None, spec: ModelSpec) -> NDArray[np.uint8]:
     faces, labels = dataset.split(CALIBRATED_SPLIT)
-    return fit(faces[stratified(labels, count, SEED)], spec)
+    return fit(faces[stratified(labels, size or min(SIZE, len(labels)), SEED)], spec)
 
 
 def _calibrate(

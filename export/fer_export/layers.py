@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,7 @@ def find_layers(model: onnx.ModelProto) -> list[Layer]:
     derived: set[str] = set()  # tensors that some layer had a part in
     for node in model.graph.node:
         raw = derived.isdisjoint(node.input)
-        is_layer = node.op_type in CHANNEL_AXIS and node.input[1] in weights
+        is_layer = _is_layer(node, weights)
         if is_layer or not raw:
             derived.update(node.output)
         if not is_layer:
@@ -70,6 +71,13 @@ def find_layers(model: onnx.ModelProto) -> list[Layer]:
         name = node.input[1].removeprefix("network.").removesuffix(".weight")
         found.append(Layer(name, node, values, axis, positions * values.size, raw))
     return found
+
+
+def _is_layer(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> bool:
+    if node.op_type not in CHANNEL_AXIS or node.input[1] not in weights:
+        return False
+    # A vector or a stack of matrices has no axis of output channels: such a product stays in float.
+    return node.op_type == "Conv" or len(weights[node.input[1]].dims) == 2
 
 
 def shapes_of_one(model: onnx.ModelProto) -> dict[str, list[int]]:

@@ -101,7 +101,8 @@ def export_model(options: ExportOptions) -> Path:
 
 def _check_output(output: Path) -> None:
     """Refuse, before anything is computed, a folder that cannot be written or is not an artifact of ours."""
-    nearest = next(folder for folder in output.absolute().parents if folder.exists())
+    place = output.absolute()
+    nearest = next((folder for folder in place.parents if folder.exists()), place)
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise ConfigError(
             f"cannot write {output}: {nearest} is no folder that you may write to; give another --output"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.errors import DataError
 from fer_engine.spec import ModelSpec
 from fer_engine.vision.resize import fit
 from fer_export.verify import Samples
@@ -30,9 +31,14 @@ def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
     Its labels are left out, which `source` tells, where they are not those of `spec`.
 
     Raises:
-        DataError: there is no such split.
+        DataError: there is no such split, or it has one face for a regression.
     """
     faces, labels = dataset.split(split)
+    if spec.task == "regression" and len(faces) < 2:
+        raise DataError(
+            f"{dataset.source}: {split} has {len(faces)} face, expected at least 2: how far values agree "
+            "shows in how they vary; give more faces"
+        )
     told = f"{title(dataset, split)}, n={len(faces)}{change(faces, spec)}"
     if not has_labels(dataset, spec):
         return Samples(fit(faces, spec), None, f"{told}, without its labels: the network has others")

@@ -118,3 +118,7 @@ def test_ctrl_c_ends_with_one_line_and_changes_nothing(artifact, tmp_path, conte
     process.stderr.close()
     assert content(output) == before
     assert [path.name for path in tmp_path.iterdir()] == ["mini_xception"]
+
+
+def test_the_root_of_the_file_system_is_no_output(error_of):
+    assert "is no artifact folder" in error_of(["--output", os.sep])

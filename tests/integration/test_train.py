@@ -112,6 +112,30 @@ def test_patience_stops_a_run_that_gets_no_better(data, tmp_path):
         assert len(list(csv.DictReader(file))) < 30
 
 
+def test_a_run_that_was_stopped_goes_on(data, tmp_path):
+    output, whole = tmp_path / "run", tmp_path / "whole"
+    assert main([*arguments(data, output, 3), "--stop", "1"]) == 0
+    asked = json.loads((output / "run.json").read_text())
+    del asked["teacher_mirror"]  # as a release without that option would leave it
+    (output / "run.json").write_text(json.dumps(asked))
+    assert main([*arguments(data, output, 3), "--stop", "2", "--resume"]) == 0
+    log = (output / "log.csv").read_text()
+    assert len(log.splitlines()) == 3
+    (output / "log.csv").unlink()  # as a kill leaves it right after the state is written
+    assert main([*arguments(data, output, 3), "--stop", "2", "--resume"]) == 0
+    assert (output / "log.csv").read_text() == log
+    assert main([*arguments(data, output, 3), "--resume"]) == 0
+    assert main(arguments(data, whole, 3)) == 0
+    expected, found = (load_file(folder / "best" / "model.safetensors") for folder in (whole, output))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_run_that_diverges_ends_with_an_error_and_keeps_no_such_weights(data, tmp_path, capsys):
+    argv = [*arguments(data, tmp_path / "run", 3), "--model", "simple_cnn", "--learning-rate", "1e30"]
+    assert "diverged; start anew in another --output with a lower --learning-rate" in error_of(capsys, argv)
+    assert not (tmp_path / "run" / "best").exists()
+
+
 def test_distillation_and_init_take_checkpoint_folders(data, tmp_path):
     first = tmp_path / "first"
     assert main(arguments(data, first, 1)) == 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor
+
+from fer_engine.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,15 @@ class Augmentation:
     contrast: float = 0.25  # to either side of 1
     erase: float = 0.2  # probability of one gray rectangle, up to a third of each side
     noise: float = 0.015  # largest standard deviation, of the full range
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, most = getattr(self, field.name), LARGEST.get(field.name, 1.0)
+            if not 0 <= value <= most:
+                raise ConfigError(f"{field.name} must be in [0, {most:g}], got {value}")
+
+
+LARGEST = {"rotation": 180.0, "zoom": 0.9}  # of the others 1
 
 
 def _uniform(n: int, limit: float, generator: Generator) -> Tensor:

@@ -187,12 +187,16 @@ class Trainer:
         return float(loss.detach()), outputs.detach()
 
     def _partners(self, count: int, generator: Generator) -> tuple[float, Tensor]:
-        """Draw a mixup (Zhang et al., 2018): the share that each face keeps, and what the rest comes from."""
+        """Draw a mixup (Zhang et al., 2018): the share that each face keeps, and what the rest comes from.
+
+        It is the larger one: with a partner drawn from the same faces the mixtures are the same, and the
+        face whose label measures the training accuracy is the one that prevails.
+        """
         alpha = self.recipe.mixup
         if not alpha:
             return 1.0, torch.arange(count)
         share = float(torch.distributions.Beta(alpha, alpha).sample())
-        return share, torch.randperm(count, generator=generator)
+        return max(share, 1 - share), torch.randperm(count, generator=generator)
 
     @torch.no_grad()
     def _taught(self, inputs: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fer_engine.errors import CheckpointError
 from fer_engine.spec import ModelSpec
+from fer_engine.vision.resize import fit
 from fer_train import checkpoint
 from fer_train.fake_quant import FakeQuantized, round_values
 from fer_train.loop import Faces, Trainer, normalize
@@ -76,7 +77,7 @@ def measure_ranges(network: nn.Module, spec: ModelSpec, faces: Faces) -> dict[st
     handles = [layer.register_forward_pre_hook(hook(name)) for name, layer in layers(network).items()]
     try:
         with torch.inference_mode():
-            network.eval()(normalize(torch.from_numpy(faces), spec))
+            network.eval()(normalize(torch.from_numpy(fit(faces, spec)), spec))
     finally:
         for handle in handles:
             handle.remove()

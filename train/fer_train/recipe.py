@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -46,8 +47,9 @@ class Recipe:
 
 LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("epochs", "batch_size"), lambda value: value >= 1, "at least 1"),
-    (("weight_decay", "patience", "mixup", "stop"), lambda value: value >= 0, "0 or more"),
-    (("learning_rate", "temperature"), lambda value: value > 0, "positive"),
+    (("weight_decay", "patience", "mixup", "stop"), lambda value: 0 <= value < math.inf, "0 or more"),
+    (("learning_rate", "temperature"), lambda value: 0 < value < math.inf, "positive"),
+    (("seed",), lambda value: 0 <= value < 2**32, "in [0, 2^32)"),
     (("distillation",), lambda value: 0 <= value <= 1, "in [0, 1]"),
     (("warmup", "label_smoothing", "ema_decay"), lambda value: 0 <= value < 1, "in [0, 1)"),
 )

@@ -18,7 +18,6 @@ import hashlib
 import io
 import json
 import math
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import torch
 from torch import nn
 
 from fer_engine import atomic, progress
-from fer_engine.errors import CheckpointError, ConfigError
+from fer_engine.errors import CheckpointError, ConfigError, FerError
 from fer_engine.spec import ModelSpec
 from fer_train import checkpoint, figures, qat
 from fer_train.backbone import load_backbone
@@ -39,6 +38,7 @@ from fer_train.recipe import Recipe
 
 TRAIN_SPLIT = "Training"
 VALIDATION_SPLIT = "PublicTest"
+LENGTH = ("stop", "patience")  # options that end a run sooner or later, but change no epoch of it
 SHARED = ("labels", "task", "face_shape", "mean", "scale")  # what a teacher's spec has in common
 
 
@@ -78,6 +78,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
         ConfigError: the output folder holds a run and `resume` was not asked for, or another run.
         CheckpointError: `init`, a teacher or the state to resume from cannot be used.
         DataError: a split is missing.
+        FerError: the loss is no longer finite.
     """
     torch.set_num_threads(options.threads)
     train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
@@ -89,6 +90,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
         title = f"epoch {trainer.finished + 1}/{options.recipe.epochs}"
         with progress.bar(title, len(train_split[0])) as advance:
             epoch = trainer.run_epoch(train_split, validation, advance)
+        _check_finite(epoch, options.output)
         better = epoch.score > _best(epochs)
         epochs.append(epoch)
         _save(options.output, trainer, epochs, better)
@@ -96,6 +98,16 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     best = options.output / "best"
     _draw_answers(best, options.qat, validation, options.output)
     return best
+
+
+def _check_finite(epoch: Epoch, output: Path) -> None:
+    losses = {"training": epoch.train_loss, "validation": epoch.validation_loss}
+    for name, loss in losses.items():
+        if not math.isfinite(loss):
+            raise FerError(
+                f"the {name} loss of epoch {epoch.epoch} is {loss}: the training diverged; start anew in "
+                f"another --output with a lower --learning-rate ({output} keeps the epochs before, if any)"
+            )
 
 
 def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:
@@ -157,7 +169,10 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
         there = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}); start anew in another --output") from None
-    differing = sorted(key for key in {**there, **asked} if there.get(key) != asked.get(key))
+    there = {**dataclasses.asdict(Recipe()), **there}  # of a release that had fewer options
+    differing = sorted(
+        key for key in {**there, **asked} if key not in LENGTH and there.get(key) != asked.get(key)
+    )
     if differing:
         was = ", ".join(f"{key} {there.get(key)!r} (now {asked.get(key)!r})" for key in differing)
         raise ConfigError(f"{options.output} was trained with {was}; resume with the same options and data")
@@ -177,12 +192,14 @@ def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
     try:
         state = torch.load(path, weights_only=True)
         trainer.restore(state)
-        return [Epoch(**row) for row in state["epochs"]]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+        epochs = [Epoch(**row) for row in state["epochs"]]
+    except Exception as error:  # noqa: BLE001 - a damaged pickle raises anything
         raise CheckpointError(
             f"{path} cannot be resumed from ({type(error).__name__}); start anew in another --output, "
             f"with --init {options.output / 'best'} to keep what was learned"
         ) from None
+    _log(options.output, epochs)  # may have been cut off after the state was written
+    return epochs
 
 
 def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> None:
@@ -192,6 +209,10 @@ def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> 
     content = io.BytesIO()
     torch.save({**trainer.state(), "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}, content)
     atomic.write_bytes(output / "state.pt", content.getvalue())
+    _log(output, epochs)
+
+
+def _log(output: Path, epochs: list[Epoch]) -> None:
     atomic.write_text(output / "log.csv", _csv([_row(epoch) for epoch in epochs]))
     figures.learning_curves(epochs, output / "curves.png")
 

@@ -25,17 +25,24 @@ def _classes(labels: NDArray[Any]) -> NDArray[np.integer[Any]]:
 
 
 def hold_out(labels: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]:
-    """Draw a stratified share of the faces, but at least one of each class; labels as for `stratified`.
+    """Draw a stratified share of the faces; labels as for `stratified`.
+
+    Of a class one face at least is drawn and one at least is left; of a class of one face none is drawn. Of
+    values every so many-th face is drawn, in the order of their intervals.
 
     Returns:
         Whether a face was drawn, [n].
-
-    Raises:
-        DataError: there are no faces.
     """
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    classes = _classes(labels)[shuffled]
+    ordered = shuffled[np.argsort(classes, kind="stable")]
     drawn = np.zeros(len(labels), np.bool_)
-    count = max(round(share * len(labels)), len(np.unique(_classes(labels))))
-    drawn[stratified(labels, count, seed)] = True
+    if labels.dtype.kind == "f":
+        count = round(share * len(labels))
+        drawn[ordered[((np.arange(count) + 0.5) * len(labels) / max(count, 1)).astype(np.int64)]] = True
+        return drawn
+    for rows in np.split(ordered, np.cumsum(np.unique(classes, return_counts=True)[1])[:-1]):
+        drawn[rows[: min(max(1, round(share * len(rows))), len(rows) - 1)]] = True
     return drawn
 
 

@@ -28,6 +28,7 @@ from typing import Any
 
 from fer_engine.errors import ConfigError
 from fer_train.augment import Augmentation
+from fer_train.models import find
 from fer_train.recipe import QAT, Recipe
 
 FOLDER = Path(__file__).with_name("recipes")
@@ -78,7 +79,7 @@ def read(source: str, given: Mapping[str, Any]) -> list[Stage]:
     for number, table in enumerate(tables, 1):
         try:
             stage = _stage(table, given)
-            _check_references(stage, [other.name for other in stages])
+            _check_references(stage, stages)
         except ConfigError as error:
             raise ConfigError(f"{path}, stage {number}: {error}") from None
         stages.append(stage)
@@ -107,7 +108,8 @@ def _stage(table: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
     return Stage(**own, recipe=dataclasses.replace(defaults, **options, augmentation=augmentation))
 
 
-def _check_references(stage: Stage, earlier: list[str]) -> None:
+def _check_references(stage: Stage, stages: list[Stage]) -> None:
+    earlier = {other.name: other.model for other in stages}
     # A stage's name is that of its folder, and best/ beside those is the result.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", stage.name) or stage.name.lower() == "best":
         raise ConfigError(
@@ -121,6 +123,20 @@ def _check_references(stage: Stage, earlier: list[str]) -> None:
             raise ConfigError(
                 f"{key} is {name!r}, expected an earlier stage ({', '.join(earlier) or 'there is none'})"
             )
+    # Before the first epoch: the earlier stages may take hours.
+    if stage.init and earlier[stage.init] != stage.model:
+        raise ConfigError(f"init {stage.init!r} is {earlier[stage.init]}, expected a stage of {stage.model}")
+    for name in stage.teacher:
+        if _input(earlier[name]) != _input(stage.model):
+            raise ConfigError(
+                f"teacher {name!r} is {earlier[name]}, which takes other faces or another normalization than "
+                f"{stage.model}; expected a network with the same ones"
+            )
+
+
+def _input(model: str) -> tuple[object, ...]:
+    spec = find(model).spec
+    return spec.face_shape, spec.mean, spec.scale
 
 
 def _names(kind: type) -> set[str]:

@@ -131,3 +131,20 @@ def test_a_network_without_layers_has_nothing_to_quantize(exported):
     spec, graph = exported(Pooling).spec, exported(Pooling).graph
     with pytest.raises(ExportError, match="there is nothing to quantize; export without --int8"):
         calibrate(graph, faces(spec), source="noise", seed=0, spec=spec)
+
+
+def test_a_product_with_a_stack_or_a_vector_of_weights_stays_in_float():
+    class Products(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(1, 8, 3, stride=2)
+            self.stack = nn.Parameter(torch.randn(1, 8, 3))
+            self.vector = nn.Parameter(torch.randn(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x).relu().mean((2, 3))
+            x = (x[:, None, None] @ self.stack)[:, 0, 0]
+            return x * (x @ self.vector)[:, None]
+
+    graph = to_onnx(Products().eval(), ModelSpec("products", labels=LABELS))
+    assert [layer.name for layer in find_layers(graph)] == ["stem"]

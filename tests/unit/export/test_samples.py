@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_engine.errors import DataError
 from fer_engine.spec import ModelSpec
 from fer_export import samples
 from fer_train import synthetic
@@ -78,3 +79,10 @@ def test_data_of_ones_own_is_called_by_its_name(dataset):
     own = Dataset(dataset.images, (np.arange(14) % 2).astype(np.uint8), dataset.usage, "mine.npz", OWN)
     found = samples.dataset_samples(own, spec(labels=OWN), "PublicTest")
     assert (found.source, list(found.labels)) == ("mine.npz PublicTest, n=14", list(own.labels))
+
+
+def test_a_regression_on_one_face_is_refused():
+    labels = np.zeros((1, 1), np.float32)
+    single = Dataset(np.zeros((1, 48, 48), np.uint8), labels, np.array(["PublicTest"]), "one", ("arousal",))
+    with pytest.raises(DataError, match="one: PublicTest has 1 face, expected at least 2"):
+        samples.dataset_samples(single, spec(labels=("arousal",), task="regression"), "PublicTest")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
+from fer_engine.errors import ConfigError
 from fer_train.augment import Augmentation, augment
 
 NOTHING = Augmentation(rotation=0, shift=0, zoom=0, flip=0, brightness=0, contrast=0, erase=0, noise=0)
@@ -60,3 +61,19 @@ def test_erase_paints_one_rectangle(probability):
     else:
         assert share.min() > 0.005
         assert share.max() < 0.12
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rotation", 181.0),
+        ("flip", 7.0),
+        ("erase", -3.0),
+        ("noise", -1.0),
+        ("zoom", 1.0),
+        ("shift", float("nan")),
+    ],
+)
+def test_options_out_of_range_are_refused(field, value):
+    with pytest.raises(ConfigError, match=rf"{field} must be in \[0, .*\], got {value}"):
+        Augmentation(**{field: value})

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,13 +92,14 @@ class Evil:
 
 @pytest.mark.parametrize(
     "content",
-    [pickle.dumps(Evil()), b"", b"\x80\x02not a pickle", b"PK\x03\x04 cut off"],
-    ids=["code", "empty", "garbage", "truncated"],
+    [pickle.dumps(Evil()), b"", b"\x80\x02not a pickle", b"PK\x03\x04 cut off", b"<html>", b"version https:"],
+    ids=["code", "empty", "garbage", "truncated", "page", "pointer"],
 )
 def test_foreign_pth_is_refused_and_runs_no_code(tmp_path, capsys, content):
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(CheckpointError, match="holds no plain state dict"):
+    with pytest.raises(CheckpointError, match="holds no plain state dict") as error:
         checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)
+    assert "weights_only" not in str(error.value)
     assert "code ran" not in capsys.readouterr().out
 
 
@@ -104,3 +107,17 @@ def test_state_dict_of_another_network_names_what_differs(tmp_path):
     torch.save({"fc.weight": torch.zeros(7, 3)}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"was not made for mini_xception .*1 tensors, expected"):
         checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)
+
+
+def test_whatever_byte_is_damaged_the_error_is_ours(tmp_path):
+    whole = io.BytesIO()
+    torch.save({"fc.weight": torch.arange(21.0).reshape(7, 3)}, whole)
+    content = whole.getvalue()
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        spoiled = bytearray(content)
+        for place in random.integers(len(content), size=4):
+            spoiled[place] = random.integers(256)
+        (tmp_path / "w.pth").write_bytes(spoiled)
+        with pytest.raises(CheckpointError, match=r"w\.pth (holds|was not made)"):
+            checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)

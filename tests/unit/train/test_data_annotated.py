@@ -50,11 +50,11 @@ def test_affectnet_s_faces_are_cut_out_by_their_boxes(tmp_path):
     assert "arousal" in gray.report().splitlines()[1]
 
 
-def test_every_interval_of_the_values_is_validated_on(tmp_path):
+def test_a_tenth_is_validated_on_spread_over_the_intervals_of_the_values(tmp_path):
     dataset = load(affectnet(tmp_path), images=tmp_path / "images", names=["valence"])
     _, held = dataset.split("PublicTest")
     cells = np.clip((held[:, 0] + 1) / 2 * 10, 0, 9).astype(int)
-    assert sorted(cells.tolist()) == list(range(10))
+    assert len(cells) == len(set(cells.tolist())) == COUNT // 10
 
 
 def test_rows_without_annotation_are_left_out_and_counted(tmp_path, caplog):

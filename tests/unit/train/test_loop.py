@@ -145,6 +145,23 @@ def test_mixup_blends_each_face_with_a_partner_and_both_labels():
     assert min(abs(value) for value in mixed) < 0.1
 
 
+def test_a_mixed_face_is_mostly_the_one_whose_label_is_counted():
+    class Brightness(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.tensor([-1.0, 1, 0, 0, 0, 0, 0]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mean((1, 2, 3))[:, None] * self.gain
+
+    still = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
+    labels = (np.arange(64) % 2).astype(np.uint8)
+    faces = np.repeat(labels * 255, 48 * 48).astype(np.uint8).reshape(64, 48, 48)
+    recipe = Recipe(epochs=1, batch_size=4, mixup=1.0, augmentation=still, learning_rate=1e-6)
+    epoch = Trainer(Brightness(), SPEC, recipe).run_epoch((faces, labels), (faces[:1], labels[:1]))
+    assert epoch.measures["train_accuracy"] == 1
+
+
 def test_a_dataset_of_another_size_is_fitted_to_the_network():
     spec = ModelSpec("simple_cnn", height=32, width=32, channels=3, mean=(128.0,) * 3, scale=(64.0,) * 3)
     run = Trainer(find("simple_cnn").build(spec), spec, Recipe(epochs=1, batch_size=16))
@@ -201,6 +218,9 @@ def test_logits_of_no_faces_are_empty():
         ("distillation", 1.5),
         ("mixup", -0.1),
         ("stop", -1),
+        ("learning_rate", float("inf")),
+        ("seed", -1),
+        ("seed", 10**15),
         ("loss", "mae"),
     ],
 )

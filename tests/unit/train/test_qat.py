@@ -61,6 +61,15 @@ def test_measured_ranges_are_those_of_the_least_squared_error(shipped):
     assert ranges["stem.0"] == pytest.approx(candidates[np.argmin(errors)], rel=1e-6)
 
 
+def test_ranges_are_measured_on_faces_made_to_fit(shipped):
+    network, spec = shipped
+    larger = np.repeat(np.repeat(FACES, 2, 1), 2, 2)
+    expected = qat.measure_ranges(network, spec, FACES)
+    assert qat.measure_ranges(network, spec, larger) == pytest.approx(expected)
+    colour = np.repeat(FACES[..., np.newaxis], 3, 3)
+    assert qat.measure_ranges(network, spec, colour) == pytest.approx(expected)
+
+
 def test_an_input_that_is_always_zero_is_refused(shipped):
     class Dead(nn.Module):
         def __init__(self) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import DataError
-from fer_train.sampling import stratified
+from fer_train.sampling import hold_out, intervals, stratified
 
 LABELS = (
     np.random.default_rng(0).choice(7, 5000, p=[0.14, 0.015, 0.14, 0.25, 0.17, 0.11, 0.175]).astype(np.uint8)
@@ -47,3 +47,25 @@ def test_an_impossible_count_is_refused(count):
 def test_no_labels_are_refused():
     with pytest.raises(DataError, match="from 0 faces"):
         stratified(np.empty(0, np.uint8), 0, 0)
+
+
+def test_a_share_of_each_class_is_held_out_and_no_class_whole():
+    labels = np.repeat(np.arange(5, dtype=np.uint8), (1, 2, 14, 100, 383))
+    held = hold_out(labels, 0.1, seed=0)
+    assert np.bincount(labels[held], minlength=5).tolist() == [0, 1, 1, 10, 38]
+    assert (hold_out(labels, 0.1, seed=0) == held).all()
+    assert (hold_out(labels, 0.1, seed=1) != held).any()
+
+
+def test_of_values_exactly_the_share_is_held_out_and_each_interval_gives_its_own():
+    values = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+    held = hold_out(values, 0.1, seed=0)
+    assert held.sum() == 100
+    cells = intervals(values[:, 1:])  # the column that sorts first
+    sizes, drawn = np.bincount(cells, minlength=10), np.bincount(cells[held], minlength=10)
+    assert np.abs(drawn - sizes / 10).max() <= 1
+
+
+def test_so_few_faces_that_no_share_is_left_hold_none_out():
+    assert not hold_out(np.zeros((3, 1), np.float32), 0.1, seed=0).any()
+    assert not hold_out(np.arange(4, dtype=np.uint8), 0.1, seed=0).any()

@@ -77,6 +77,15 @@ ONE = '[[stage]]\nname = "a"\nmodel = "cnn3"\n'
         (ONE + "init = 'b'", r"stage 1: init is 'b', expected an earlier stage \(there is none\)"),
         (ONE + "teacher = ['b']", r"stage 1: teacher is 'b', expected an earlier stage"),
         (ONE + "teacher = ['b', 2]", r"stage 1: teacher must be a name or a list of names, got \['b', 2\]"),
+        (
+            ONE + ONE.replace('"a"', '"b"').replace("cnn3", "simple_cnn") + "init = 'a'",
+            "stage 2: init 'a' is cnn3, expected a stage of simple_cnn",
+        ),
+        (
+            ONE + ONE.replace('"a"', '"b"').replace("cnn3", "resnet34_48") + "teacher = 'a'",
+            "stage 2: teacher 'a' is cnn3, which takes other faces or another normalization than resnet34_48",
+        ),
+        (ONE.replace("cnn3", "cnn4") + ONE.replace('"a"', '"b"') + "teacher = 'a'", "unknown model 'cnn4'"),
         (ONE + ONE, "stage 2: the name 'a' is taken"),
         (ONE.replace('"a"', '"best"'), "stage 1: the name is 'best', expected letters"),
         (ONE.replace('"a"', '"../x"'), r"stage 1: the name is '\.\./x', expected letters"),

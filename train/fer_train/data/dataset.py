@@ -130,7 +130,8 @@ class Dataset:
         height, width = self.images.shape[1:3]
         size = f"{len(self)} images of {width}x{height}"
         lines = [f"{self.source}: {size}, fingerprint {self.fingerprint[:16]}"]
-        lines.append(f"{'':12}" + "".join(f"{name:>10}" for name in (*self.names, "all")))
+        width = self._width
+        lines.append(f"{'':12}" + "".join(f"{name:>{width}}" for name in (*self.names, "all")))
         images: dict[str, Counter[bytes]] = {}
         known = any(self.is_published(name) for name in SPLITS)
         for name in SPLITS:
@@ -138,7 +139,7 @@ class Dataset:
             total = int(chosen.sum())
             published = PUBLISHED_COUNTS[name]
             note = "" if not known or total in (0, published) else f"  (published: {published})"
-            lines.append(f"{name:12}{self._columns(self.labels[chosen])}{total:10}{note}")
+            lines.append(f"{name:12}{self._columns(self.labels[chosen])}{total:{width}}{note}")
             digests = (hashlib.sha256(image.tobytes()).digest() for image in self.images[chosen])
             images[name] = Counter(digests)
         for name, held in images.items():
@@ -152,9 +153,13 @@ class Dataset:
         """Render how often each class occurs, or the mean of each value."""
         if self.task == "classification":
             counts = np.bincount(labels, minlength=len(self.names))
-            return "".join(f"{count:10}" for count in counts.tolist())
+            return "".join(f"{count:{self._width}}" for count in counts.tolist())
         means = labels.mean(0) if len(labels) else np.full(len(self.names), np.nan)
-        return "".join(f"{mean:10.3f}" for mean in means)
+        return "".join(f"{mean:{self._width}.3f}" for mean in means)
+
+    @property
+    def _width(self) -> int:
+        return max(8, *map(len, self.names)) + 2
 
     def _expect(self, name: str, array: NDArray[np.generic], kind: str, shape: tuple[int, ...]) -> None:
         got = "str" if array.dtype.kind == "U" else str(array.dtype)
