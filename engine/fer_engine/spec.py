@@ -50,6 +50,8 @@ class ModelSpec:
             raise ArtifactError(f"spec has task {self.task!r}, expected one of {', '.join(TASKS)}")
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise ArtifactError(f"spec needs distinct labels, got {list(self.labels)}")
+        if not all(label.strip() and label.isprintable() for label in self.labels):
+            raise ArtifactError(f"spec needs labels of printable characters, got {list(self.labels)}")
         if min(self.height, self.width) < 1 or self.channels not in (1, 3):
             raise ArtifactError(
                 f"spec has input {self.height}x{self.width} with {self.channels} channels, "

@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
     parser.add_argument(
+        "--images", type=Path, help="folder of the images that the csv of --data names (default: its own)"
+    )
+    parser.add_argument(
         "--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)"
     )
     parser.add_argument("--output", type=Path, help="artifact folder (default: artifacts/MODEL)")
@@ -187,9 +190,11 @@ def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
     if options.data is None:
         if options.labels is not None:
             raise ConfigError("--labels are those of --data: give both")
+        if options.images is not None:
+            raise ConfigError("--images are those that --data names: give both")
         return None
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
-    return load(options.data, names=names, face_shape=spec.face_shape)
+    return load(options.data, names=names, images=options.images, face_shape=spec.face_shape)
 
 
 def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:

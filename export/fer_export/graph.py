@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 
 import onnx
 import torch
@@ -45,9 +48,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     wrapped = _RawFaces(network, spec).eval()
     example = torch.zeros((TRACE_BATCH, *spec.face_shape), dtype=torch.uint8)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside torch, nothing that a user can mend
-            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        with _quiet():
             program = torch.onnx.export(
                 wrapped,
                 (example,),
@@ -75,6 +76,19 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     if _has_foldable_norm(model):
         raise ExportError(f"batch norm of {spec.name} was not folded; update onnxscript to 0.5.4 or later")
     return finish(model, spec)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back deprecations inside torch, and the pages that it logs and prints about one failure."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # torch's loggers have handlers of their own, each of them
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def opset(model: onnx.ModelProto) -> int:

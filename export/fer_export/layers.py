@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from fer_engine.errors import ExportError
+from fer_export.reason import reason
 
 # The axis of the weights that runs over the output channels.
 CHANNEL_AXIS = {"Conv": 0, "Gemm": 1, "MatMul": 1}
@@ -81,11 +82,21 @@ def _is_layer(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> 
 
 
 def shapes_of_one(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Infer the shape of every tensor for a batch of one."""
+    """Infer the shape of every tensor for a batch of one.
+
+    Raises:
+        ExportError: they contradict each other.
+    """
     single = _without_weights(model)
     for value in (single.graph.input[0], *single.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
-    inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
+    try:
+        inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
+    except onnx.shape_inference.InferenceError as error:
+        raise ExportError(
+            f"the shapes of the graph do not fit a batch of one ({reason(error)}); name the axes of "
+            "squeeze() and reshape()"
+        ) from error
     return {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*inferred.value_info, *inferred.output)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto
 
 from fer_engine.errors import ConfigError
@@ -14,7 +12,6 @@ from fer_engine.spec import ModelSpec
 from fer_export.reason import reason
 
 OUTPUTS = ("logits", "probabilities")
-SUM_TOLERANCE = 1e-3  # float32 adds up a thousand labels to better than that
 HANDS_ON = {"Identity", "Reshape", "Flatten", "Squeeze"}  # operators that change no value
 
 
@@ -89,20 +86,6 @@ def to_logits(model: onnx.ModelProto, spec: ModelSpec, outputs: str) -> onnx.Mod
             f"{spec.name} ends in Softmax and gives probabilities, not logits; say --outputs probabilities"
         )
     return changed
-
-
-def check_logits(logits: NDArray[np.float32], spec: ModelSpec) -> None:
-    """Hold what a classifier gave, float32 [n, labels], against what probabilities look like.
-
-    Raises:
-        ConfigError: all of it lies between 0 and 1, and every row adds up to 1.
-    """
-    sums = logits.sum(1)
-    if spec.task == "classification" and logits.min() >= 0 and np.abs(sums - 1).max() < SUM_TOLERANCE:
-        raise ConfigError(
-            f"{spec.name} gives probabilities: no value is negative and every row adds up to 1; give a "
-            "network or a file that gives logits, what goes into its softmax"
-        )
 
 
 def ends_in_softmax(model: onnx.ModelProto) -> bool:

@@ -14,12 +14,12 @@ from fer_engine.manifest import MANIFEST_NAME
 from fer_engine.probe import Candidate, measure, running
 from fer_engine.spec import ModelSpec
 from fer_export import artifact, gate
+from fer_export.answers import check_logits, check_repeats
 from fer_export.fp16 import to_fp16
 from fer_export.gate import Thresholds
 from fer_export.int8 import Graphs, Int8Options
 from fer_export.int8 import make as make_int8
 from fer_export.layers import find_layers
-from fer_export.onnx_file import check_logits
 from fer_export.parity import measure as compare
 from fer_export.samples import dataset_samples, synthetic_samples
 from fer_export.source import OnnxFile, Source, UserNetwork, of_onnx, of_registry, of_user
@@ -77,14 +77,15 @@ def export_model(options: ExportOptions) -> Path:
     if options.fp16:
         graphs["fp16"] = to_fp16(float_graph)
     made = artifact.provenance(source, options.max_batch)
+    reference = source.logits(samples.faces)
+    check_logits(reference, spec)
+    check_repeats(source.logits, samples.faces, spec.name)
     calibration = None
     if options.int8 is not None:
         int8 = make_int8(options.int8, spec, float_graph, options.dataset, samples)
         graphs |= int8.graphs
         calibration = int8.calibration
         made |= {"calibration": calibration.summary(), "int8": int8.made}
-    reference = source.logits(samples.faces)
-    check_logits(reference, spec)
     verification = _verify(options, spec, graphs, samples, reference)
     judged = _judge(options, spec, graphs, samples, reference)
     refused = {} if options.force else gate.refusals(judged)

@@ -142,11 +142,16 @@ def _of_network(network: nn.Module, spec: ModelSpec, target: str | None, made: d
 
 
 def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
-    """Run the network once, since what is wrong with it is told best before it is traced."""
-    taken = f"float32 [2, {spec.channels}, {spec.height}, {spec.width}]"
+    """Run the network, since what is wrong with it is told best before it is traced."""
+    for count in (2, 1):  # an axis of one is what squeeze() takes away
+        _check_output(network, spec, target, count)
+
+
+def _check_output(network: nn.Module, spec: ModelSpec, target: str, count: int) -> None:
+    taken = f"float32 [{count}, {spec.channels}, {spec.height}, {spec.width}]"
     try:
         with torch.inference_mode():
-            given = network(normalize(torch.zeros((2, *spec.face_shape), dtype=torch.uint8), spec))
+            given = network(normalize(torch.zeros((count, *spec.face_shape), dtype=torch.uint8), spec))
     except Exception as error:  # whatever the user's code raises
         raise ConfigError(
             f"{target} fails on {taken} ({reason(error)}); does the spec say what it takes?"
@@ -154,10 +159,10 @@ def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
     found = type(given).__name__
     if isinstance(given, Tensor):
         found = f"{str(given.dtype).removeprefix('torch.')} {list(given.shape)}"
-    if found != f"float32 [2, {len(spec.labels)}]":
+    if found != f"float32 [{count}, {len(spec.labels)}]":
         raise ConfigError(
-            f"{target} gives {found} on {taken}, expected float32 [2, {len(spec.labels)}]: one tensor, one "
-            "value a label of the spec"
+            f"{target} gives {found} on {taken}, expected float32 [{count}, {len(spec.labels)}]: one tensor, "
+            "one value a label of the spec"
         )
 
 

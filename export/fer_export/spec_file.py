@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from fer_engine.errors import ArtifactError, ConfigError
-from fer_engine.spec import ModelSpec
+from fer_engine.spec import INPUT_NAME, ModelSpec
 
 # No defaults: a wrong one would give wrong answers, and no error.
 REQUIRED = ("name", "labels", "task", "height", "width", "channels", "mean", "scale")
@@ -26,7 +26,7 @@ def read(path: Path) -> ModelSpec:
         ConfigError: it is missing, no JSON, or a field is missing, unknown or wrong.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"cannot read the spec {path} ({error.strerror}); write one as {example()}"
@@ -47,10 +47,12 @@ def read(path: Path) -> ModelSpec:
         spec = ModelSpec.from_json(EXAMPLE.to_json() | kept)
     except ArtifactError as error:
         raise ConfigError(f"the spec {path} is wrong: {error}") from None
-    if not NAME.fullmatch(spec.name):
-        raise ConfigError(
-            f"the spec {path} names {spec.name!r}, expected letters, digits and ._- such as my_net"
-        )
+    for field, name in (("name", spec.name), ("output", spec.output)):
+        if not NAME.fullmatch(name) or name == INPUT_NAME:
+            raise ConfigError(
+                f"the spec {path} has the {field} {name!r}, expected letters, digits and ._- such as my_net, "
+                f"and not {INPUT_NAME}, which is the input"
+            )
     return spec
 
 

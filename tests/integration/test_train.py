@@ -130,6 +130,24 @@ def test_a_run_that_was_stopped_goes_on(data, tmp_path):
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_classes_without_a_face_are_told_and_one_class_is_refused(tmp_path, capsys, caplog):
+    random = np.random.default_rng(0)
+    for name in ("calm", "tense"):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        for index in range(4):
+            image = random.integers(0, 256, (48, 48), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / "faces" / name / f"{index}.png"), image)
+    argv = ["--data", str(tmp_path / "faces"), "--output", str(tmp_path / "run")]
+    argv += ["--model", "simple_cnn", "--epochs", "1"]
+    assert main([*argv, "--labels", "calm,tense,glad"]) == 0
+    assert "no face of Training is glad: the network cannot learn it" in caplog.text
+    for file in (tmp_path / "faces" / "calm").iterdir():
+        file.unlink()
+    told = error_of(capsys, [*argv, "--labels", "calm,tense", "--output", str(tmp_path / "other")])
+    assert "has faces of 1 of the labels calm, tense, expected at least two" in told
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_run_that_diverges_ends_with_an_error_and_keeps_no_such_weights(data, tmp_path, capsys):
     argv = [*arguments(data, tmp_path / "run", 3), "--model", "simple_cnn", "--learning-rate", "1e30"]
     assert "diverged; start anew in another --output with a lower --learning-rate" in error_of(capsys, argv)

@@ -30,6 +30,7 @@ WEIGHTS_NAME = "model.safetensors"
 SPEC_NAME = "spec.json"
 QUANTIZATION_NAME = "quantization.json"
 QUANTIZATION_VERSION = 1
+COUNTER = ".num_batches_tracked"
 PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 PRETRAINED = Path(__file__).with_name("pretrained")
 
@@ -228,14 +229,17 @@ def _build(spec: ModelSpec, target: str | None) -> nn.Module:
 
 
 def _fill(network: nn.Module, path: Path, tensors: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
-    expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    own = network.state_dict()
+    # Counters of batch norm, which older files lack and evaluation does not read.
+    given, tensors = tensors, {name: own[name] for name in own if name.endswith(COUNTER)} | tensors
+    expected = {name: tuple(weight.shape) for name, weight in own.items()}
     found = {name: tuple(weight.shape) for name, weight in tensors.items()}
     if found != expected:
         odd = sorted(set(found.items()) ^ set(expected.items()))
         names = ", ".join(dict.fromkeys(name for name, _ in odd[:6]))
         raise CheckpointError(
             f"{path} was not made for {spec.name} with {len(spec.labels)} classes: "
-            f"{len(found)} tensors, expected {len(expected)}; missing, unknown or of another shape: {names}"
+            f"{len(given)} tensors, expected {len(expected)}; missing, unknown or of another shape: {names}"
         )
     if not all(weight.isfinite().all() for weight in tensors.values() if weight.is_floating_point()):
         raise CheckpointError(f"{path} holds weights that are NaN or infinite; take an earlier checkpoint")

@@ -17,16 +17,18 @@ import dataclasses
 import hashlib
 import io
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from fer_engine import atomic, progress
-from fer_engine.errors import CheckpointError, ConfigError, FerError
+from fer_engine.errors import CheckpointError, ConfigError, DataError, FerError
 from fer_engine.spec import ModelSpec
 from fer_train import checkpoint, figures, qat
 from fer_train.backbone import load_backbone
@@ -38,6 +40,7 @@ from fer_train.recipe import Recipe
 
 TRAIN_SPLIT = "Training"
 VALIDATION_SPLIT = "PublicTest"
+LOG = logging.getLogger(__name__)
 LENGTH = ("stop", "patience")  # options that end a run sooner or later, but change no epoch of it
 SHARED = ("labels", "task", "face_shape", "mean", "scale")  # what a teacher's spec has in common
 
@@ -77,11 +80,12 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     Raises:
         ConfigError: the output folder holds a run and `resume` was not asked for, or another run.
         CheckpointError: `init`, a teacher or the state to resume from cannot be used.
-        DataError: a split is missing.
+        DataError: a split is missing, or all that is there to learn is one class.
         FerError: the loss is no longer finite.
     """
     torch.set_num_threads(options.threads)
     train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
+    _check_classes(dataset, train_split[1])
     trainer = _trainer(options, dataset, train_split[0])
     _claim(options, dataset)
     epochs = _restore(options, trainer)
@@ -108,6 +112,20 @@ def _check_finite(epoch: Epoch, output: Path) -> None:
                 f"the {name} loss of epoch {epoch.epoch} is {loss}: the training diverged; start anew in "
                 f"another --output with a lower --learning-rate ({output} keeps the epochs before, if any)"
             )
+
+
+def _check_classes(dataset: Dataset, labels: Labels) -> None:
+    if dataset.task != "classification":
+        return
+    counts = np.bincount(labels, minlength=len(dataset.names))
+    absent = [name for name, count in zip(dataset.names, counts, strict=True) if not count]
+    if len(dataset.names) - len(absent) < 2:
+        raise DataError(
+            f"{dataset.source}: {TRAIN_SPLIT} has faces of {len(dataset.names) - len(absent)} of the labels "
+            f"{', '.join(dataset.names)}, expected at least two to tell apart"
+        )
+    if absent:
+        LOG.warning("no face of %s is %s: the network cannot learn it", TRAIN_SPLIT, " or ".join(absent))
 
 
 def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,13 +42,17 @@ def crop_faces(picture: Picture, boxes: Boxes, spec: ModelSpec, margin: float = 
         raise ConfigError(f"margin must be above -0.5 and at most 1, got {margin}")
     faces = np.empty((len(boxes), *spec.face_shape), np.uint8)
     for index, box in enumerate(boxes.tolist()):
-        faces[index] = fit(_square(picture, box, margin)[np.newaxis], spec)[0]
+        cut = opencv().cvtColor(square(picture, box, margin), opencv().COLOR_BGR2RGB)
+        faces[index] = fit(cut[np.newaxis], spec)[0]
     return faces
 
 
-def _square(picture: Picture, box: list[int], margin: float) -> Picture:
-    """Return the square around a box, in RGB."""
-    cv2 = opencv()
+def square(picture: Picture, box: Sequence[int], margin: float) -> Picture:
+    """Return the square around a box of a picture, uint8 [h, w] or [h, w, 3]; see `crop_faces`.
+
+    Raises:
+        InputError: the box lies outside the picture.
+    """
     height, width = picture.shape[:2]
     left, top, across, down = box
     side = min(max(1, round(max(across, down) * (1 + 2 * margin))), LARGEST * min(height, width))
@@ -58,6 +64,5 @@ def _square(picture: Picture, box: list[int], margin: float) -> Picture:
         raise InputError(
             f"the box {box} has no pixel in the picture of {width}x{height}; pass it through as_boxes"
         )
-    seen = cv2.cvtColor(seen, cv2.COLOR_BGR2RGB)
     beyond = [max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)]
-    return cv2.copyMakeBorder(seen, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else seen
+    return opencv().copyMakeBorder(seen, *beyond, opencv().BORDER_REPLICATE) if any(beyond) else seen

@@ -23,6 +23,8 @@ def test_face_shape_has_channels_for_colour_only():
         ({"task": "ranking"}, "spec has task 'ranking', expected one of classification, regression"),
         ({"labels": ()}, "spec needs distinct labels, got []"),
         ({"labels": ("a", "a")}, "spec needs distinct labels, got ['a', 'a']"),
+        ({"labels": ("a", " ")}, "spec needs labels of printable characters, got ['a', ' ']"),
+        ({"labels": ("a", "b\n")}, "spec needs labels of printable characters, got ['a', 'b\\n']"),
         ({"height": 0}, "spec has input 0x48 with 1 channels"),
         ({"channels": 2}, "with 2 channels, expected a positive size and 1 (gray) or 3 (RGB) channels"),
         (

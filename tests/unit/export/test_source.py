@@ -40,6 +40,15 @@ class Pair(Net):
     def forward(self, x):
         return super().forward(x), x
 
+class Squeezed(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :, None].squeeze()
+
+class Branch(Net):
+    def forward(self, x):
+        y = super().forward(x)
+        return y if y.mean() > 0 else -y
+
 class Needy(Net):
     def __init__(self, classes):
         super().__init__(classes)
@@ -209,3 +218,16 @@ def test_a_damaged_note_of_the_module_is_told(tmp_path):
             module.read(tmp_path)
     (tmp_path / module.NAME).unlink()
     assert module.read(tmp_path) is None
+
+
+def test_an_axis_that_a_batch_of_one_loses_is_told(given):
+    with pytest.raises(
+        ConfigError, match=r":Squeezed gives float32 \[2\] on float32 \[1, 3, 12, 8\], expected"
+    ):
+        of_user(given("Squeezed"))
+
+
+def test_a_failure_is_one_line_without_pytorch_s_pages(given, capfd):
+    with pytest.raises(ExportError, match=r"PyTorch cannot export small .* no branch on values"):
+        of_user(given("Branch"))
+    assert capfd.readouterr() == ("", "")

@@ -52,6 +52,9 @@ def test_nothing_that_its_owner_alone_knows_has_a_default(write, name):
         ({"labels": ["a", "a"]}, "distinct labels"),
         ({"name": "../elsewhere"}, "expected letters, digits"),
         ({"name": ".hidden"}, "expected letters, digits"),
+        ({"output": ""}, "has the output '', expected letters, digits"),
+        ({"output": "faces"}, "has the output 'faces', .* and not faces, which is the input"),
+        ({"labels": ["a", ""]}, "labels of printable characters"),
     ],
 )
 def test_a_wrong_field_is_told(write, changes, text):
@@ -66,3 +69,9 @@ def test_a_file_that_is_missing_or_no_json_is_told(tmp_path):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(ConfigError, match=r"is not JSON|lacks name"):
             spec_file.read(tmp_path / "bad.json")
+
+
+def test_a_byte_order_mark_does_not_matter(write):
+    path = write()
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert spec_file.read(path).name == "my_net"

@@ -17,7 +17,7 @@ from fer_export.activations import find_activations
 from fer_export.executed import read_back
 from fer_export.fp16 import to_fp16
 from fer_export.layers import find_layers
-from fer_export.onnx_file import check_logits, read, to_logits
+from fer_export.onnx_file import read, to_logits
 from fer_export.parity import measure
 from fer_export.post_training import calibrate_int8, quantize
 from fer_export.quantize_cpu import to_int8_cpu
@@ -197,16 +197,6 @@ def test_a_regression_keeps_its_values_whatever_the_file_ends_in(save):
 
 def test_a_log_softmax_counts_as_logits():
     assert to_logits(build(GRAY, last="LogSoftmax"), GRAY, "logits").graph.node[-1].op_type == "LogSoftmax"
-
-
-def test_probabilities_by_other_means_than_a_softmax_are_told_by_their_values():
-    logits = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
-    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    with pytest.raises(ConfigError, match="given gives probabilities: no value is negative"):
-        check_logits(shares, GRAY)
-    check_logits(logits, GRAY)
-    check_logits(np.abs(logits), GRAY)
-    check_logits(np.log(shares), GRAY)
 
 
 def test_what_does_not_fit_its_spec_is_refused(save, tmp_path):

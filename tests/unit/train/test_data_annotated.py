@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import ConfigError, DataError
+from fer_engine.spec import ModelSpec
+from fer_engine.vision.crop import crop_faces
 from fer_train.data import load
 
 AFFECTNET = (
@@ -58,9 +61,9 @@ def test_a_tenth_is_validated_on_spread_over_the_intervals_of_the_values(tmp_pat
 
 
 def test_rows_without_annotation_are_left_out_and_counted(tmp_path, caplog):
-    path = affectnet(tmp_path, "0/0.png,10,20,30,30,,9,-2,-2")
+    path = affectnet(tmp_path, "0/0.png,10,20,30,30,,9,-2,-2", "0/0.png,10,20,30,30,,9,-2.000,-2.0")
     assert len(load(path, images=tmp_path / "images")) == COUNT
-    assert "1 rows without annotation left out" in caplog.text
+    assert "2 rows without annotation left out" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -92,9 +95,18 @@ def test_columns_that_are_missing_or_unknown_are_named(tmp_path):
     path.write_text(f"{AFFECTNET},mood\n")
     with pytest.raises(DataError, match=r"a\.csv, row 1: unknown column 'mood'"):
         load(path)
+    path.write_text(f"{AFFECTNET},arousal\n")
+    with pytest.raises(DataError, match=r"a\.csv, row 1: repeated column 'arousal'"):
+        load(path)
     path.write_text("image_id,is_male\n")
     with pytest.raises(DataError, match="no row below the header"):
         load(path)
+    path.write_text("image_id;is_male\n0001.png;1\n")
+    told = r"in a column subDirectory_filePath or image_id, .*; row 1 of .*a\.csv has image_id;is_male"
+    with pytest.raises(ConfigError, match=told):
+        load(path, images=tmp_path)
+    with pytest.raises(ConfigError, match=r"--images goes with a csv that names image files; .* is none"):
+        load(tmp_path, images=tmp_path)
 
 
 def bitmoji(root: Path, values: list[str]) -> Path:
@@ -132,6 +144,22 @@ def test_a_bad_row_of_bitmoji_is_named(tmp_path):
         load(tmp_path / "train.csv")
 
 
+def test_names_of_folders_may_be_written_in_any_case_and_with_parted_accents(tmp_path):
+    for name in ("CALM", unicodedata.normalize("NFD", "\u00e9mu")):
+        picture(tmp_path / name / "0.png", np.zeros((48, 48), np.uint8))
+    assert load(tmp_path, names=["calm", unicodedata.normalize("NFC", "\u00e9mu")]).labels.tolist() == [0, 1]
+
+
+def test_a_picture_is_made_square_as_the_runtime_does(tmp_path):
+    oblong = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    for name in ("calm", "tense"):
+        picture(tmp_path / name / "0.png", oblong)
+    spec = ModelSpec("net", channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
+    expected = crop_faces(oblong[..., ::-1], np.array([[0, 0, 50, 60]], np.int32), spec, margin=0)
+    dataset = load(tmp_path, names=["calm", "tense"], face_shape=(48, 48, 3))
+    np.testing.assert_array_equal(dataset.images, np.repeat(expected, 2, 0))
+
+
 def test_a_folder_may_have_labels_of_its_own(tmp_path):
     for name, gray in (("calm", 10), ("tense", 200)):
         for index in range(10):
@@ -141,7 +169,7 @@ def test_a_folder_may_have_labels_of_its_own(tmp_path):
     assert dataset.names == ("tense", "calm")
     np.testing.assert_array_equal(dataset.labels, np.where(dataset.images[:, 0, 0] == 200, 0, 1))
     assert np.bincount(dataset.split("PublicTest")[1]).tolist() == [1, 1]
-    with pytest.raises(DataError, match=r"(tense|calm): unknown split folder.*, or one of the labels calm$"):
+    with pytest.raises(DataError, match=r"tense: unknown label folder, expected calm$"):
         load(tmp_path, names=["calm"])
     assert dataset.fingerprint != load(tmp_path, names=["calm", "tense"]).fingerprint
 

@@ -55,7 +55,7 @@ def load(
         if reader is not None:
             return reader(path, images or path.parent, names, face_shape)
         if images is not None:
-            raise ConfigError(f"--images goes with a csv that names image files; {path} holds its own")
+            raise ConfigError(_no_images(path))
         if names is not None:
             return _own_labels(path, names, face_shape)
         return _fer2013(path, cache)
@@ -67,6 +67,15 @@ def load(
 def _annotated(path: Path) -> Reader | None:
     columns = header(path)
     return next((reader for column, reader in ANNOTATED.items() if column in columns), None)
+
+
+def _no_images(path: Path) -> str:
+    told = "--images goes with a csv that names image files"
+    if path.is_dir() or path.suffix.lower() != ".csv":
+        return f"{told}; {path} is none"
+    found = ", ".join(header(path))[:100] or "no text in UTF-8"
+    columns = " or ".join(ANNOTATED)
+    return f"{told}: in a column {columns}, with commas between columns; row 1 of {path} has {found}"
 
 
 def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -> Dataset:

@@ -15,6 +15,7 @@ import numpy as np
 from fer_engine.errors import ConfigError, DataError
 from fer_engine.progress import bar
 from fer_engine.spec import AFFECT
+from fer_engine.vision.crop import square
 from fer_engine.vision.resize import resize
 from fer_train.data.annotations import Row, rows
 from fer_train.data.dataset import Dataset
@@ -29,7 +30,7 @@ LOG = logging.getLogger(__name__)
 
 
 def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tuple[int, ...]) -> Dataset:
-    """Read the faces, cut out by their boxes and resized to `face_shape`, with the values `names`.
+    """Read the faces, each the square around its box, resized to `face_shape`, with the values `names`.
 
     A stratified tenth over ten intervals of the values is held out for validation. Rows that were not
     annotated are left out, and counted in a warning.
@@ -43,7 +44,7 @@ def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tupl
     if not set(names) <= set(AFFECT):
         raise ConfigError(f"{path} has the labels {', '.join(AFFECT)}, got {', '.join(names)}")
     found = list(rows(path, COLUMNS, OTHERS))
-    kept = [row for row in found if any(row.fields[name].strip() != str(UNANNOTATED) for name in AFFECT)]
+    kept = [row for row in found if not all(_unannotated(row.fields[name]) for name in AFFECT)]
     if len(kept) < len(found):
         LOG.warning("%s: %d rows without annotation left out", path, len(found) - len(kept))
     channels = 1 if len(face_shape) == 2 else 3
@@ -53,9 +54,16 @@ def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tupl
         for index, row in enumerate(kept):
             labels[index] = [row.value(name, -1, 1) for name in names]
             face = _cut(row, decode(row.file(PATH, images), channels))
-            faces[index] = resize(face, *face_shape[:2])
+            faces[index] = resize(face, *face_shape[:2])  # square, as faces that a detector finds
             advance(1)
     return Dataset.split_off(faces, labels, path.name, names)
+
+
+def _unannotated(text: str) -> bool:
+    try:
+        return float(text) == UNANNOTATED
+    except ValueError:
+        return False
 
 
 def _cut(row: Row, image: Image) -> Image:
@@ -66,4 +74,4 @@ def _cut(row: Row, image: Image) -> Image:
             f"{row.path}, row {row.number}: the face box {across}x{down} at ({x}, {y}) does not lie inside "
             f"the image of {width}x{height}"
         )
-    return image[y : y + down, x : x + across]
+    return square(image, (x, y, across, down), margin=0)

@@ -92,6 +92,7 @@ def _check_columns(
 ) -> None:
     for what, names in (
         ("missing", [name for name in needed if name not in found]),
+        ("repeated", sorted({name for name in found if list(found).count(name) > 1})),
         ("unknown", [name for name in found if name not in {*needed, *known}]),
     ):
         if names:

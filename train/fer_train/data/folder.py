@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from fer_engine.errors import DataError
 from fer_engine.progress import bar
 from fer_engine.spec import EXPRESSIONS
+from fer_engine.vision.crop import square
 from fer_engine.vision.resize import resize
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
 from fer_train.data.image import SUFFIXES, Image, decode
@@ -45,9 +47,9 @@ def images(root: Path, names: Sequence[str] | None = None) -> Iterator[tuple[Pat
     Raises:
         DataError: a folder or file has a name that is not understood.
     """
-    labels = LABELS if names is None else {name.lower(): index for index, name in enumerate(names)}
+    labels = LABELS if names is None else {_plain(name): index for index, name in enumerate(names)}
     folders = [entry for entry in _entries(root) if entry.is_dir()]
-    if names is not None and folders and all(entry.name.lower() in labels for entry in folders):
+    if names is not None and any(_plain(entry.name) in labels for entry in folders):
         yield from ((file, label, "") for file, label in _labelled(folders, labels))
         return
     usages = _usages({entry.name.lower() for entry in folders})
@@ -65,8 +67,8 @@ def read(
 ) -> Dataset:
     """Read a folder of images: FER2013's, or with labels of one's own, `names`.
 
-    The latter are resized to `face_shape`, and where the folder has no splits, a stratified tenth is held
-    out for validation.
+    The latter are made square by repeating their edges, and resized to `face_shape`; where the folder has
+    no splits, a stratified tenth is held out for validation.
 
     Raises:
         DataError: no image, a name that is not understood, or an image of FER2013 that is not 48x48.
@@ -86,13 +88,18 @@ def read(
 
 def _labelled(folders: list[Path], labels: Mapping[str, int]) -> Iterator[tuple[Path, int]]:
     for folder in folders:
-        if folder.name.lower() not in labels:
+        if _plain(folder.name) not in labels:
             expected = f"{', '.join(EXPRESSIONS)} or 0 to 6" if labels is LABELS else ", ".join(labels)
             raise DataError(f"{folder}: unknown label folder, expected {expected}")
         for file in _entries(folder):
             if file.suffix.lower() not in SUFFIXES:
                 raise DataError(f"{file}: not a .png or .jpg file; convert it, or move it away")
-            yield file, labels[folder.name.lower()]
+            yield file, labels[_plain(folder.name)]
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared: in one case, and composed, as some systems part letter and accent."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _usages(present: set[str]) -> dict[str, str]:
@@ -130,4 +137,6 @@ def _face(file: Path) -> Image:
 
 
 def _resized(file: Path, face_shape: tuple[int, ...]) -> Image:
-    return resize(decode(file, 1 if len(face_shape) == 2 else 3), *face_shape[:2])
+    image = decode(file, 1 if len(face_shape) == 2 else 3)
+    # As `fer-predict --crop` takes a picture.
+    return resize(square(image, (0, 0, image.shape[1], image.shape[0]), margin=0), *face_shape[:2])
