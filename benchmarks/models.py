@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fer_bench import accuracy, environment, latency, rounds
+from fer_bench import record as records
 from fer_bench.contender import CHECKPOINT, REFERENCE, Contender
 from fer_bench.inputs import Inputs, of_dataset
 from fer_bench.models_page import render
@@ -35,6 +36,7 @@ from fer_train.models import find
 YARDSTICK = "mini_xception"  # speeds are compared with its
 BATCH = 64
 SPLIT = "PublicTest"
+COMMAND = "benchmarks/models.py"  # as errors name it
 RUNS = Path(__file__).parents[1] / "docs" / "results" / "training"  # run.json and log.csv by network
 
 
@@ -106,12 +108,13 @@ def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
 
     Raises:
         ArtifactError: an artifact is missing or damaged.
-        ConfigError: none is of the network to compare with, or two are of one network.
+        ConfigError: a network is unknown, none is the one to compare with, or two are the same.
         DataError: the dataset cannot be read.
     """
     subjects = []
     for folder in folders:
         manifest = Manifest.load(folder)
+        find(manifest.spec.name)  # hours before its entry is asked for
         inputs = of_dataset(data, SPLIT, manifest.spec)
         subjects.append(Subject(folder, manifest, line_up(folder, manifest), inputs))
     names = [subject.name for subject in subjects]
@@ -145,16 +148,16 @@ def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[dict
         samples = rounds.run_rounds(everyone, BATCH, options)
     rates = {name: [latency.throughput(turn, BATCH) for turn in turns] for name, turns in samples.items()}
     for subject, found in zip(subjects, answers, strict=True):
-        yield {**subject.describe(), "answers": found, "speed": _speeds(subject, rates, options.seed)}
+        yield {**subject.describe(), "answers": found, "speed": _speeds(subject, rates)}
 
 
-def _speeds(subject: Subject, rates: Mapping[str, list[float]], seed: int) -> dict[str, Any]:
+def _speeds(subject: Subject, rates: Mapping[str, list[float]]) -> dict[str, Any]:
     """Return the throughput of each contender, and its ratio to the yardstick in the same setting."""
     found = {}
     for contender in subject.contenders:
         own, other = rates.get(f"{subject.name} {contender.name}"), rates.get(f"{YARDSTICK} {contender.name}")
         if own is not None:
-            ratio = None if other is None else latency.compare(own, other, seed).to_json()
+            ratio = None if other is None else latency.compare(own, other).to_json()
             found[contender.name] = {
                 "images_per_second": own,
                 "median": statistics.median(own),
@@ -180,13 +183,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.render:
-        record = json.loads(options.json.read_text("utf-8"))
+        record = records.read(options.json, COMMAND)
     else:
         record = _measured(options)
         atomic.write_text(options.json, json.dumps(record, indent=1) + "\n")
+    with records.reading(COMMAND):
+        text = render(record)
     if options.markdown:
-        atomic.write_text(options.markdown, render(record))
-    print(render(record))
+        atomic.write_text(options.markdown, text)
+    print(text)
     return 0
 
 
@@ -195,15 +200,18 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("accuracy needs labelled faces: give --data fer2013.csv")
     subjects = read_subjects(options.artifacts, options.data)
     bench = BenchOptions(batches=(BATCH,), rounds=options.rounds, seconds=options.seconds)
+    date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
+    models = list(measure(subjects, bench))
+    load = {"before": load_before, "after": environment.load_average()}
     return {
-        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "date": date.isoformat(timespec="seconds"),
         "command": shlex.join(["python", *sys.argv]),
-        "environment": environment.describe() | {"load_average": environment.load_average()},
+        "environment": environment.describe() | {"load_average": load},
         "faces": subjects[0].inputs.description,
         "batch": BATCH,
         "rounds": bench.rounds,
         "seconds": bench.seconds,
-        "models": list(measure(subjects, bench)),
+        "models": models,
     }
 
 

@@ -35,8 +35,18 @@ class Client:
         self.connection.sendall(request)
 
     def receive(self) -> bytes | None:
-        """Return the answer once it is complete."""
-        self.received += self.connection.recv(RECEIVED)
+        """Return the answer once it is complete.
+
+        Raises:
+            FerError: the server closed the connection.
+        """
+        received = self.connection.recv(RECEIVED)
+        if not received:
+            raise FerError(
+                f"the server closed the connection after {len(self.received)} bytes of an answer; "
+                "see what it printed"
+            )
+        self.received += received
         head = self.received.find(b"\r\n\r\n") + 4
         if head < 4 or len(self.received) < head + int(LENGTH.search(self.received)[1]):  # type: ignore[index]
             return None

@@ -28,7 +28,7 @@ from skimage import data
 from fer_bench import environment
 from fer_engine import Engine
 from fer_engine.cores import usable_cores
-from fer_engine.errors import FerError
+from fer_engine.errors import ConfigError, FerError
 from fer_engine.vision import (
     Boxes,
     Face,
@@ -67,6 +67,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="F", help="write the measurement here as well")
     options = parser.parse_args()
     try:
+        check(options)
         result = measure(options.artifact, options.frames, options.rounds, options.every)
     except FerError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -75,6 +76,23 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Make sure that there will be something to compare, before anything is measured.
+
+    Raises:
+        ConfigError: there will not.
+    """
+    if options.rounds < 1:
+        raise ConfigError(f"--rounds must be at least 1, got {options.rounds}")
+    if options.frames < RATE:
+        raise ConfigError(f"--frames must be at least {RATE}, a second of video, got {options.frames}")
+    for step in options.every:
+        if step < 2:
+            raise ConfigError(
+                f"--every must be at least 2, got {step}; a detection in every frame is measured anyway"
+            )
 
 
 def table(result: dict[str, Any]) -> str:

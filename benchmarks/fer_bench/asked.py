@@ -69,11 +69,12 @@ def faces(options: Namespace, spec: ModelSpec) -> Inputs:
     if options.data is None:
         if options.split is not None:
             raise ConfigError("--split needs --data: synthetic faces have no splits and no labels")
-        if options.labels is not None:
-            raise ConfigError("--labels are those of --data: give both")
+        for name in ("labels", "images"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"--{name} are those of --data: give both")
         return inputs.synthetic(spec)
     label_names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
-    return inputs.of_dataset(options.data, options.split or SPLIT, spec, label_names)
+    return inputs.of_dataset(options.data, options.split or SPLIT, spec, label_names, options.images)
 
 
 def check_render(given: Iterable[str]) -> None:

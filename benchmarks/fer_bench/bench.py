@@ -171,7 +171,7 @@ def _speed(workers: Mapping[str, Asked], batch: int, options: BenchOptions) -> l
     title = f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}"
     with bar(title, options.rounds * len(workers)) as advance:
         samples = rounds.run_rounds(workers, batch, options, advance)
-    return rounds.summarize(samples, batch, options.seed)
+    return rounds.summarize(samples, batch)
 
 
 def _scenarios(

@@ -92,6 +92,7 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, help="FER2013 in any form, or your own (default: synthetic faces, no labels)"
     )
     group.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
+    group.add_argument("--images", type=Path, help="folder of the images that the csv of --data names")
     group.add_argument("--split", help=f"of --data (default: {asked.SPLIT})")
 
 
@@ -105,7 +106,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "--profile", action="store_true", help="measure the machine's limits and each operator's time too"
     )
     group.add_argument("--busy", type=int, help="processes that keep a core busy beside (default: none)")
-    group.add_argument("--seed", type=int, help="of the turns' order and the bootstrap")
+    group.add_argument("--seed", type=int, help="of the turns' order")
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:

@@ -49,10 +49,17 @@ def synthetic(spec: ModelSpec) -> Inputs:
     return Inputs(description, fit(faces, spec), None)
 
 
-def of_dataset(path: Path, split: str, spec: ModelSpec, label_names: Sequence[str] | None = None) -> Inputs:
+def of_dataset(
+    path: Path,
+    split: str,
+    spec: ModelSpec,
+    label_names: Sequence[str] | None = None,
+    images: Path | None = None,
+) -> Inputs:
     """Return one split of a dataset in any form that `fer_train.data.load` reads.
 
-    `label_names` are the labels of a set of one's own, None for those that the form has by itself.
+    `label_names` are the labels of a set of one's own, None for those that the form has by itself;
+    `images` is the folder of the images that a csv names, None for the csv's own.
 
     Raises:
         ConfigError: the form has no labels of one's own.
@@ -61,6 +68,6 @@ def of_dataset(path: Path, split: str, spec: ModelSpec, label_names: Sequence[st
     from fer_export import samples
     from fer_train import data
 
-    dataset = data.load(path, names=label_names, face_shape=spec.face_shape)
+    dataset = data.load(path, names=label_names, images=images, face_shape=spec.face_shape)
     found = samples.dataset_samples(dataset, spec, split)
     return Inputs(found.source, found.faces, found.labels)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from fer_bench.table import pipes
 
 REMEDY = (
     "",
@@ -45,7 +47,7 @@ def render(record: dict[str, Any]) -> str:
     ]
     for part in dict.fromkeys(row["part"] for row in record["rows"]):
         chosen = [row for row in record["rows"] if row["part"] == part]
-        lines += ["", f"## {part[0].upper()}{part[1:]}", "", *_table(REMEDY, _summaries(chosen))]
+        lines += ["", f"## {part[0].upper()}{part[1:]}", "", *pipes(REMEDY, _summaries(chosen))]
     everything = record["sensitivity"]["all_int8"]
     lines += [
         "",
@@ -54,18 +56,9 @@ def render(record: dict[str, Any]) -> str:
         f"On {record['sensitivity']['faces']:,} Training faces, equalized, without bias correction.",
         f"All layers in INT8: agreement {everything['agreement']:.2%}, noise {everything['noise']:.4f}.",
         "",
-        *_table(LAYER, _costs(record["sensitivity"]["layers"])),
+        *pipes(LAYER, _costs(record["sensitivity"]["layers"])),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _table(columns: tuple[str, ...], rows: Iterator[list[str]]) -> list[str]:
-    rule = "| --- |" + " ---: |" * (len(columns) - 1)
-    return [_line(columns), rule, *map(_line, rows)]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _summaries(rows: list[Row]) -> Iterator[list[str]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-RESAMPLES = 10_000  # puts the bootstrap's own noise well below the spread of the rounds
+DOUBT = 0.05  # how often an interval of 95 % may miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Latency:
 class Ratio:
     """A contender's throughput over the baseline's, round by round.
 
-    `low` and `high` bound the median of the rounds with 95 % confidence.
+    `low` and `high` are the `median_interval` of the rounds.
     """
 
     rounds: tuple[float, ...]
@@ -61,14 +64,25 @@ def throughput(samples_ns: Sequence[int], batch: int) -> float:
     return batch * len(samples_ns) / (sum(samples_ns) / 1e9)
 
 
-def compare(contender: Sequence[float], baseline: Sequence[float], seed: int = 0) -> Ratio:
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return two of the values between which the true median lies with at least 95 % confidence.
+
+    As many values are left out at either end as the binomial distribution of those below the median
+    allows, whatever the values' own distribution (Thompson, 1936; David and Nagaraja, "Order
+    Statistics", 7.1). Fewer than 6 values bound nothing with 95 %: their whole range, all that there
+    is, holds the median with 1 - 2 / 2**n, which is 94 % of 5 and 75 % of 3.
+    """
+    ordered, count = sorted(values), len(values)
+    outside = accumulate(2 * math.comb(count, left_out) for left_out in range(count // 2))
+    left_out = max(0, sum(each <= DOUBT * 2**count for each in outside) - 1)
+    return float(ordered[left_out]), float(ordered[-1 - left_out])
+
+
+def compare(contender: Sequence[float], baseline: Sequence[float]) -> Ratio:
     """Compare the throughputs of the same rounds.
 
     The two ran in turn within a round, so what slows the machine for a while slows both and
-    leaves their ratio. The interval is the percentile bootstrap of the median (Efron, 1979).
+    leaves their ratio.
     """
-    rounds = np.asarray(contender, np.float64) / np.asarray(baseline, np.float64)
-    generator = np.random.default_rng(seed)
-    draws = generator.choice(rounds, (RESAMPLES, len(rounds)))
-    low, high = np.percentile(np.median(draws, axis=1), (2.5, 97.5))
-    return Ratio(tuple(rounds.tolist()), float(np.median(rounds)), float(low), float(high))
+    rounds = tuple(own / other for own, other in zip(contender, baseline, strict=True))
+    return Ratio(rounds, statistics.median(rounds), *median_interval(rounds))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fer_bench.contender import REFERENCE
 from fer_bench.latency import compare
+from fer_bench.table import number, pipes
 
 # What the tutorials say that their networks reach, in percent; on which images most do not say.
 CLAIMS = {"simple_cnn": 63.23, "vgg16_48": 63.04, "resnet34_48": 62.79, "mini_xception": 65.04}
@@ -22,7 +23,8 @@ Row = dict[str, Any]
 
 HEAD = """# Networks
 
-Measured on {faces}, {date}, {cpu}, {cores} cores; GPU: not measured. Made by `benchmarks/models.py` from
+Measured on {faces}, {date}, {cpu}, {cores} cores; GPU: not measured. Load average: {before} before,
+{after} after. Made by `benchmarks/models.py` from
 artifacts of `fer-export --fp16 --int8`; `fer-train --recipe NAME` trains each network.
 """
 ACCURACY = """
@@ -62,27 +64,24 @@ def render(record: Row) -> str:
     """Return Markdown made from the record alone."""
     machine, models = record["environment"], record["models"]
     known = {"date": record["date"][:10], "cpu": machine["cpu"], "cores": machine["usable_cores"]}
+    load = {when: number(machine["load_average"][when], ".2f") for when in ("before", "after")}
     return "\n".join(
         [
-            HEAD.format(faces=record["faces"], **known),
-            *_table(SIZE_COLUMNS, _sizes(models), ACCURACY),
-            *_table(FLIP_COLUMNS, _flips(models), FLIP.format(**record)),
-            *_table(("network", *PRECISIONS), _precisions(models), ANSWERS),
-            *_table(("network", *SETTINGS), _speeds(models), SPEED.format(**record)),
-            *_table(TRAINING_COLUMNS, _trainings(models), TRAINING),
+            HEAD.format(faces=record["faces"], **known, **load),
+            ACCURACY,
+            *pipes(SIZE_COLUMNS, _sizes(models)),
+            FLIP.format(**record),
+            *pipes(FLIP_COLUMNS, _flips(models)),
+            ANSWERS,
+            *pipes(("network", *PRECISIONS), _precisions(models)),
+            SPEED.format(**record),
+            *pipes(("network", *SETTINGS), _speeds(models)),
+            TRAINING,
+            *pipes(TRAINING_COLUMNS, _trainings(models)),
             "",
             *_pictures(models),
         ]
     )
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], before: str) -> list[str]:
-    rule = "| --- |" + " ---: |" * (len(columns) - 1)
-    return [before, _line(columns), rule, *map(_line, rows)]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _sizes(models: Sequence[Row]) -> Iterator[list[str]]:
@@ -113,16 +112,23 @@ def _flips(models: Sequence[Row]) -> Iterator[list[str]]:
                 str(found["wrong_to_right"]),
                 str(found["right_to_wrong"]),
                 f"{found['mcnemar_p']:.2g}",
-                *(_share(model["speed"], setting) for setting in FLIPPED),
+                *(_share(model["speed"], setting) or _absence(models, setting) for setting in FLIPPED),
             ]
 
 
-def _share(speed: Row, setting: str) -> str:
+def _share(speed: Row, setting: str) -> str | None:
     plain, flipped = speed.get(setting), speed.get(f"{setting}/flip")
     if not plain or not flipped:
-        return "refused"
+        return None
     share = compare(flipped["images_per_second"], plain["images_per_second"])
     return f"{share.median:.2f} [{share.low:.2f}, {share.high:.2f}]"
+
+
+def _absence(models: Sequence[Row], *settings: str) -> str:
+    """Say why there is no figure: where a backend has no engine at all, nothing was refused there."""
+    measured = {name.partition("/")[0] for model in models for name in model["speed"]}
+    backends = {setting.partition("/")[0] for setting in settings}
+    return "refused" if backends <= measured else "not measured"
 
 
 def _precisions(models: Sequence[Row]) -> Iterator[list[str]]:
@@ -134,7 +140,7 @@ def _precisions(models: Sequence[Row]) -> Iterator[list[str]]:
             cells.append(
                 f"{100 * found['labelled']['accuracy']:.2f} ({100 * found['agreement']:.2f})"
                 if found
-                else "refused"
+                else _absence(models, *SETTINGS)  # any backend might have kept the answers
             )
         yield cells
 
@@ -149,7 +155,7 @@ def _speeds(models: Sequence[Row]) -> Iterator[list[str]]:
                 f"{speed['median']:,.0f}"
                 + (f" ({ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}])" if ratio else "")
                 if speed
-                else "refused"
+                else _absence(models, setting)
             )
         yield cells
 

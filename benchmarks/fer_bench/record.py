@@ -39,14 +39,23 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         FerError: the file cannot be read, or is no record of this format.
     """
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise FerError(f"cannot read {path}: {error.strerror}; make a record with fer-bench --json") from None
-    except (ValueError, RecursionError) as error:
-        raise FerError(f"{path} is not JSON ({error}); give a file that fer-bench --json wrote") from None
+    data = read(path, "fer-bench")
     check(data, str(path))
     return data
+
+
+def read(path: Path, maker: str) -> Any:
+    """Read the JSON that the command `maker` writes with --json.
+
+    Raises:
+        FerError: the file cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise FerError(f"cannot read {path}: {error.strerror}; make a record with {maker} --json") from None
+    except (ValueError, RecursionError) as error:
+        raise FerError(f"{path} is not JSON ({error}); give a file that {maker} --json wrote") from None
 
 
 def check(data: Any, name: str = "the record") -> None:
@@ -68,8 +77,10 @@ def check(data: Any, name: str = "the record") -> None:
 
 
 @contextlib.contextmanager
-def reading() -> Iterator[None]:
+def reading(maker: str = "fer-bench") -> Iterator[None]:
     """Name a record that lacks a part, or holds another kind of value, as the cause of what goes wrong.
+
+    `maker` is the command that makes a new one.
 
     Raises:
         FerError: the body met such a part.
@@ -78,7 +89,7 @@ def reading() -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise FerError(
-            f"the benchmark record is damaged ({type(error).__name__}: {error}); measure again with fer-bench"
+            f"the benchmark record is damaged ({type(error).__name__}: {error}); measure again with {maker}"
         ) from None
 
 

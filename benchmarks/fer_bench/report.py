@@ -15,7 +15,7 @@ from fer_bench import reference, sections
 from fer_bench.limits import tables as limits
 from fer_bench.loadgen import tables as loadgen
 from fer_bench.peers.tables import peers
-from fer_bench.table import UNKNOWN, Table, number
+from fer_bench.table import UNKNOWN, Table, number, pipes
 
 Record = dict[str, Any]
 WIDTH = 120  # of the terminal's tables
@@ -68,15 +68,8 @@ def render_markdown(record: Record) -> str:
     head, tables = parts(record)
     lines = [f"# {head[0]}", "", *(f"- {line}" for line in head[1:])]
     for table in tables:
-        lines += ["", f"## {table.title}", "", _pipes(table.columns)]
-        lines += [_pipes(("---", *("---:" for _ in table.columns[1:])))]
-        lines += [_pipes(row) for row in table.rows]
-        lines += ["", table.note]
+        lines += ["", f"## {table.title}", "", *pipes(table.columns, table.rows), "", table.note]
     return "\n".join(lines) + "\n"
-
-
-def _pipes(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def parts(record: Record) -> tuple[list[str], list[Table]]:

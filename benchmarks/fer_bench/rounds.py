@@ -53,7 +53,7 @@ def run_rounds(
     return samples
 
 
-def summarize(samples: Mapping[str, list[list[int]]], batch: int, seed: int) -> list[dict[str, Any]]:
+def summarize(samples: Mapping[str, list[list[int]]], batch: int) -> list[dict[str, Any]]:
     """Return, for the record, each contender's throughput, latency and ratio to the baseline."""
     rates = {name: [latency.throughput(turn, batch) for turn in rounds] for name, rounds in samples.items()}
     return [
@@ -63,9 +63,7 @@ def summarize(samples: Mapping[str, list[list[int]]], batch: int, seed: int) -> 
             "images_per_second": rates[name],
             "latency_ms": latency.summarize([sample for turn in rounds for sample in turn]).to_json(),
             # What computes nothing has no speed to compare.
-            "ratio": None
-            if name == OVERHEAD
-            else latency.compare(rates[name], rates[BASELINE], seed).to_json(),
+            "ratio": None if name == OVERHEAD else latency.compare(rates[name], rates[BASELINE]).to_json(),
             "samples_ns": rounds,
         }
         for name, rounds in samples.items()

@@ -39,7 +39,8 @@ def speed(record: Record) -> Iterator[Table]:
             rows,
             f"Median of {options['rounds']} interleaved rounds, each contender in a process of its own; the "
             "ratio is the median of the rounds' ratios to a plain onnxruntime session (fp32, default "
-            "options), with its 95 % bootstrap interval. Engine and harness without a model: "
+            "options), with its 95 % interval (fewer than 6 rounds have none: their whole range). Engine "
+            "and harness without a model: "
             f"{overhead['p50'] * 1000:.1f} us a call (p50).{_choices(record)}",
         )
 
@@ -86,7 +87,8 @@ def memory(record: Record) -> Iterator[Table]:
         [_memory_row(name, found["memory"]) for name, found in record["startup"].items()],
         "Resident memory of a new process that predicts so many faces, so many a call: the largest, and "
         "what it still holds when it has answered and waits (interpreter, runtime, graph, and what the "
-        "runtime's allocator keeps).",
+        "runtime's allocator keeps). The largest counts the harness's faces too: all of them where one call "
+        "takes them all.",
     )
 
 

@@ -20,9 +20,9 @@ def measure(
     """Return each contender's cold starts in ns and its memory, and those optional ones that cannot run.
 
     A cold start is the import, the load and the first call with one face, in a new process; the
-    interpreter's own start is left out. The first process of each goes on to predict
-    `memory_faces` faces, in one call where the contender splits any batch by itself. Calls
-    `advance(1)` after a process.
+    interpreter's own start is left out. The last process of each, which finds what earlier ones left
+    in caches, goes on to predict `memory_faces` faces, in one call where the contender splits any
+    batch by itself. Calls `advance(1)` after a process.
 
     Raises:
         BackendError: a contender that is not optional cannot run.
@@ -30,11 +30,12 @@ def measure(
     """
     found: dict[str, dict[str, Any]] = {contender.name: {"cold_starts": []} for contender in contenders}
     skipped: list[Skipped] = []
-    for repetition in range(options.cold_starts):
+    for repetition in range(1, options.cold_starts + 1):
+        last = repetition == options.cold_starts
         for contender in contenders:
             if contender.name in found:
                 try:
-                    _start(contender, faces_path, found[contender.name], options, first=repetition == 0)
+                    _start(contender, faces_path, found[contender.name], options, last=last)
                 except (BackendError, ModuleNotFoundError) as error:
                     if not contender.optional:
                         raise
@@ -45,7 +46,7 @@ def measure(
 
 
 def _start(
-    contender: Contender, faces_path: str, found: dict[str, Any], options: BenchOptions, *, first: bool
+    contender: Contender, faces_path: str, found: dict[str, Any], options: BenchOptions, *, last: bool
 ) -> None:
     worker = Worker(contender)
     try:
@@ -57,7 +58,7 @@ def _start(
             "first_call_ns": turn["samples_ns"][0],
         }
         found["cold_starts"].append(times | {"total_ns": sum(times.values())})
-        if first:
+        if last:
             found["memory"] = worker.ask("memory", count=options.memory_faces)
         worker.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 UNKNOWN = "not available"
@@ -20,6 +21,16 @@ class Table:
         """Return the table with text in every cell: a damaged record may hold other values there."""
         columns = tuple(map(str, self.columns))
         return replace(self, columns=columns, rows=[tuple(map(str, row)) for row in self.rows])
+
+
+def pipes(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table in Markdown; all columns but the first hold figures."""
+    rule = ("---", *("---:" for _ in columns[1:]))
+    return [_line(columns), _line(rule), *map(_line, rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def milliseconds(value: float) -> str:

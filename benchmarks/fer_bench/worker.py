@@ -95,11 +95,12 @@ class Session:
         return run(self.runtime.predict, self.faces, **test)
 
     def memory(self, count: int) -> dict[str, Any]:
+        """Answer the last request of a session: the faces are gone after it."""
         if not self.runtime.splits:
             count = min(count, SPLIT * MEMORY_BATCHES)
         faces = self._at_least(count)[:count]
         self._predict(faces)
-        del faces  # what is kept is the runtime's own
+        del faces, self.faces  # what is kept is the runtime's own
         a_call = count if self.runtime.splits else min(count, SPLIT)
         return {
             "faces": count,

@@ -191,7 +191,7 @@ def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
         if options.labels is not None:
             raise ConfigError("--labels are those of --data: give both")
         if options.images is not None:
-            raise ConfigError("--images are those that --data names: give both")
+            raise ConfigError("--images are those of --data: give both")
         return None
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     return load(options.data, names=names, images=options.images, face_shape=spec.face_shape)

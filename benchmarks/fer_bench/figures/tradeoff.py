@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -43,8 +44,7 @@ def draw(record: Record, width: int) -> Figure | None:
 def _throughput(entry: Record) -> Interval:
     """Return the median of the rounds and its 95 % interval."""
     rates = entry["images_per_second"]
-    found = latency.compare(rates, [1.0] * len(rates))
-    return _interval(found.median, found.low, found.high)
+    return _interval(statistics.median(rates), *latency.median_interval(rates))
 
 
 def _answers(record: Record) -> dict[str, Interval]:
@@ -71,8 +71,8 @@ PLOT = Plot(
     name="tradeoff",
     title="Accuracy against throughput",
     caption=(
-        "Further right is faster, higher is better; the bars are 95 % intervals (bootstrap of the median "
-        "round, Wilson score). All contenders answered the same faces, so overlapping accuracy bars do "
+        "Further right is faster, higher is better; the bars are 95 % intervals (of the median round, "
+        "Wilson score). All contenders answered the same faces, so overlapping accuracy bars do "
         "not say that two are equal: the paired figures below do."
     ),
     missing="not measured",

@@ -23,6 +23,7 @@ from fer_bench import record as records
         (["--data", "nowhere.npz"], "nowhere.npz: no such file"),
         (["--render", "nowhere.json"], "cannot read nowhere.json"),
         (["--labels", "calm,tense"], "--labels are those of --data: give both"),
+        (["--images", "faces"], "--images are those of --data: give both"),
         (["--data", "faces.npz", "--labels", "calm,Calm"], "labels must be distinct in more than case"),
         (["--device", "tpu"], "--device must be cpu, cuda, or another GPU as cuda:1, got 'tpu'"),
     ],

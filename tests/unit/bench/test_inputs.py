@@ -38,6 +38,14 @@ def test_images_are_read_in_the_form_of_the_network(bitmojis):
     assert found.description == "train.csv PublicTest, n=2"
 
 
+def test_images_may_lie_in_another_folder_than_the_csv(bitmojis, tmp_path):
+    moved = tmp_path / "csv" / "train.csv"
+    moved.parent.mkdir()
+    bitmojis.rename(moved)
+    spec = ModelSpec("net", labels=bitmoji.LABELS, height=96, width=96, **COLOUR)
+    assert len(inputs.of_dataset(moved, "PublicTest", spec, images=tmp_path).faces) == 2
+
+
 def test_synthetic_faces_take_the_form_of_the_network(monkeypatch):
     monkeypatch.setattr(inputs, "SYNTHETIC_FACES", 4)
     found = inputs.synthetic(ModelSpec("net", height=24, width=24, **COLOUR))

@@ -46,7 +46,11 @@ def record():
     }
     return {
         "date": "2026-01-02T03:04:05+00:00",
-        "environment": {"cpu": "a CPU", "usable_cores": 2},
+        "environment": {
+            "cpu": "a CPU",
+            "usable_cores": 2,
+            "load_average": {"before": 2.787, "after": None},
+        },
         "faces": "FER2013 PublicTest, n=3589",
         "batch": 64,
         "rounds": 9,
@@ -61,11 +65,23 @@ def rows(text):
 def test_each_table_has_the_network_s_row(record):
     size, flip, precisions, speeds, training = rows(render(record))
     assert size == "| `simple_cnn` | 16,627 | 2.12 | 55.12 [54.12, 56.12] | 63.23 | not reached |"
-    assert flip == "| `simple_cnn` | 55.12 | 56.34 | 60 | 16 | 4.2e-07 | 0.49 [0.49, 0.49] | refused |"
-    assert precisions == "| `simple_cnn` | 55.12 (100.00) | refused | 55.01 (98.76) | refused |"
-    assert speeds.startswith("| `simple_cnn` | 12,345 (2.50 [2.40, 2.60]) | refused |")
+    assert flip == "| `simple_cnn` | 55.12 | 56.34 | 60 | 16 | 4.2e-07 | 0.49 [0.49, 0.49] | not measured |"
+    assert precisions == "| `simple_cnn` | 55.12 (100.00) | not measured | 55.01 (98.76) | not measured |"
+    assert speeds == "| `simple_cnn` | 12,345 (2.50 [2.40, 2.60])" + " | not measured" * 4 + " |"
     assert training == "| `simple_cnn` | 3 | 40 | 80 | 39 | 55.12 | 55.00 | 2.0 |"
     assert "](results/training/simple_cnn/curves.png)" in render(record)
+
+
+def test_the_head_tells_the_load_of_the_machine(record):
+    assert "Load average: 2.79 before,\nnot available after." in render(record)
+
+
+def test_only_what_a_measured_backend_lacks_was_refused(record):
+    record["models"][0]["speed"]["openvino/int8"] = speed(20_000.0, 2.0)
+    _, flip, precisions, speeds, _ = rows(render(record))
+    assert flip.endswith("| 0.49 [0.49, 0.49] | refused |")
+    assert precisions == "| `simple_cnn` | 55.12 (100.00) | refused | 55.01 (98.76) | refused |"
+    assert speeds.endswith("| refused | refused | 20,000 (2.00 [1.90, 2.10]) | refused |")
 
 
 def test_a_claim_that_is_reached_is_called_passed(record):
@@ -80,7 +96,7 @@ def test_a_network_without_a_log_or_a_yardstick_says_less(record):
     record["models"].append(other)
     text = render(record)
     assert text.count("| `own` |") == 4
-    assert "| `own` | 12,345 | refused |" in text
+    assert "| `own` | 12,345 | not measured |" in text
 
 
 def test_a_network_that_was_not_measured_with_flips_is_not_in_their_table(record):

@@ -93,7 +93,7 @@ def test_turns_are_as_long_as_asked_for(diary):
 
 def test_the_summary_compares_with_the_plain_session(diary):
     samples = rounds.run_rounds(workers(diary), 64, BenchOptions(rounds=3))
-    found = {entry["contender"]: entry for entry in rounds.summarize(samples, 64, seed=0)}
+    found = {entry["contender"]: entry for entry in rounds.summarize(samples, 64)}
     assert found["onnxruntime"]["ratio"]["median"] == 1.0
     assert found["pytorch"]["ratio"]["median"] == pytest.approx(0.25)
     assert found["engine"]["ratio"]["rounds"] == pytest.approx([2.0, 2.0, 2.0])
@@ -112,7 +112,7 @@ def test_known_distributions_come_back_whole_and_without_the_warm_up():
     }
     options = BenchOptions(rounds=9, seconds=1.0, calls=500, warmup_calls=3, warmup_seconds=0.1)
     samples = rounds.run_rounds(crew, 16, options)
-    for entry in rounds.summarize(samples, 16, seed=0):
+    for entry in rounds.summarize(samples, 16):
         # What the warm-up turn took comes first and does not count.
         counted = crew[entry["contender"]].counted[-entry["latency_ms"]["samples"] :]
         expected = np.percentile(counted, (50, 90, 99, 100))
@@ -120,7 +120,7 @@ def test_known_distributions_come_back_whole_and_without_the_warm_up():
         assert found == pytest.approx(expected, abs=1e-5)
         assert entry["latency_ms"]["max"] < 1_000
         assert entry["latency_ms"]["samples"] == sum(map(len, entry["samples_ns"])) > 3_000
-    engine = next(entry for entry in rounds.summarize(samples, 16, seed=0) if entry["contender"] == "engine")
+    engine = next(entry for entry in rounds.summarize(samples, 16) if entry["contender"] == "engine")
     assert engine["latency_ms"]["max"] == pytest.approx(40)  # the outliers stay
     assert engine["latency_ms"]["p99"] > 5
     assert engine["ratio"]["low"] <= 2.0 / 1.39 <= engine["ratio"]["high"]  # of the two means

@@ -136,6 +136,28 @@ def test_memory_is_that_of_many_faces(calls, faces_path, splits, predicted, a_ca
     assert set(calls) == {a_call}
 
 
+@pytest.mark.skipif(worker.resident_bytes() is None, reason="this system does not tell a process's memory")
+def test_steady_memory_is_without_the_faces(tmp_path):
+    np.save(tmp_path / "faces.npy", np.ones((30_000, 48, 48), np.uint8))  # 66 MiB
+    code = """
+import sys
+import numpy as np
+import fer_bench.worker as w
+from fer_bench.runtimes import Kind, Runtime
+w.KINDS["fake"] = Kind(("numpy",), lambda _: Runtime(lambda faces: faces[:, 0, 0], True, dict))
+session = w.Session({"kind": "fake"})
+before = w.resident_bytes()
+session.read_faces(sys.argv[1])
+found = session.memory(40_000)
+print(found["steady_bytes"] - before, found["peak_bytes"] - before)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "faces.npy")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    steady, peak = (int(word) / 2**20 for word in result.stdout.split())
+    assert steady < 16
+    assert peak > 120  # the faces, and those of the call
+
+
 @pytest.mark.usefixtures("calls")
 def test_an_error_of_ours_is_passed_on_as_it_is():
     code, replies = serve({"kind": "fake", "fail": True}, {"do": "info"})
