@@ -215,7 +215,8 @@ def find(name: str) -> type[Backend]:
     module, _, attribute = entry.target.partition(":")
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, OSError) as error:  # OSError: a library that the bindings load is missing
+    # OSError: a library that the bindings load is missing; AttributeError: pip left half a package behind.
+    except (ImportError, OSError, AttributeError) as error:
         raise BackendError(
             f"backend {name!r} cannot be imported ({error}); install its runtime with: {entry.install}"
         ) from error

@@ -270,6 +270,8 @@ class Engine:
 
 
 def _shut(gate: Gate, sharder: Sharder, loaded: Backend) -> None:
+    if not gate.is_at_home:  # all of it belongs to another process
+        return
     gate.close()
     sharder.stop()
     loaded.close()

@@ -41,6 +41,7 @@ def _dtype_advice(faces: np.ndarray[Any, Any]) -> str:
     finite = np.isfinite(faces)
     bad = faces.size - int(np.count_nonzero(finite))
     unit = faces.max(initial=0, where=finite) <= 1
+    unit = unit and faces.min(initial=0, where=finite) >= 0
     scaled = "(faces * 255)" if unit else "faces"
     found = f" with {bad} values NaN or infinite" if bad else ""
     cure = "replace those, then convert" if bad else "convert"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from fer_engine.errors import BackendError
@@ -9,6 +10,8 @@ from fer_engine.errors import BackendError
 
 class Gate:
     """Counts the calls under way as a context manager; once closed it lets none in.
+
+    A process that was forked off has the engine's memory, but none of its threads: there it is closed.
 
     Raises:
         BackendError: on entry, when the gate is closed.
@@ -18,8 +21,19 @@ class Gate:
         self._changed = threading.Condition()
         self._inside = 0
         self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether this is the process that made it."""
+        return os.getpid() == self._process
 
     def __enter__(self) -> None:
+        if not self.is_at_home:  # first: whoever held the lock may not have come along
+            raise BackendError(
+                "the engine was loaded before this process was forked off, and its threads are in the other "
+                "one; load an engine here, or start processes with the method spawn"
+            )
         with self._changed:
             if self._closed:
                 raise BackendError("the engine is closed; make a new one with Engine.load")

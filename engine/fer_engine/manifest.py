@@ -13,6 +13,7 @@ from fer_engine.errors import ArtifactError
 from fer_engine.spec import FORMAT_VERSION, ModelSpec
 
 MANIFEST_NAME = "manifest.json"
+MADE = ("fp16", "int8", "int8-cpu")  # what fer-export makes if it is asked to
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Manifest:
                 f"{folder} is not an artifact folder: {path} cannot be read; make one with "
                 f"'fer-export --model mini_xception --output {folder}'"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{path} is damaged ({error}); run fer-export again") from None
         version = data.get("format_version") if isinstance(data, dict) else None
         if version != FORMAT_VERSION:
@@ -82,9 +83,9 @@ class Manifest:
             )
         try:
             files = {precision: _file(entry) for precision, entry in data["files"].items()}
-            spec, made, verification = data["spec"], data["made"], data["verification"]
+            spec, made, verification = data["spec"], _made(data["made"]), data["verification"]
             gate = _gate(data.get("gate", {}))  # older artifacts have none
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ArtifactError(
                 f"{path} is damaged: missing or wrong {error}; run fer-export again"
             ) from None
@@ -126,10 +127,8 @@ class Manifest:
                 f"{folder} holds no {precision!r} graph, the gate refused it: {verdict['reason']}; "
                 f"keep it all the same with '{export} --force --output {output}'"
             )
-        return (
-            f"{folder} holds no {precision!r} graph, it has {', '.join(self.files)}; "
-            f"make it with '{export} --output {output}'"
-        )
+        made = f"; make it with '{export} --output {output}'" if precision in MADE else ""
+        return f"{folder} holds no {precision!r} graph, it has {', '.join(self.files) or 'none'}{made}"
 
     def _arguments(self, folder: Path) -> list[str]:
         """Return what makes fer-export start from this very network, which `folder` keeps."""
@@ -144,14 +143,22 @@ class Manifest:
         return ["--model", self.spec.name, *(() if shipped else ("--checkpoint", str(kept)))]
 
 
+def _made(made: Any) -> dict[str, Any]:
+    """Return `made` once it is found to be an account of what the export started from."""
+    if not isinstance(made, dict) or not isinstance(made.get("checkpoint", {}), dict):
+        raise TypeError("account of how it was made")
+    return made
+
+
 def _gate(gate: Any) -> dict[str, Any]:
     """Return `gate` once its verdicts are found to be some."""
     for verdict in gate.get("verdicts", {}).values():
         if not isinstance(verdict["accepted"], bool) or not isinstance(verdict["reason"], str):
             raise TypeError("verdict of the gate")
-        if not isinstance(verdict.get("trials", {}), dict) or not isinstance(
-            verdict.get("passing", []), list
-        ):
+        trials, passing = verdict.get("trials", {}), verdict.get("passing", [])
+        if not isinstance(trials, dict) or not isinstance(passing, list):
+            raise TypeError("trials of the gate")
+        if not all(isinstance(backend, str) for backend in passing):
             raise TypeError("trials of the gate")
     return gate
 

@@ -85,7 +85,7 @@ class Plan:
         names = {field.name for field in dataclasses.fields(cls)}
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(f"is not JSON: {error}") from None
         version = data.get("format_version") if isinstance(data, dict) else None
         if version != FORMAT_VERSION:

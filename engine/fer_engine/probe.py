@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_engine.backend import BackendOptions, Faces, Logits, Model, find
-from fer_engine.errors import FerError
+from fer_engine.errors import ConfigError, FerError
 from fer_engine.sharder import Sharder
 
 FACES = 64
@@ -85,6 +85,8 @@ def _start(
     try:
         run = stack.enter_context(context)
         run(faces)  # it settles the micro-batch, and a runtime may compile in it
+    except ConfigError:  # an option that is wrong wherever it counts
+        raise
     except FerError as error:
         return str(error)
     return run

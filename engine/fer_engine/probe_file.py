@@ -54,7 +54,7 @@ def _read(folder: Path) -> list[dict[str, Any]]:
         if data["format_version"] != FORMAT_VERSION:
             return []
         return [entry for entry in data["probes"] if isinstance(entry["conditions"], dict)]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 

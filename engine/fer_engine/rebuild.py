@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from fer_engine.errors import ArtifactError, BackendError
@@ -60,7 +61,7 @@ def select_or_rebuild(
     except (ArtifactError, BackendError):
         LOG.warning("building a plan into %s, since %s", engines, why)
     known = _known(artifact / ENGINES, precision, flavour)
-    _export(rebuild_arguments(artifact, flavour, precision, compute_capability, known), engines)
+    _export(rebuild_arguments(artifact.resolve(), flavour, precision, compute_capability, known), engines)
     return fitting(engines)
 
 
@@ -80,8 +81,11 @@ def _export(arguments: list[str], engines: Path) -> None:
                 f"a plan has to be built here, and {name} is not installed; "
                 "install it with: pip install 'fer-engine[export]'"
             )
-    command = [sys.executable, "-m", "fer_export.cli", *arguments, "--engines", str(engines)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    command = [sys.executable, "-m", "fer_export.cli", *arguments, "--engines", str(engines.resolve())]
+    with tempfile.TemporaryDirectory() as empty:  # so that nothing in the current folder is imported
+        done = subprocess.run(
+            command, cwd=empty, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
         raise BackendError(f"fer-export could not build the plan: {said[-1].removeprefix('error: ')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -14,6 +15,7 @@ FORMAT_VERSION = 1
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 AFFECT = ("valence", "arousal")  # from -1 to 1 each; Russell, "A Circumplex Model of Affect", 1980
 TASKS = ("classification", "regression")
+LARGEST_SIDE = 8192  # pixels; of a damaged spec it could be anything
 INPUT_NAME = "faces"
 
 
@@ -52,10 +54,11 @@ class ModelSpec:
             raise ArtifactError(f"spec needs distinct labels, got {list(self.labels)}")
         if not all(label.strip() and label.isprintable() for label in self.labels):
             raise ArtifactError(f"spec needs labels of printable characters, got {list(self.labels)}")
-        if min(self.height, self.width) < 1 or self.channels not in (1, 3):
+        sides = (self.height, self.width)
+        if min(sides) < 1 or max(sides) > LARGEST_SIDE or self.channels not in (1, 3):
             raise ArtifactError(
                 f"spec has input {self.height}x{self.width} with {self.channels} channels, "
-                "expected a positive size and 1 (gray) or 3 (RGB) channels"
+                f"expected sides of 1 to {LARGEST_SIDE} and 1 (gray) or 3 (RGB) channels"
             )
         sized = len(self.mean) == len(self.scale) == self.channels
         if not sized or 0 in self.scale or not all(map(math.isfinite, (*self.mean, *self.scale))):
@@ -98,7 +101,7 @@ class ModelSpec:
         """Build a spec from JSON text; see `from_json`."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArtifactError(f"spec is not JSON: {error}") from None
         return cls.from_json(data)
 
@@ -108,7 +111,8 @@ def _checked(key: str, kind: str, value: Any) -> Any:
     if kind.startswith("tuple"):
         item = str if "str" in kind else (int, float)
         if isinstance(value, list) and all(isinstance(entry, item) for entry in value):
-            return tuple(value) if item is str else tuple(float(entry) for entry in value)
+            with contextlib.suppress(OverflowError):  # of a whole number beyond all floats
+                return tuple(value) if item is str else tuple(float(entry) for entry in value)
     elif type(value).__name__ == kind:
         return value
     raise ArtifactError(f"spec field {key!r} must be {kind}, got {value!r}")

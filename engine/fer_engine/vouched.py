@@ -16,8 +16,9 @@ def read(path: Path, sha256: str, size: int, what: str, remedy: str) -> bytes:
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        said = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"{path} cannot be read ({said}); {remedy}") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
         raise ArtifactError(

@@ -65,9 +65,11 @@ def _fold(pointwise: openvino.Node) -> bool:
         return False
     kernels = _constant(depthwise, 1)  # [channels, 1, 1, y, x]
     mixing = _constant(pointwise, 1)  # [out, channels, 1, 1]
-    offsets = _constant(biased, 1) if biased is not depthwise else np.zeros(1)
+    offsets = _constant(biased, 1) if biased is not depthwise else np.zeros(1, np.float32)
     if kernels is None or mixing is None or offsets is None or not _is_only_use(biased, depthwise):
         return False
+    if offsets.size > 1 and offsets.shape not in ((len(kernels), 1, 1), (1, len(kernels), 1, 1)):
+        return False  # one value a position, not a channel
     kind = pointwise.get_output_element_type(0)
     settings = depthwise.get_attributes()
     weights = mixing[:, :, 0, 0, None, None] * kernels[:, 0, 0]

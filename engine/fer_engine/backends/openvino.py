@@ -30,7 +30,6 @@ from fer_engine.interface import Port, check_interface
 DEVICE = "CPU"
 MICRO_BATCHES = (8, 16, 32, 64)
 UNDER_WAY = 2  # micro-batches for each stream, so that none waits for the next while answers are read
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 # Left to itself OpenVINO computes float layers in bfloat16 where the CPU can. Integer layers come
 # from the graph; what is left in a graph of theirs is float32.
@@ -81,7 +80,8 @@ class OpenVinoBackend(Backend):
 
     def infer(self, faces: Faces) -> Logits:
         try:
-            with self._request(len(faces)) as request:
+            fitting = [requests for requests in self._requests if requests.sizes[-1] >= len(faces)]
+            with _lent(*fitting) as request:
                 return request.infer(faces)
         except Exception as error:
             raise BackendError(f"openvino failed on {len(faces)} faces: {_reason(error)}") from error
@@ -95,7 +95,8 @@ class OpenVinoBackend(Backend):
                         done, request = under_way.popleft()
                         logits[done] = request.wait()
                     else:
-                        request = stack.enter_context(self._request(shard.stop - shard.start))
+                        # Of the model of many, whatever this shard's size: the next may be larger.
+                        request = stack.enter_context(_lent(self._requests[-1]))
                     request.start(faces[shard])
                     under_way.append((shard, request))
                 for shard, request in under_way:
@@ -103,16 +104,16 @@ class OpenVinoBackend(Backend):
         except Exception as error:
             raise BackendError(f"openvino failed on {len(faces)} faces: {_reason(error)}") from error
 
-    @contextlib.contextmanager
-    def _request(self, count: int) -> Iterator[Request]:
-        """Lend an idle request for so many faces; one that failed is not lent again."""
-        fitting = (requests for requests in self._requests if requests.sizes[-1] >= count)
-        requests, request = next((kept, idle) for kept in fitting if (idle := kept.take()) is not None)
-        yield request
-        requests.give_back(request)
-
     def close(self) -> None:
         del self._requests
+
+
+@contextlib.contextmanager
+def _lent(*models: Requests) -> Iterator[Request]:
+    """Lend an idle request of the first model that has one; one that failed is not lent again."""
+    requests, request = next((kept, idle) for kept in models if (idle := kept.take()) is not None)
+    yield request
+    requests.give_back(request)
 
 
 def _saturates() -> bool:
@@ -136,7 +137,9 @@ def _lone(options: BackendOptions) -> dict[str, object]:
 def _sizes(options: BackendOptions) -> tuple[int, ...]:
     """Return the batch sizes that micro-batches are padded to."""
     largest = options.micro_batch or MICRO_BATCHES[-1]
-    return (*(size for size in SIZES if size < largest), largest)
+    powers = (2**exponent for exponent in range(largest.bit_length()))
+    steps = sorted({step for power in powers for step in (power, power * 3 // 2)})  # 1 2 3 4 6 8 12 16 ...
+    return (*(step for step in steps if step < largest), largest)
 
 
 def _settings(precision: str, options: BackendOptions) -> dict[str, object]:

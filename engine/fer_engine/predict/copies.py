@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # In which colour pictures are written on every system; others become PNG, which loses nothing.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
 CAMERA_RATE = 30.0  # frames a second; a camera does not tell how many it gives
+LONGEST_PAUSE = 60  # seconds for which a copy repeats one frame: a gap in the timestamps may be of any length
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -31,11 +33,15 @@ def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
     Raises:
         ConfigError: `output` is or names a file but should be a folder, or has a suffix that is not written.
     """
-    if len(inputs) == 1 and output.suffix and not output.is_dir():
+    try:
+        is_folder, is_there = output.is_dir(), output.exists()
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror}; give another --output") from None
+    if len(inputs) == 1 and output.suffix and not is_folder:
         _check_suffix(inputs[0], output)
         return {inputs[0].name: output}
     names_a_file = output.suffix.lower() in (*PICTURE_SUFFIXES, *CODECS)
-    if not output.is_dir() and (output.exists() or names_a_file):
+    if not is_folder and (is_there or names_a_file):
         raise ConfigError(f"{output} is a file, and there are {len(inputs)} inputs: give a folder")
     taken: set[str] = set()  # in one case: many file systems make no difference
     planned = {}
@@ -90,7 +96,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     try:
         status = path.stat()
     except OSError:  # it is not there yet
-        return path.resolve()
+        return Path(os.path.realpath(path))  # unlike resolve(), of links in a circle too
     return status.st_dev, status.st_ino
 
 
@@ -139,9 +145,23 @@ class Copies:
             self._rate = _rate(entry, frame.picture)
             self._video = VideoWriter(path, self._rate)
             self._count, self._start_ms = 0, frame.time_ms
+        self._shorten(frame)
         for _ in range(self._times(frame)):
             self._video.write(annotated)
             self._count += 1
+
+    def _shorten(self, frame: Frame) -> None:
+        """Take what a pause has beyond the longest one out of the copy's time."""
+        pause = (frame.time_ms - self._start_ms) / 1000 - self._count / self._rate
+        if pause > LONGEST_PAUSE:
+            self._start_ms += (pause - LONGEST_PAUSE) * 1000
+            path = self._planned[frame.source]
+            self._report(
+                FerError(
+                    f"{frame.source} pauses {pause:.0f} s before frame {frame.index}: in {path} it is "
+                    f"{LONGEST_PAUSE} s; cut the recording there for a copy in true time"
+                )
+            )
 
     def _times(self, frame: Frame) -> int:
         """Return how often to write a frame: as often as makes time run true, which for most is once."""

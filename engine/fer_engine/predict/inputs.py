@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,8 +55,9 @@ def find(arguments: Sequence[str], report: Report, outside: Path | None = None) 
     """Return what the arguments stand for, in order, each name once.
 
     A folder stands for the pictures and videos in it and below it, sorted, but not for what is hidden or
-    lies below `outside`, where earlier results may be. A pattern is expanded here too, for shells that
-    do not. `report` is told of each argument that stands for nothing.
+    lies below `outside`, where earlier results may be. Links to folders are followed, each folder once. A
+    pattern is expanded here too, for shells that do not. `report` is told of each argument that stands for
+    nothing.
     """
     found: dict[str, Input] = {}
     for argument in arguments:
@@ -63,6 +65,11 @@ def find(arguments: Sequence[str], report: Report, outside: Path | None = None) 
             entries = _expand(argument, report, outside)
         except FerError as error:
             report(error)
+            continue
+        except OSError as error:  # a folder that may not be entered, a name that is too long
+            report(
+                InputError(f"cannot reach {argument[:200]}: {error.strerror}; check the path and your rights")
+            )
             continue
         for entry in entries:
             found.setdefault(entry.name, entry)
@@ -106,11 +113,19 @@ def _below(folder: Path, report: Report, outside: Path | None) -> list[Input]:
         report(InputError(f"cannot search {error.filename}: {error.strerror}; what it holds is left out"))
 
     found: list[Input] = []
-    for name, below, files in os.walk(folder, onerror=unreadable):
-        parent = Path(name)
-        below[:] = sorted(entry for entry in below if _is_searched(parent / entry, outside))
-        paths = [parent / file for file in sorted(files) if _is_wanted(file)]
-        found.extend(Input(str(path), path, path.relative_to(folder)) for path in paths)
+    seen = set() if outside is None else {os.path.realpath(outside)}
+    for name, below, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        parent, identity = Path(name), os.path.realpath(name)
+        below[:] = sorted(entry for entry in below if not entry.startswith("."))
+        if identity in seen:  # a link may lead back to where it is
+            below.clear()
+            continue
+        seen.add(identity)
+        for path in (parent / file for file in sorted(files) if _is_wanted(file)):
+            if _is_special(path):
+                report(InputError(f"{path} is a pipe or a device, which may give no end: name it to read it"))
+                continue
+            found.append(Input(str(path), path, path.relative_to(folder)))
     if not found and not closed:
         raise InputError(
             f"{folder} holds no picture or video: their names end in {' '.join(sorted(PICTURES | VIDEOS))}"
@@ -122,8 +137,11 @@ def _is_wanted(file: str) -> bool:
     return Path(file).suffix.lower() in PICTURES | VIDEOS and not file.startswith(".")
 
 
-def _is_searched(folder: Path, outside: Path | None) -> bool:
-    return not folder.name.startswith(".") and (outside is None or folder.resolve() != outside.resolve())
+def _is_special(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # what is wrong with it, reading it will tell
+        return False
 
 
 def frames(

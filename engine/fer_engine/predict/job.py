@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from fer_engine import progress
 from fer_engine.errors import ConfigError, FerError
@@ -124,8 +124,8 @@ class Job:
 
     def _progress(self) -> contextlib.AbstractContextManager[progress.Advance]:
         """Give a bar on a terminal, but none among the lines to read, which show the progress themselves."""
-        is_read = STANDARD_OUTPUT not in (self.json, self.csv) and sys.stdout.isatty()
-        if is_read or not sys.stderr.isatty():
+        is_read = STANDARD_OUTPUT not in (self.json, self.csv) and _is_terminal(sys.stdout)
+        if is_read or not _is_terminal(sys.stderr):
             return contextlib.nullcontext(progress.silent)
         return progress.bar("reading faces", len(self.found))
 
@@ -145,3 +145,7 @@ def _untracked(analysis: Analysis) -> Analysis:
     """Return the analysis of a still picture without tracks, which number nobody there."""
     faces = tuple(dataclasses.replace(face, track=None) for face in analysis.faces)
     return dataclasses.replace(analysis, faces=faces)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()

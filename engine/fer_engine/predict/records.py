@@ -84,7 +84,10 @@ class Lines:
         self._target = target
         self._size = 0
         self._file: io.FileIO | None = None
-        if target != STANDARD_OUTPUT:
+        if target == STANDARD_OUTPUT:
+            if sys.stdout is None:  # as Python has it where the descriptor is closed
+                raise FerError("cannot write standard output: it is closed; name a file with --json or --csv")
+        else:
             try:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
                 self._file = io.FileIO(target, "w")

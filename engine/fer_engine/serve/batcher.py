@@ -8,7 +8,6 @@ were lately, so that a client that is alone, or is the last of many, does not wa
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from fer_engine.serve.limits import Limits, RefusedError
 
 MAX_BATCH = 64
 MAX_DELAY = 0.002
+LONGEST_DELAY = 3600.0  # seconds, far beyond any use
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,10 @@ class BatchOptions:
     def __post_init__(self) -> None:
         if self.max_batch < 1:
             raise ConfigError(f"the largest batch must be at least 1 face, got {self.max_batch}")
-        if not 0 <= self.max_delay < math.inf:
-            raise ConfigError(f"the longest delay must be at least 0 seconds, got {self.max_delay}")
+        if not 0 <= self.max_delay <= LONGEST_DELAY:
+            raise ConfigError(
+                f"the longest delay must be in [0, {LONGEST_DELAY:g}] seconds, got {self.max_delay}"
+            )
         if self.runners < 1:
             raise ConfigError(f"runners must be at least 1, got {self.runners}")
 

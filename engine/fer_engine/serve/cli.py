@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import logging
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,9 @@ PORT = 8000  # as of other servers of the protocol
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
+    # What clients send wrong, they are told: the log is of the server's own errors.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     return command.run(lambda: _serve(options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -148,3 +149,28 @@ def test_of_a_broken_video_one_line_is_told(home, tmp_path):
         ["error:", "junk.mp4"],
     )
     assert summary == "inputs: 1, frames: 0, faces: 0, errors: 1"
+
+
+@unix
+def test_odd_entries_of_a_folder_are_told_and_the_others_done(predict, photos, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(photos / "hopper.jpg", folder / "a.jpg")
+    (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(photos / "hopper.jpg", tmp_path / "elsewhere" / "b.jpg")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    out, err = predict(folder, "x" * 5000, "--json", "-", code=2)
+    assert [Path(entry["file"]).name for entry in lines(out)] == ["a.jpg", "b.jpg"]
+    told = errors(err)
+    assert len(told) == 3
+    assert sum("pipe.jpg is a pipe or a device" in line for line in told) == 1
+    assert sum("loop.jpg" in line for line in told) == 1
+    assert sum("File name too long" in line for line in told) == 1
+
+
+def test_an_output_whose_name_is_too_long_is_refused(predict, photos):
+    _, err = predict(photos / "hopper.jpg", "--output", "y" * 300 + ".jpg", code=2)
+    assert "File name too long; give another --output" in err

@@ -110,3 +110,17 @@ def test_a_window_shows_a_video_to_its_end(home, video, tmp_path):
 
 def test_a_camera_that_is_not_there_is_told(predict):
     assert "camera 97 cannot be opened" in predict("97", code=2)[1]
+
+
+def test_a_pause_of_hours_is_a_minute_in_the_copy_and_told(tmp_path):
+    camera = Input("camera 0", 0, Path("camera-0"))
+    problems = []
+    copies = Copies([camera], plan([camera], tmp_path), problems.append)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    for index, time_ms in enumerate((0.0, 7_200_000.0, 7_200_100.0)):
+        copies.write(Frame("camera 0", index, time_ms, picture), picture)
+    copies.close()
+    written = cv2.VideoCapture(str(tmp_path / "camera-0.mp4"))
+    assert written.get(cv2.CAP_PROP_FRAME_COUNT) / written.get(cv2.CAP_PROP_FPS) == pytest.approx(60, abs=1)
+    (problem,) = problems
+    assert "camera 0 pauses 7200 s before frame 1" in str(problem)

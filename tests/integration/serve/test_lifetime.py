@@ -92,7 +92,7 @@ def test_a_port_in_use_is_an_error(server, artifact, capsys):
         (["--receive-timeout", "inf"], "the limit of receive seconds must be above 0 and finite, got inf"),
         (["--port", 70000], "port must be from 0 to 65535, got 70000"),
         (["--max-batch", 0], "the largest batch must be at least 1 face, got 0"),
-        (["--max-delay", -1], "the longest delay must be at least 0 seconds"),
+        (["--max-delay", -1], "the longest delay must be in [0, 3600] seconds"),
         (["--max-body", 0], "the limit of body must be above 0 and finite, got 0"),
         (["--drain-delay", -1], "the limit of drain seconds must be above 0 and finite, got -1"),
         (["--artifact", "no/such/folder", "--port", 0], "no/such/folder"),

@@ -1,4 +1,5 @@
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -138,3 +139,11 @@ def test_foreign_graph(foreign, name, axes, changes, found):
         Engine.load(folder, backend=name)
     assert "expected faces uint8 ['batch', 4, 4], logits float32 ['batch', 3]; got " in str(caught.value)
     assert found.format(**axes) in str(caught.value)
+
+
+def test_a_runtime_of_which_half_is_left_is_one_that_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
+    monkeypatch.delitem(sys.modules, "fer_engine.backends.onnxruntime", raising=False)
+    with pytest.raises(BackendError, match=r"'onnxruntime' cannot be imported .*; install its runtime with"):
+        find("onnxruntime")
+    assert "onnxruntime" not in at_hand("cpu")

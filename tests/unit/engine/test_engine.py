@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -8,6 +11,7 @@ import onnxruntime
 import pytest
 
 from fer_engine import BackendError, Choice, ConfigError, Engine, InputError, __version__
+from fer_engine.backend import at_hand
 from fer_engine.backends.null import NullBackend
 
 LABELS = ("angry", "happy", "neutral")
@@ -208,3 +212,42 @@ def test_a_dropped_engine_ends_its_threads(artifact):
     del engine
     assert gone() is None
     assert threading.active_count() == before
+
+
+FORKED = """
+import os, sys, threading
+import numpy as np
+from fer_engine import BackendError, Engine
+
+engine = Engine.load(sys.argv[1], backend=sys.argv[2], threads=2, micro_batch=4)
+faces = np.zeros((64, *engine.spec.face_shape), np.uint8)
+engine.logits(faces)
+stop = threading.Event()
+
+def work():
+    while not stop.is_set():
+        engine.logits(faces)
+
+threading.Thread(target=work).start()
+child = os.fork()
+if child == 0:
+    try:
+        engine.logits(faces)
+    except BackendError as error:
+        print(error, flush=True)
+    engine.close()
+    os._exit(0)  # as multiprocessing does
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+stop.set()
+engine.logits(faces)
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("backend", at_hand("cpu"))
+def test_a_process_that_was_forked_off_is_told_and_ends(artifact, backend):
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, str(artifact.folder), backend]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the engine was loaded before this process was forked off")

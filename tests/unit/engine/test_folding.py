@@ -19,18 +19,27 @@ TOLERANCE = 1e-4
 
 
 def random(*shape, scale=1.0):
-    return (RNG.standard_normal(shape) * scale).astype(np.float32)
+    return np.asarray(RNG.standard_normal(shape) * scale, np.float32)
 
 
 def network(
-    channels=8, *, between=None, pointwise_stride=1, second_use=False, kind=np.float32, biases=True, scale=1.0
+    channels=8,
+    *,
+    between=None,
+    pointwise_stride=1,
+    second_use=False,
+    kind=np.float32,
+    biases=True,
+    scale=1.0,
+    bias_shape=None,
 ):
     """Depthwise 3x3 of stride 2, then 1x1 to 12 channels."""
     faces = opset.parameter([-1, channels, SIDE, SIDE], np.float32, name="faces")
     x = opset.convert(faces, kind) if kind is not np.float32 else faces
     kernels = opset.constant(random(channels, 1, 1, 3, 3, scale=scale).astype(kind))
     depthwise = opset.group_convolution(x, kernels, [2, 2], [1, 1], [1, 1], [1, 1], name="depthwise")
-    x = opset.add(depthwise, opset.constant(random(1, channels, 1, 1).astype(kind))) if biases else depthwise
+    shape = (1, channels, 1, 1) if bias_shape is None else bias_shape
+    x = opset.add(depthwise, opset.constant(random(*shape).astype(kind))) if biases else depthwise
     x = opset.relu(x) if between == "relu" else x
     mixing = opset.constant(random(12, channels, 1, 1, scale=scale).astype(kind))
     stride = [pointwise_stride, pointwise_stride]
@@ -100,3 +109,15 @@ def test_a_graph_without_such_a_pair_is_left_as_it_is(monkeypatch):
 
 def test_the_kind_of_matrix_unit_is_found_without_a_graph():
     assert folding._half_on_matrix_unit() in (True, False)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5, 1, 1), (1, 1, 1, 1)])
+def test_an_offset_for_each_channel_or_one_for_all_is_folded(shape):
+    graph = network(5, bias_shape=shape)
+    folded = fold_depthwise(graph)
+    assert np.abs(answers(folded, 5) - answers(graph, 5)).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 1, 1, 5), (1, 1, 5, 5), (1, 5, 5, 5)])
+def test_an_offset_for_each_position_stays(shape):
+    assert fold_depthwise(network(5, bias_shape=shape)) is None

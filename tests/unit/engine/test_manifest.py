@@ -27,6 +27,31 @@ def test_missing_folder_says_how_to_make_one(tmp_path):
         Manifest.load(tmp_path / "nothing")
 
 
+def test_a_manifest_that_is_nested_without_end(artifact):
+    (artifact.folder / MANIFEST_NAME).write_text("[" * 200_000)
+    with pytest.raises(ArtifactError, match=r"is damaged.*run fer-export again"):
+        Manifest.load(artifact.folder)
+
+
+@pytest.mark.parametrize("made", [None, [], {"checkpoint": "shipped"}])
+def test_a_damaged_account_of_its_making(artifact, made):
+    edit(artifact.folder, lambda data: data.update(made=made))
+    with pytest.raises(ArtifactError, match="is damaged: missing or wrong account of how it was made"):
+        Manifest.load(artifact.folder)
+
+
+@pytest.mark.parametrize("name", ["a\0.onnx", "\ud800.onnx"])
+def test_a_name_that_no_file_can_have(artifact, name):
+    edit(artifact.folder, lambda data: data["files"]["fp32"].update(path=name))
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")
+
+
+def test_a_precision_that_nothing_makes_names_no_command(artifact):
+    with pytest.raises(ArtifactError, match=r"holds no 'int4' graph, it has [\w, -]+$"):
+        Manifest.load(artifact.folder).read_model(artifact.folder, "int4")
+
+
 @pytest.mark.parametrize("keep", [0, 1, 40, -3])
 def test_truncated_manifest(artifact, keep):
     path = artifact.folder / MANIFEST_NAME
@@ -49,7 +74,15 @@ def test_manifest_without_a_part(artifact, key):
         Manifest.load(artifact.folder)
 
 
-@pytest.mark.parametrize("entry", [None, {"path": "model.onnx"}, {"path": "a", "sha256": "", "bytes": "?"}])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        {"path": "model.onnx"},
+        {"path": "a", "sha256": "", "bytes": "?"},
+        {"path": "a", "sha256": "", "bytes": float("inf")},
+    ],
+)
 def test_damaged_file_entry(artifact, entry):
     edit(artifact.folder, lambda data: data["files"].update(fp32=entry))
     with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong"):
@@ -164,6 +197,7 @@ def test_the_command_that_makes_a_precision_starts_from_the_same_network(artifac
         {"verdicts": {"int8": {"accepted": "no"}}},
         {"verdicts": {"int8": {"accepted": True, "reason": "", "trials": None}}},
         {"verdicts": {"int8": {"accepted": True, "reason": "", "passing": "openvino"}}},
+        {"verdicts": {"int8": {"accepted": True, "reason": "", "passing": [["openvino"]]}}},
     ],
 )
 def test_a_damaged_gate(artifact, gate):

@@ -100,7 +100,7 @@ def test_a_damaged_sidecar_is_refused(engines, plan, key, value):
         find(engines, "fp32", "tensorrt")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', "\x00", "[" * 200_000])
 def test_a_foreign_sidecar_is_refused(engines, plan, text):
     (engines / f"{plan.name}.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"(is not JSON|this release reads 1).*delete it"):

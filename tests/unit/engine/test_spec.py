@@ -26,7 +26,8 @@ def test_face_shape_has_channels_for_colour_only():
         ({"labels": ("a", " ")}, "spec needs labels of printable characters, got ['a', ' ']"),
         ({"labels": ("a", "b\n")}, "spec needs labels of printable characters, got ['a', 'b\\n']"),
         ({"height": 0}, "spec has input 0x48 with 1 channels"),
-        ({"channels": 2}, "with 2 channels, expected a positive size and 1 (gray) or 3 (RGB) channels"),
+        ({"height": 10**12}, "x48 with 1 channels, expected sides of 1 to 8192"),
+        ({"channels": 2}, "with 2 channels, expected sides of 1 to 8192 and 1 (gray) or 3 (RGB) channels"),
         (
             {"mean": (1.0, 2.0)},
             "finite non-zero scale a channel (1), got mean [1.0, 2.0]",
@@ -51,6 +52,7 @@ def test_refuses_impossible_values(changes, message):
         ({"height": "48"}, "spec field 'height' must be int, got '48'"),
         ({"height": True}, "spec field 'height' must be int, got True"),
         ({"labels": "angry"}, "spec field 'labels' must be tuple[str, ...], got 'angry'"),
+        ({"mean": [10**400]}, "spec field 'mean' must be tuple[float, ...], got [1000"),
         ({"labels": [1]}, "spec field 'labels' must be tuple[str, ...], got [1]"),
         ({"surprise": 1}, "spec must be an object with the keys"),
     ],

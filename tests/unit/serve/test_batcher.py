@@ -245,8 +245,8 @@ def test_stopping_finishes_what_is_under_way_and_refuses_what_waits():
     ("options", "message"),
     [
         ({"max_batch": 0}, "largest batch must be at least 1 face, got 0"),
-        ({"max_delay": -0.1}, "at least 0 seconds, got -0.1"),
-        ({"max_delay": float("nan")}, "at least 0 seconds, got nan"),
+        ({"max_delay": -0.1}, r"in \[0, 3600\] seconds, got -0.1"),
+        ({"max_delay": float("nan")}, r"in \[0, 3600\] seconds, got nan"),
         ({"runners": 0}, "runners must be at least 1, got 0"),
     ],
 )
