@@ -188,10 +188,9 @@ def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
     from fer_train.data import load
 
     if options.data is None:
-        if options.labels is not None:
-            raise ConfigError("--labels are those of --data: give both")
-        if options.images is not None:
-            raise ConfigError("--images are those of --data: give both")
+        for name in ("labels", "images"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"--{name} are those of --data: give both")
         return None
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     return load(options.data, names=names, images=options.images, face_shape=spec.face_shape)

@@ -37,12 +37,13 @@ from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
 from fer_train.models import find
 from fer_train.recipe import Recipe
+from fer_train.stages import INPUT
 
 TRAIN_SPLIT = "Training"
 VALIDATION_SPLIT = "PublicTest"
 LOG = logging.getLogger(__name__)
 LENGTH = ("stop", "patience")  # options that end a run sooner or later, but change no epoch of it
-SHARED = ("labels", "task", "face_shape", "mean", "scale")  # what a teacher's spec has in common
+SHARED = ("labels", "task", *INPUT)  # what a teacher's spec has in common
 
 
 @dataclass(frozen=True, slots=True)

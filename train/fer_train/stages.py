@@ -31,6 +31,7 @@ from fer_train.augment import Augmentation
 from fer_train.models import find
 from fer_train.recipe import QAT, Recipe
 
+INPUT = ("face_shape", "mean", "scale")  # what a network and its teacher take alike
 FOLDER = Path(__file__).with_name("recipes")
 
 
@@ -134,9 +135,8 @@ def _check_references(stage: Stage, stages: list[Stage]) -> None:
             )
 
 
-def _input(model: str) -> tuple[object, ...]:
-    spec = find(model).spec
-    return spec.face_shape, spec.mean, spec.scale
+def _input(model: str) -> list[object]:
+    return [getattr(find(model).spec, field) for field in INPUT]
 
 
 def _names(kind: type) -> set[str]:
