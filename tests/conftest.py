@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_export.int8 import Int8Options
+from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
 from fer_train.data import Dataset, load
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.spec import AFFECT, ModelSpec
+from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_train.models import MODELS, Entry
 
 SIDE = 48

@@ -12,21 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench import accuracy, environment, packages, record, reference, rounds, startup
-from fer_bench.contender import CPU, OVERHEAD, Contender, Skipped
-from fer_bench.energy.meters import Meters
-from fer_bench.inputs import Inputs
-from fer_bench.limits import run as limits
-from fer_bench.loadgen.options import ScenarioOptions
-from fer_bench.loadgen.scenarios import Runs, taking_part
-from fer_bench.options import BenchOptions
-from fer_bench.peers import answers
-from fer_bench.process import Asked, working
-from fer_engine.choice import failing
+from fer_bench.contenders import packages, reference
+from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.contenders.peers import answers
+from fer_bench.contenders.worker_client import Asked, working
+from fer_bench.passes import accuracy, rounds, startup
+from fer_bench.passes.energy.meters import Meters
+from fer_bench.passes.limits import run as limits
+from fer_bench.passes.loadgen.options import ScenarioOptions
+from fer_bench.passes.loadgen.scenarios import Runs, taking_part
+from fer_bench.passes.options import BenchOptions
+from fer_bench.record import environment, record
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.errors import BackendError
-from fer_engine.manifest import Manifest
-from fer_engine.progress import bar
-from fer_export.gate import refusals
+from fer_engine.selection.select import failing
+from fer_engine.system.progress import bar
+from fer_export.verify.acceptance import refusals
 
 
 def subject(

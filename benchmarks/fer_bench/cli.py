@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_bench import asked
-from fer_bench.loadgen import arguments
-from fer_engine import __version__, command
+from fer_bench import arguments
+from fer_bench.passes.loadgen import arguments as loadgen_arguments
+from fer_engine._version import __version__
+from fer_engine.cli import exit_codes
 
 if TYPE_CHECKING:
-    from fer_bench.baseline import Baseline
+    from fer_bench.compare.baseline import Baseline
 
 RECORD = Path("reports") / "bench.json"
 EXIT_REGRESSION = 3
@@ -24,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
     if options.render is not None:
-        return command.run(lambda: _render(options, argv))
-    return command.run(lambda: _bench(options, argv))
+        return exit_codes.run(lambda: _render(options, argv))
+    return exit_codes.run(lambda: _bench(options, argv))
 
 
 def _given(argv: Sequence[str] | None) -> list[str]:
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_contenders,
         _add_faces,
         _add_method,
-        arguments.add,
+        loadgen_arguments.add,
         _add_results,
         _add_gate,
     ):
@@ -55,7 +56,7 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--artifact",
         type=Path,
-        help=f"folder made by fer-export (default: {asked.ARTIFACT}, made from the shipped checkpoint "
+        help=f"folder made by fer-export (default: {arguments.ARTIFACT}, made from the shipped checkpoint "
         "if missing)",
     )
     group.add_argument(
@@ -93,7 +94,7 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
     group.add_argument("--images", type=Path, help="folder of the images that the csv of --data names")
-    group.add_argument("--split", help=f"of --data (default: {asked.SPLIT})")
+    group.add_argument("--split", help=f"of --data (default: {arguments.SPLIT})")
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
@@ -137,11 +138,11 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
 
 
 def _render(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
-    from fer_bench import record
+    from fer_bench.record import record
 
-    asked.check_render(_given(argv))
-    asked.check_page(options)
-    earlier = asked.baseline(options)
+    arguments.check_render(_given(argv))
+    arguments.check_page(options)
+    earlier = arguments.baseline(options)
     measured = record.load(options.render)
     if earlier is not None:
         earlier.check(measured)
@@ -150,25 +151,26 @@ def _render(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
 
 
 def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
-    from fer_bench import bench, record
-    from fer_bench.contender import line_up
-    from fer_engine.manifest import Manifest
+    from fer_bench import bench
+    from fer_bench.contenders.contender import line_up
+    from fer_bench.record import record
+    from fer_engine.artifact.manifest import Manifest
 
     _import_renderers(options)
-    asked.check_page(options)
-    earlier = asked.baseline(options)
-    settings = asked.bench_options(options)
+    arguments.check_page(options)
+    earlier = arguments.baseline(options)
+    settings = arguments.bench_options(options)
     for path in (options.json, options.markdown, options.html, options.png and options.png / "figure.png"):
         if path is not None:
             record.check_writable(path)
-    inputs = asked.faces(options, asked.spec(options))
-    folder = asked.artifact(options)
+    inputs = arguments.faces(options, arguments.spec(options))
+    folder = arguments.artifact(options)
     manifest = Manifest.load(folder)
     contenders, skipped = line_up(folder, manifest, settings.sweep, settings.device)
     if options.peers is not None:
-        from fer_bench.peers.line_up import line_up as line_up_peers
+        from fer_bench.contenders.peers.line_up import line_up as line_up_peers
 
-        named = asked.names("--peers", options.peers or None)
+        named = arguments.names("--peers", options.peers or None)
         found, absent = line_up_peers(folder, named, settings.sweep.shared_threads)
         contenders, skipped = [*contenders, *found], [*skipped, *absent]
     if earlier is not None:
@@ -185,7 +187,8 @@ def _verdict(earlier: Baseline | None, measured: dict[str, Any]) -> int:
     """Print what became worse than the baseline, if there is one; return the exit code."""
     if earlier is None:
         return 0
-    from fer_bench import baseline, report
+    from fer_bench.compare import baseline
+    from fer_bench.report import render
 
     found = earlier.regressions(measured)
     note = earlier.other_machine(measured)
@@ -194,34 +197,34 @@ def _verdict(earlier: Baseline | None, measured: dict[str, Any]) -> int:
     if not found:
         print(f"no regression against {earlier.name}: {earlier.compared(measured)}")
         return 0
-    print(report.plain([], [baseline.table(found)]))
+    print(render.plain([], [baseline.table(found)]))
     return EXIT_REGRESSION
 
 
 def _import_renderers(options: argparse.Namespace) -> None:
     """Import what `_show` will need, so that a missing library shows before minutes are spent."""
-    from fer_bench import report  # noqa: F401
+    from fer_bench.report import render  # noqa: F401
 
     if options.html is not None:
-        from fer_bench import page  # noqa: F401
+        from fer_bench.report import page  # noqa: F401
     if options.png is not None:
-        from fer_bench import figures  # noqa: F401
+        from fer_bench.report import figures  # noqa: F401
 
 
 def _show(measured: dict[str, object], options: argparse.Namespace) -> None:
-    from fer_bench import report
-    from fer_engine import atomic
+    from fer_bench.report.render import render_markdown, render_table
+    from fer_engine.artifact import files
 
-    print(report.render_table(measured))
+    print(render_table(measured))
     if options.markdown is not None:
-        atomic.write_text(options.markdown, report.render_markdown(measured))
+        files.write_text(options.markdown, render_markdown(measured))
         print(f"report: {options.markdown}")
     if options.html is not None:
-        from fer_bench import page
+        from fer_bench.report import page
 
-        atomic.write_text(options.html, page.render(measured, asked.shown_faces(options, measured)))
+        files.write_text(options.html, page.render(measured, arguments.shown_faces(options, measured)))
         print(f"page: {options.html}")
     if options.png is not None:
-        from fer_bench import figures
+        from fer_bench.report import figures
 
         print(f"figures: {', '.join(map(str, figures.write_pngs(measured, options.png)))}")

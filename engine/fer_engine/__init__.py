@@ -1,9 +1,7 @@
 """The lean runtime of fer-engine: numpy and, on demand, one inference library."""
 
-__version__ = "0.1.0"
-
-from fer_engine.backend import BackendOptions
-from fer_engine.choice import Choice
+from fer_engine._version import __version__
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.engine import Engine, EngineInfo, Prediction
 from fer_engine.errors import (
     ArtifactError,
@@ -17,7 +15,8 @@ from fer_engine.errors import (
     PictureError,
     PictureSizeError,
 )
-from fer_engine.spec import ModelSpec
+from fer_engine.runtime.backend import BackendOptions
+from fer_engine.selection.select import Choice
 
 __all__ = [
     "ArtifactError",

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine import __version__
-from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model, find
-from fer_engine.choice import Choice, choose
+from fer_engine._version import __version__
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.faces import check_faces
-from fer_engine.gate import Gate
-from fer_engine.manifest import Manifest
-from fer_engine.probe import Candidate
-from fer_engine.sharder import Sharder
-from fer_engine.spec import ModelSpec
+from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model, find
+from fer_engine.runtime.lifecycle import Gate
+from fer_engine.runtime.sharder import Sharder
+from fer_engine.runtime.validate import check_faces
+from fer_engine.selection.select import Choice, choose
+from fer_engine.selection.speed_probe import Candidate
 
 if TYPE_CHECKING:
     from fer_engine.backends.cuda.array import DeviceArray
@@ -122,7 +122,7 @@ class Engine:
             precision: One of those that the artifact holds, or "auto" for the fastest of those that
                 the export's gate accepted.
             device: Where to run; it is an error where the backend cannot run there.
-            backend: A name from `fer_engine.backend.BACKENDS`, or "auto" for the fastest of those
+            backend: A name from `fer_engine.runtime.backend.BACKENDS`, or "auto" for the fastest of those
                 installed. What "auto" measures is kept in the artifact; see `EngineInfo.choice`.
             threads: Cores to use; None for all that this process may use.
             micro_batch: Faces given to the runtime at once; None to measure which number is best.

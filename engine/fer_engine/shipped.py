@@ -13,10 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from fer_engine import __version__, progress
+from fer_engine._version import __version__
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, ConfigError, ExportError, FerError
-from fer_engine.manifest import Manifest
-from fer_engine.spec import ModelSpec
+from fer_engine.system import progress
 
 LOG = logging.getLogger(__name__)
 MODEL = "mini_xception"

@@ -13,11 +13,12 @@ from typing import Any
 
 import onnx
 
-from fer_engine import __version__, atomic
-from fer_engine.manifest import MANIFEST_NAME, Manifest, ModelFile
-from fer_export.calibrate import CALIBRATION_NAME, Calibration
+from fer_engine._version import __version__
+from fer_engine.artifact import files
+from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest, ModelFile
+from fer_export.int8.calibrate import CALIBRATION_NAME, Calibration
 from fer_export.report import render
-from fer_export.source import Source
+from fer_export.source.load import Source
 
 FILE_NAMES = {
     "fp32": "model.onnx",
@@ -54,17 +55,17 @@ def write(
     gate: dict[str, Any],
 ) -> Path:
     """Write an artifact in place of `output`; return it."""
-    with atomic.folder(output) as fresh:
-        files = {}
+    with files.folder(output) as fresh:
+        graphs_in = {}
         for precision, graph in graphs.items():
             content = graph.SerializeToString(deterministic=True)
             (fresh / FILE_NAMES[precision]).write_bytes(content)
             digest = hashlib.sha256(content).hexdigest()
-            files[precision] = ModelFile(FILE_NAMES[precision], digest, len(content))
+            graphs_in[precision] = ModelFile(FILE_NAMES[precision], digest, len(content))
         source.save(fresh / "checkpoint")
         if calibration is not None:
             (fresh / CALIBRATION_NAME).write_text(calibration.dumps(), "utf-8")
-        manifest = Manifest(source.spec, files, made, verification, gate)
+        manifest = Manifest(source.spec, graphs_in, made, verification, gate)
         (fresh / MANIFEST_NAME).write_text(manifest.dumps(), "utf-8")
         (fresh / REPORT_NAME).write_text(render(json.loads(manifest.dumps())), "utf-8")
     return output

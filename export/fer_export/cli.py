@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_engine import __version__, command
+from fer_engine._version import __version__
+from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
 from fer_export.tensorrt import arguments
 
 if TYPE_CHECKING:
-    from fer_engine.spec import ModelSpec
-    from fer_export.int8 import Int8Options
-    from fer_export.source import OnnxFile, UserNetwork
+    from fer_engine.artifact.spec import ModelSpec
+    from fer_export.int8.make import Int8Options
+    from fer_export.source.load import OnnxFile, UserNetwork
     from fer_train.data import Dataset
 
 EXIT_REFUSED = 3
@@ -36,7 +37,7 @@ NEEDED = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-    return command.run(lambda: _run(options))
+    return exit_codes.run(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,12 +142,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> tuple[Path, int]:
-    from fer_engine.manifest import Manifest
-    from fer_export import gate
+    from fer_engine.artifact.manifest import Manifest
     from fer_export.artifact import REPORT_NAME
     from fer_export.pipeline import ExportOptions, export_model
-    from fer_export.samples import has_labels
-    from fer_export.source import spec_of
+    from fer_export.source.load import spec_of
+    from fer_export.verify import acceptance
+    from fer_export.verify.samples import has_labels
 
     model = _model(options)
     spec = spec_of(model, options.checkpoint) if isinstance(model, str) else model.spec
@@ -171,13 +172,13 @@ def _export(options: argparse.Namespace) -> tuple[Path, int]:
         max_batch=options.max_batch,
         mean=options.mean,
         scale=options.scale,
-        thresholds=gate.Thresholds(**{name: bar for name, bar in bars.items() if bar is not None}),
+        thresholds=acceptance.Thresholds(**{name: bar for name, bar in bars.items() if bar is not None}),
         force=options.force,
     )
     folder = export_model(export)
     print((folder / REPORT_NAME).read_text("utf-8"))
     print(f"artifact: {folder}")
-    refusals = gate.refusals(Manifest.load(folder).gate)
+    refusals = acceptance.refusals(Manifest.load(folder).gate)
     for precision, reason in refusals.items():
         kept = "kept all the same" if options.force else "not kept; --force keeps it, as for another machine"
         print(f"refused: {precision}: {reason} ({kept})", file=sys.stderr)
@@ -198,8 +199,8 @@ def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
 
 def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
     """Return what to export, once the options are found to name one thing alone."""
-    from fer_export import spec_file
-    from fer_export.source import OnnxFile, UserNetwork
+    from fer_export.source import spec_file
+    from fer_export.source.load import OnnxFile, UserNetwork
 
     named = [name for name in ("model", "module", "onnx") if getattr(options, name) is not None]
     if len(named) > 1:
@@ -221,7 +222,7 @@ def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
 
 
 def _int8_options(options: argparse.Namespace) -> Int8Options | None:
-    from fer_export.int8 import Int8Options
+    from fer_export.int8.make import Int8Options
 
     given = {
         "size": options.calibration_size,

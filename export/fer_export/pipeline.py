@@ -7,23 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_engine import atomic, progress
-from fer_engine.backend import BackendOptions, Logits, Model, at_hand
+from fer_engine.artifact import files
+from fer_engine.artifact.manifest import MANIFEST_NAME
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.manifest import MANIFEST_NAME
-from fer_engine.probe import Candidate, measure, running
-from fer_engine.spec import ModelSpec
-from fer_export import artifact, gate
-from fer_export.answers import check_logits, check_repeats
-from fer_export.fp16 import to_fp16
-from fer_export.gate import Thresholds
-from fer_export.int8 import Graphs, Int8Options
-from fer_export.int8 import make as make_int8
-from fer_export.layers import find_layers
-from fer_export.parity import measure as compare
-from fer_export.samples import dataset_samples, synthetic_samples
-from fer_export.source import OnnxFile, Source, UserNetwork, of_onnx, of_registry, of_user
-from fer_export.verify import Samples, Verification, verify
+from fer_engine.runtime.backend import BackendOptions, Logits, Model, at_hand
+from fer_engine.selection.speed_probe import Candidate, measure, running
+from fer_engine.system import progress
+from fer_export import artifact
+from fer_export.graph.fp16 import to_fp16
+from fer_export.graph.layers import find_layers
+from fer_export.int8.make import Graphs, Int8Options
+from fer_export.int8.make import make as make_int8
+from fer_export.source.load import OnnxFile, Source, UserNetwork, of_onnx, of_registry, of_user
+from fer_export.source.sanity import check_logits, check_repeats
+from fer_export.verify import acceptance
+from fer_export.verify.acceptance import Thresholds
+from fer_export.verify.check import Samples, Verification, verify
+from fer_export.verify.parity import measure as compare
+from fer_export.verify.samples import dataset_samples, synthetic_samples
 from fer_train.data import Dataset
 from fer_train.models import find
 
@@ -88,7 +90,7 @@ def export_model(options: ExportOptions) -> Path:
         made |= {"calibration": calibration.summary(), "int8": int8.made}
     verification = _verify(options, spec, graphs, samples, reference)
     judged = _judge(options, spec, graphs, samples, reference)
-    refused = {} if options.force else gate.refusals(judged)
+    refused = {} if options.force else acceptance.refusals(judged)
     return artifact.write(
         options.output,
         source,
@@ -108,7 +110,7 @@ def _check_output(output: Path) -> None:
         raise ConfigError(
             f"cannot write {output}: {nearest} is no folder that you may write to; give another --output"
         )
-    atomic.recover(output)
+    files.recover(output)
     if output.exists() and not (output / MANIFEST_NAME).exists() and not _is_empty_folder(output):
         raise ConfigError(
             f"{output} exists and is no artifact folder; it would be replaced: give another --output"
@@ -158,11 +160,11 @@ def _judge(
     candidates = [Candidate(precision, backend) for precision in models for backend in at_hand()]
     settings = BackendOptions()
     with progress.bar("measure every precision on every backend", len(candidates) + 1) as advance:
-        measured = measure(models, candidates, settings, gate.ROUNDS, gate.BUDGET)
+        measured = measure(models, candidates, settings, acceptance.ROUNDS, acceptance.BUDGET)
         advance(1)
         parities = {}
         for candidate in measured.speeds:
             with running(models[candidate.precision], candidate.backend, settings) as run:
                 parities[candidate] = compare(reference, run(samples.faces), samples.labels, spec.task)
             advance(1)
-    return gate.judge(parities, measured, options.thresholds)
+    return acceptance.judge(parities, measured, options.thresholds)

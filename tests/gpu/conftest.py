@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from fer_engine.backends.cuda.bindings import CudaBindings
-from fer_engine.preflight import rebuild_arguments
+from fer_engine.backends.tensorrt.plan_match import rebuild_arguments
 
 # The module of each flavour, and the backend that uses it.
 BACKENDS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}

@@ -9,8 +9,8 @@ import pytest
 
 from fer_engine import Engine, InputError
 from fer_engine.backends.cuda import dlpack
+from fer_engine.backends.cuda.array import pinned_array
 from fer_engine.backends.cuda.bindings import CudaBindings
-from fer_engine.backends.cuda.pinned import pinned_array
 from fer_train import synthetic
 
 FACES = 555  # several buckets, and a last one that is padded

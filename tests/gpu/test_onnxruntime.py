@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from fer_engine import Engine
-from fer_export.parity import measure
+from fer_export.verify.parity import measure
 from fer_train import synthetic
 
 FACES = 300

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_bench.latency import summarize, throughput
-from fer_engine import BackendOptions, Engine, atomic
-from fer_engine.backend import Model
+from fer_bench.record.statistics import summarize, throughput
+from fer_engine import BackendOptions, Engine
+from fer_engine.artifact import files
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.tensorrt.backend import TensorRtBackend
-from fer_engine.manifest import Manifest
-from fer_export.parity import measure
+from fer_engine.runtime.backend import Model
+from fer_export.verify.parity import measure
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
 
@@ -151,7 +152,7 @@ def test_throughput_is_reported(built, flavour, device, cudart):
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     path = Path("reports") / f"gpu-{BACKENDS[flavour]}.md"
-    atomic.write_text(path, "\n".join([*head, *rows]) + "\n")
+    files.write_text(path, "\n".join([*head, *rows]) + "\n")
     assert path.read_text("utf-8").count(" | ") >= len(PRECISIONS) * len(BATCHES)
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_bench import cli, inputs, record
-from fer_bench.page.flips import SHOWN
+from fer_bench import cli
+from fer_bench.contenders import inputs
+from fer_bench.record import record
+from fer_bench.report.page.flips import SHOWN
 from fer_train import synthetic
 
 QUICK = ["--rounds", "2", "--seconds", "0.02", "--cold-starts", "1"]

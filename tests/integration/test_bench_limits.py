@@ -2,8 +2,10 @@
 
 import pytest
 
-from fer_bench import cli, inputs, record
-from fer_bench.limits import machine
+from fer_bench import cli
+from fer_bench.contenders import inputs
+from fer_bench.passes.limits import machine
+from fer_bench.record import record
 
 QUICK = ["--rounds", "1", "--seconds", "0.02", "--cold-starts", "1", "--batch", "8", "--threads", "1"]
 MACHINE = {

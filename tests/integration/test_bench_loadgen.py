@@ -3,7 +3,8 @@ import pytest
 
 pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 
-from fer_bench import cli, record
+from fer_bench import cli
+from fer_bench.record import record
 from fer_train import synthetic
 
 QUICK = ["--rounds", "1", "--seconds", "0.02", "--cold-starts", "1", "--batch", "1"]

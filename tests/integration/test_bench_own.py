@@ -5,7 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_bench import cli, record
+from fer_bench import cli
+from fer_bench.record import record
 from fer_export.cli import main as export
 
 LABELS = "calm,glad,tense"

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from fer_bench import cli, record
-from fer_bench.peers.line_up import line_up
-from fer_bench.peers.registry import PEERS
-from fer_bench.process import working
+from fer_bench import cli
+from fer_bench.contenders.peers.line_up import line_up
+from fer_bench.contenders.peers.registry import PEERS
+from fer_bench.contenders.worker_client import working
+from fer_bench.record import record
 from fer_train import checkpoint, loop, synthetic
 
 COUNT = 70  # more than a call of the worker's, and not a multiple of any part

@@ -9,9 +9,9 @@ import sys
 
 import torch
 
-from fer_engine.manifest import Manifest
+from fer_engine.artifact.manifest import Manifest
 from fer_export.cli import main
-from fer_export.int8 import Int8Options
+from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
 from fer_export.report import render
 from fer_train import checkpoint

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from fer_engine.manifest import Manifest
+from fer_engine.artifact.manifest import Manifest
 from fer_train import checkpoint
 from fer_train.checkpoint import PRETRAINED
 

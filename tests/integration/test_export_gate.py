@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fer_engine import Engine
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.errors import ArtifactError
-from fer_engine.manifest import Manifest
 from fer_export.cli import main
 
 

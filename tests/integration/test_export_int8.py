@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from fer_engine.manifest import Manifest
+from fer_engine.artifact.manifest import Manifest
 from fer_export.cli import main
-from fer_export.int8 import Int8Options
+from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
 from fer_train import checkpoint, qat, synthetic
 from fer_train.checkpoint import Quantization

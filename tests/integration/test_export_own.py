@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from fer_engine import Engine
+from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest
 from fer_engine.errors import ArtifactError
-from fer_engine.manifest import MANIFEST_NAME, Manifest
-from fer_export import reference
 from fer_export.cli import main
+from fer_export.source import reference
 from fer_train import checkpoint
 from fer_train.loop import logits
 

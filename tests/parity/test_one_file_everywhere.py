@@ -18,8 +18,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from fer_engine.spec import INPUT_NAME
-from fer_export import integer
+import integer_reference
+from fer_engine.artifact.spec import INPUT_NAME
 from fer_export.artifact import FILE_NAMES
 from fer_train import synthetic
 
@@ -85,7 +85,9 @@ def files(artifact: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def references(files: dict[str, bytes]) -> dict[str, np.ndarray]:
-    return {name: integer.run(onnx.load_from_string(content), FACES) for name, content in files.items()}
+    return {
+        name: integer_reference.run(onnx.load_from_string(content), FACES) for name, content in files.items()
+    }
 
 
 def rms(a: np.ndarray, b: np.ndarray) -> float:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fer_engine import Engine
-from fer_engine.backend import BACKENDS, at_hand
-from fer_export.parity import measure
+from fer_engine.runtime.backend import BACKENDS, at_hand
+from fer_export.verify.parity import measure
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
 

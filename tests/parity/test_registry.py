@@ -16,22 +16,22 @@ import torch
 from torch import nn
 
 from fer_engine import ConfigError, Engine
-from fer_engine.backend import BACKENDS, BackendOptions, Model, at_hand
-from fer_engine.manifest import Manifest
-from fer_engine.probe import running
-from fer_engine.spec import ModelSpec
-from fer_export.activation_ranges import measure_ranges
-from fer_export.calibrate import Calibration, calibrate
-from fer_export.declared import declared_precisions
-from fer_export.equalize import equalize, measure_scales
-from fer_export.fp16 import to_fp16
-from fer_export.graph import to_onnx
-from fer_export.layers import find_layers
-from fer_export.parity import SAME_VALUE, measure
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.spec import ModelSpec
+from fer_engine.runtime.backend import BACKENDS, BackendOptions, Model, at_hand
+from fer_engine.selection.speed_probe import running
+from fer_export.graph.fp16 import to_fp16
+from fer_export.graph.layers import find_layers
+from fer_export.graph.to_onnx import to_onnx
+from fer_export.int8.activation_ranges import measure_ranges
+from fer_export.int8.calibrate import Calibration, calibrate
+from fer_export.int8.equalize import equalize, measure_scales
+from fer_export.int8.post_training import quantize
+from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.pipeline import ExportOptions, export_model
-from fer_export.post_training import quantize
-from fer_export.quantize_cpu import to_int8_cpu
-from fer_export.verify import TOLERANCES, check_interface
+from fer_export.verify.check import TOLERANCES, check_interface
+from fer_export.verify.executed import declared_precisions
+from fer_export.verify.parity import SAME_VALUE, measure
 from fer_train import checkpoint
 from fer_train.loop import Trainer, logits
 from fer_train.models import find

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fer_engine import Engine
-from fer_engine.manifest import Manifest
-from fer_engine.plan import ENGINES, Plan, write
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.plan import ENGINES, Plan, write
 from fer_train import synthetic
 from simulated.cudart import SimulatedCudart
 from simulated.tensorrt import SimulatedTensorRt, make_plan

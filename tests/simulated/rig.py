@@ -12,12 +12,12 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_engine import BackendOptions, Choice, Engine, ModelSpec
-from fer_engine.backend import Model
+from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest, ModelFile
+from fer_engine.artifact.plan import ENGINES, Plan, write
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.cuda.protocol import Cuda
 from fer_engine.backends.tensorrt.backend import TensorRtBackend
-from fer_engine.manifest import MANIFEST_NAME, Manifest, ModelFile
-from fer_engine.plan import ENGINES, Plan, write
+from fer_engine.runtime.backend import Model
 from simulated.cudart import SimulatedCudart
 from simulated.memory import MisuseError
 from simulated.tensorrt import SimulatedTensorRt, make_plan

@@ -17,7 +17,7 @@ import pytest
 from fer_engine.backends.cuda import bindings
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.cuda.protocol import CudaError
-from fer_engine.backends.tensorrt import api, rtx_api
+from fer_engine.backends.tensorrt import api, context_settings
 from simulated import tensorrt as simulated_tensorrt
 from simulated.cudart import SimulatedCudart
 
@@ -64,7 +64,7 @@ def used_of_cuda():
 
 
 USED_OF_TENSORRT = list(used_of_tensorrt(api))
-USED_OF_RTX = list(used_of_tensorrt(api, rtx_api))
+USED_OF_RTX = list(used_of_tensorrt(api, context_settings))
 SIMULATED = {
     "IExecutionContext": simulated_tensorrt.Context,
     "ICudaEngine": simulated_tensorrt.Engine,

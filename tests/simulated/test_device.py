@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fer_engine.backend import Model
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.cuda.protocol import CudaError
 from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.runtime.backend import Model
 from simulated.cudart import SimulatedCudart
 from simulated.memory import FRESH, MisuseError
 from simulated.rig import SPEC, graph_bytes, make_faces, true_logits

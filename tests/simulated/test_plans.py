@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fer_engine import ArtifactError, BackendError, BackendOptions
-from fer_engine.plan import ENGINES
+from fer_engine.artifact.plan import ENGINES
 from simulated.rig import graph_bytes
 from simulated.tensorrt import make_plan
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_bench.models_page import render as render_models
-from fer_bench.report import render_markdown
+from fer_bench.report.render import render_markdown
+from studies.models_page import render as render_models
 
 ROOT = Path(__file__).parents[2]
 RESULTS = {"quiet": "results.md", "busy": "results-busy.md"}

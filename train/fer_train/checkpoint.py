@@ -19,9 +19,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from fer_engine import atomic
+from fer_engine.artifact import files
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError
-from fer_engine.spec import ModelSpec
 from fer_train import module
 from fer_train.models import MODELS, find
 from fer_train.tracing import layers
@@ -78,7 +78,7 @@ def save(
     """
     content = _encode(network)
     spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
-    with atomic.folder(folder) as fresh:
+    with files.folder(folder) as fresh:
         (fresh / WEIGHTS_NAME).write_bytes(content)
         (fresh / SPEC_NAME).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
         if quantization is not None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_engine import __version__, command
+from fer_engine._version import __version__
+from fer_engine.cli import exit_codes
 
 if TYPE_CHECKING:
     from fer_train.run import RunOptions
@@ -19,7 +20,7 @@ DEFAULT_MODEL = "mini_xception"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-    return command.run(lambda: _list() if options.list else _train(options))
+    return exit_codes.run(lambda: _list() if options.list else _train(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine import atomic, command
+from fer_engine.artifact import files
+from fer_engine.cli import exit_codes
 from fer_engine.errors import DataError
 from fer_train.data import load
 from fer_train.synthetic import SIDE, UNIT, Eigenfaces, draw
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="FER2013: a csv, a folder or an .npz")
     parser.add_argument("--output", type=Path, required=True, help="the .npz to write")
     options = parser.parse_args(argv)
-    return command.run(lambda: _write(options.data, options.output))
+    return exit_codes.run(lambda: _write(options.data, options.output))
 
 
 def _write(data: Path, output: Path) -> int:
@@ -81,7 +82,7 @@ def _write(data: Path, output: Path) -> int:
     content = io.BytesIO()
     arrays = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     np.savez_compressed(content, **arrays)
-    atomic.write_bytes(output, content.getvalue())
+    files.write_bytes(output, content.getvalue())
     print(f"{output}: {len(model.components)} components, {len(content.getvalue())} bytes")
     return 0
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, fx, nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_train.tracing import Layer, Norm, is_layer, is_norm, traced_layers
 
 INT8_MAX = 127

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fer_engine import atomic
+from fer_engine.artifact import files
 from fer_train.loop import Epoch
 
 
@@ -68,4 +68,4 @@ def confusion_matrix(counts: NDArray[np.int64], labels: tuple[str, ...], path: P
 def _save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
-    atomic.write_bytes(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())

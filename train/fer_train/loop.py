@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.vision.resize import fit
 from fer_train import objective
 from fer_train.augment import augment

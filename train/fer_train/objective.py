@@ -11,8 +11,8 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
 from fer_train.recipe import Recipe
 
 Measures = dict[str, float]

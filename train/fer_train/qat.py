@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError
-from fer_engine.spec import ModelSpec
 from fer_engine.vision.resize import fit
 from fer_train import checkpoint
 from fer_train.fake_quant import FakeQuantized, round_values

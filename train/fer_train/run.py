@@ -27,9 +27,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fer_engine import atomic, progress
+from fer_engine.artifact import files
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ConfigError, DataError, FerError
-from fer_engine.spec import ModelSpec
+from fer_engine.system import progress
 from fer_train import checkpoint, figures, qat
 from fer_train.backbone import load_backbone
 from fer_train.data import Dataset
@@ -178,7 +179,7 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
     }
     path = options.output / "run.json"
     if not path.exists():
-        atomic.write_text(path, json.dumps(asked, indent=2) + "\n")
+        files.write_text(path, json.dumps(asked, indent=2) + "\n")
         return
     if not options.resume:
         raise ConfigError(
@@ -205,7 +206,7 @@ def _digest(start: Path | None) -> str | None:
 
 def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
     path = options.output / "state.pt"
-    atomic.recover(options.output / "best")
+    files.recover(options.output / "best")
     if not path.exists():
         return []
     try:
@@ -227,12 +228,12 @@ def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> 
         _save_best(output / "best", trainer)
     content = io.BytesIO()
     torch.save({**trainer.state(), "epochs": [dataclasses.asdict(epoch) for epoch in epochs]}, content)
-    atomic.write_bytes(output / "state.pt", content.getvalue())
+    files.write_bytes(output / "state.pt", content.getvalue())
     _log(output, epochs)
 
 
 def _log(output: Path, epochs: list[Epoch]) -> None:
-    atomic.write_text(output / "log.csv", _csv([_row(epoch) for epoch in epochs]))
+    files.write_text(output / "log.csv", _csv([_row(epoch) for epoch in epochs]))
     figures.learning_curves(epochs, output / "curves.png")
 
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as functional
 from torch import fx, nn
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
 
 Layer = nn.Conv2d | nn.Linear
 Norm = nn.BatchNorm1d | nn.BatchNorm2d

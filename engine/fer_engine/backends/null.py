@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
 from fer_engine.errors import BackendError
+from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
 
 DEFAULT_MICRO_BATCH = 8
 

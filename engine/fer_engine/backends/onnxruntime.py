@@ -19,11 +19,11 @@ from typing import ClassVar
 
 import onnxruntime
 
-from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
+from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.cuda.devices import device_index
 from fer_engine.errors import ArtifactError, BackendError
-from fer_engine.interface import Port, check_interface
-from fer_engine.spec import INPUT_NAME
+from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
+from fer_engine.runtime.validate import Port, check_interface
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"

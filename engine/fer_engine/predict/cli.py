@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_engine import __version__, command, model_options
+from fer_engine._version import __version__
+from fer_engine.cli import exit_codes, model_options
 
 if TYPE_CHECKING:
     from fer_engine.engine import Engine
-    from fer_engine.vision.face import FaceDetector
+    from fer_engine.vision.face import Boxes, FaceDetector, Picture
     from fer_engine.vision.pipeline import Pipeline
 
 HAAR = "haar"
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Pillow's warnings of odd metadata: the picture is read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with _ended_by_sigterm():
-        return command.run(lambda: _run(options))
+        return exit_codes.run(lambda: _run(options))
 
 
 @contextlib.contextmanager
@@ -112,13 +113,13 @@ def _run(options: argparse.Namespace) -> int:
     problems = Problems()
     found = inputs.find(options.inputs, problems.report, outside=options.output)
     if not found:
-        return command.EXIT_ERROR
+        return exit_codes.EXIT_ERROR
     job = Job(found, options.output, options.json, options.csv, options.show, options.max_pixels)
     with model_options.load(options, tta=options.tta) as engine:
         pipeline = _pipeline(engine, options, live=job.is_live)
         print(_describe(engine, options), file=sys.stderr)
         print(job.run(pipeline, engine.spec.labels, problems), file=sys.stderr)
-    return command.EXIT_ERROR if problems.count else 0
+    return exit_codes.EXIT_ERROR if problems.count else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -145,7 +146,6 @@ def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pip
 
 
 def _detector(options: argparse.Namespace) -> FaceDetector:
-    from fer_engine.predict.whole import whole_picture
     from fer_engine.vision.detector import HaarDetector, YuNetDetector
 
     if options.crop:
@@ -161,6 +161,14 @@ def _describe(engine: Engine, options: argparse.Namespace) -> str:
     faces = "pictures taken as faces" if options.crop else f"faces by {options.detector or HAAR}"
     flip = ", averaged over mirror images" if info.tta == "flip" else ""
     return f"{info.model} {info.precision} on {info.backend}, {info.device}{flip}; {faces}"
+
+
+def whole_picture(picture: Picture) -> Boxes:
+    """Return one box, int32 [1, 4], around all of a picture: a face detector that has nothing to look for."""
+    import numpy as np
+
+    height, width = picture.shape[:2]
+    return np.array([[0, 0, width, height]], np.int32)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from fer_engine import progress
 from fer_engine.errors import ConfigError, FerError
-from fer_engine.predict import copies, inputs, records
-from fer_engine.predict.copies import Copies
+from fer_engine.predict import annotated, inputs, records
+from fer_engine.predict.annotated import Copies
 from fer_engine.predict.inputs import Input
 from fer_engine.predict.records import STANDARD_OUTPUT, Format, Lines
 from fer_engine.predict.window import Window, check_display
+from fer_engine.system import progress
 from fer_engine.vision.picture import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ class Job:
         if self.show:
             check_display()
         if self.output is not None:
-            self.planned.update(copies.plan(self.found, self.output))
+            self.planned.update(annotated.plan(self.found, self.output))
         files = [Path(name) for name in (self.json, self.csv) if name not in (None, STANDARD_OUTPUT)]
-        copies.protect(self.found, [*self.planned.values(), *files])
+        annotated.protect(self.found, [*self.planned.values(), *files])
 
     @property
     def is_live(self) -> bool:
@@ -135,10 +135,10 @@ class Job:
 
         if not self.planned and window is None:
             return True
-        annotated = annotate(analysis.frame.picture, analysis.faces)
+        picture = annotate(analysis.frame.picture, analysis.faces)
         if self.planned:
-            written.write(analysis.frame, annotated)
-        return window is None or window.show(annotated, wait=wait)
+            written.write(analysis.frame, picture)
+        return window is None or window.show(picture, wait=wait)
 
 
 def _untracked(analysis: Analysis) -> Analysis:

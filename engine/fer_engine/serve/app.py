@@ -15,13 +15,13 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from fer_engine.errors import BackendError, FerError
-from fer_engine.serve import answer
-from fer_engine.serve.inference import Inference
+from fer_engine.serve import responses
 from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.metrics import Metrics
 from fer_engine.serve.page import Page
-from fer_engine.serve.picture import Pictures
+from fer_engine.serve.picture_route import Pictures
 from fer_engine.serve.service import Service
+from fer_engine.serve.v2_routes import Inference
 from fer_engine.vision.detector import HaarDetector
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -86,17 +86,17 @@ class _Answered:
         try:
             return await self._endpoint(request)
         except RefusedError as refused:
-            return answer.refusal(refused)
+            return responses.refusal(refused)
         except BackendError as error:
             LOG.error("%s: %s", self._route, error)  # noqa: TRY400 - the text says all
-            return answer.error(500, str(error))
+            return responses.error(500, str(error))
         except FerError as error:
-            return answer.error(400, str(error))
+            return responses.error(400, str(error))
         except ClientDisconnect:
             return Response(status_code=GONE)
         except Exception:
             LOG.exception("%s failed", self._route)
-            return answer.error(500, "the server failed on this request; its log says why")
+            return responses.error(500, "the server failed on this request; its log says why")
 
 
 async def _unknown(request: Request) -> Response:
@@ -105,7 +105,9 @@ async def _unknown(request: Request) -> Response:
 
 def _other_than(allowed: str) -> Endpoint:
     async def refuse(request: Request) -> Response:
-        response = answer.error(405, f"{request.scope['path'][:100]} takes {allowed}, got {request.method}")
+        response = responses.error(
+            405, f"{request.scope['path'][:100]} takes {allowed}, got {request.method}"
+        )
         response.headers["Allow"] = allowed
         return response
 

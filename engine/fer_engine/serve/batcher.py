@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_engine.backend import Faces, Logits
 from fer_engine.errors import ConfigError
+from fer_engine.runtime.backend import Faces, Logits
 from fer_engine.serve.limits import Limits, RefusedError
 
 MAX_BATCH = 64

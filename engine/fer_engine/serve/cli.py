@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fer_engine import __version__, command, model_options
+from fer_engine._version import __version__
+from fer_engine.cli import exit_codes, model_options
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.limits import Limits
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What clients send wrong, they are told: the log is of the server's own errors.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
-    return command.run(lambda: _serve(options))
+    return exit_codes.run(lambda: _serve(options))
 
 
 def _parser() -> argparse.ArgumentParser:

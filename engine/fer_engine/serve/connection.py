@@ -11,14 +11,14 @@ from typing import Any
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from fer_engine.serve import answer
+from fer_engine.serve import responses
 from fer_engine.serve.limits import Limits, RefusedError
 
 CONTINUE = b"HTTP/1.1 100 "  # no answer yet, but leave to send the body
 LENGTHS = {b"content-length", b"transfer-encoding"}  # what a request with a body has one of
-BUSY = answer.refusal(RefusedError(503, "too many connections are open; try again", retry=True))
+BUSY = responses.refusal(RefusedError(503, "too many connections are open; try again", retry=True))
 # llhttp takes what follows such a request for another protocol's, and does not hand out its body.
-UPGRADE = answer.error(400, "the header Upgrade cannot be served with a body; send the request without it")
+UPGRADE = responses.error(400, "the header Upgrade cannot be served with a body; send the request without it")
 
 
 class Connection(HttpToolsProtocol):
@@ -147,7 +147,7 @@ class Connection(HttpToolsProtocol):
     def _unserved(self) -> Response | None:
         """Return the answer to a request that the application shall not see."""
         if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > self._limits.head:
-            return answer.error(431, self._too_long())
+            return responses.error(431, self._too_long())
         if len(self.connections) > self._limits.connections:
             return BUSY
         if self.parser.should_upgrade() and any(name in LENGTHS for name, _ in self.headers):
@@ -195,7 +195,7 @@ class Connection(HttpToolsProtocol):
         if self._deaf or self._closing:
             return
         self._deaf = True
-        body = answer.error_body(text)
+        body = responses.error_body(text)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         refusal = STATUS_LINE[status] + head % len(body) + body
         in_body = self._begun and not self._in_head

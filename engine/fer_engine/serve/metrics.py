@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from fer_engine.serve.batcher import Batch
-from fer_engine.serve.protocol import VERSION
+from fer_engine.serve.v2_protocol import VERSION
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

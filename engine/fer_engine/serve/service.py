@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from fer_engine.cores import usable_cores
 from fer_engine.engine import Engine
 from fer_engine.serve.batcher import Batcher, BatchOptions
 from fer_engine.serve.limits import Limits, RefusedError
 from fer_engine.serve.metrics import Metrics
+from fer_engine.system.cpu import usable_cores
 
 Result = TypeVar("Result")
 

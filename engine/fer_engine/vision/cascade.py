@@ -13,8 +13,9 @@ from fer_engine.vision.resize import resize
 
 FINDER = "haarcascade_frontalface_alt.xml"
 SECOND = "haarcascade_frontalface_default.xml"
-# The second look, as benchmarks/face_detector.py measured it: sizes in pixels of the part looked at, in which
-# the doubtful box has a side of SIDE and a surrounding of AROUND of it, and the fewest finds that confirm it.
+# The second look, as benchmarks/studies/face_detector.py measured it: sizes in pixels of the part looked at,
+# in which the doubtful box has a side of SIDE and a surrounding of AROUND of it, and the fewest finds that
+# confirm it.
 SIDE, AROUND = 40, 0.3
 SMALLEST, LARGEST = 26, 56
 CONFIRMING = 3

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.spec import ModelSpec
 from fer_engine.vision.face import Boxes, Picture
 from fer_engine.vision.library import opencv
 from fer_engine.vision.picture import check_picture
 from fer_engine.vision.resize import fit
 
-# FER2013's faces are what a Haar cascade marks and hardly more: measured by benchmarks/crop_margin.py.
+# FER2013's faces are what a Haar cascade marks and hardly more; see benchmarks/studies/crop_margin.py.
 MARGIN = 0.02
 # The largest square, in shorter sides of the picture: a strip of a picture must not become a huge square.
 LARGEST = 2

@@ -22,7 +22,7 @@ class HaarDetector:
 
     A face with no more finds than it takes to be one must be found by a second cascade too.
 
-    Safe to call from several threads. The defaults are those that `benchmarks/face_detector.py` chose.
+    Safe to call from several threads. `benchmarks/studies/face_detector.py` chose the defaults.
 
     Source: P. Viola, M. Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", 2001, and
     R. Lienhart, J. Maydt, "An Extended Set of Haar-like Features for Rapid Object Detection", 2002.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.detector import HaarDetector, as_boxes
 from fer_engine.vision.face import Face, FaceDetector, Picture

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
-from fer_engine.cores import usable_cores
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
-from fer_engine.vision.analyser import Analyser
+from fer_engine.system.cpu import usable_cores
 from fer_engine.vision.crop import MARGIN
 from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
 from fer_engine.vision.expressions import check_classifier
 from fer_engine.vision.face import FaceDetector
 from fer_engine.vision.frame import Analysis, Frame
-from fer_engine.vision.run import Run
-from fer_engine.vision.smooth import check_weight
+from fer_engine.vision.video.classify import Analyser
+from fer_engine.vision.video.smooth import check_weight
+from fer_engine.vision.video.threads import Run
 
 QUEUE = 16
 

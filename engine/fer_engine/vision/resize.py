@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.vision.library import opencv
 
 Faces = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
-from fer_engine.atomic import temporary_beside
+from fer_engine.artifact.files import temporary_beside
 from fer_engine.errors import ConfigError, FerError, InputError
 from fer_engine.vision.face import Picture
 from fer_engine.vision.library import name_for_opencv, opencv

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fer_engine.artifact.plan import FLAVOURS
 from fer_engine.errors import ConfigError
-from fer_engine.plan import FLAVOURS
 from fer_export.tensorrt.options import COMPATIBILITY, RTX_DEFAULT, BuildOptions
 from fer_export.tensorrt.profiles import parse
 

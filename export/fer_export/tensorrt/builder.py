@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fer_engine import atomic
+from fer_engine.artifact import files
+from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.tensorrt.log import Log
 from fer_engine.errors import BackendError, ConfigError
-from fer_engine.spec import INPUT_NAME
 from fer_export.tensorrt.monitor import Progress, monitor
 from fer_export.tensorrt.network import parse
 from fer_export.tensorrt.options import BuildOptions
@@ -54,7 +54,7 @@ def build(
         raise log.failure("build_serialized_network", "see all of its messages with --verbose")
     report(1.0)  # the library ends its phases early where it needs fewer steps
     if cache is not None:
-        atomic.write_bytes(cache, bytes(config.get_timing_cache().serialize()))
+        files.write_bytes(cache, bytes(config.get_timing_cache().serialize()))
     content = bytes(plan)
     del plan, network, parser, config, builder  # in this order, before the logger
     return content

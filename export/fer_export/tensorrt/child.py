@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.tensorrt.log import Log
 from fer_engine.errors import BackendError, ConfigError, ExportError, FerError
-from fer_engine.spec import INPUT_NAME
 from fer_export.tensorrt import flavour, reader
 from fer_export.tensorrt.builder import build
 from fer_export.tensorrt.options import BuildOptions
@@ -52,7 +52,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What was built, and with what; see `fer_engine.plan.Plan`."""
+    """What was built, and with what; see `fer_engine.artifact.plan.Plan`."""
 
     version: str
     cuda: str | None

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import onnx
 
-from fer_engine import plan as plans
-from fer_engine import progress
+from fer_engine.artifact import plan as plans
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.plan import ENGINES, Plan
 from fer_engine.errors import ConfigError, ExportError
-from fer_engine.manifest import Manifest
-from fer_engine.plan import ENGINES, Plan
-from fer_export.declared import declared_precisions
+from fer_engine.system import progress
 from fer_export.tensorrt import flavour, reader
 from fer_export.tensorrt.options import BuildOptions
 from fer_export.tensorrt.process import build_apart
+from fer_export.verify.executed import declared_precisions
 
 # Graphs that a plan can be built from; "int8-cpu" has the uint8 activations of CPUs, which TensorRT refuses.
 PRECISIONS = ("fp32", "fp16", "int8")

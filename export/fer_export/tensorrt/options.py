@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_engine.artifact.plan import FLAVOURS, Profile
 from fer_engine.errors import ConfigError
-from fer_engine.plan import FLAVOURS, Profile
 from fer_export.tensorrt.profiles import DEFAULT
 
 # TensorRT for RTX compiles for named GPUs, on any machine.

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from fer_engine import atomic
+from fer_engine.artifact import files
+from fer_engine.artifact.plan import FLAVOURS
 from fer_engine.errors import BackendError
-from fer_engine.plan import FLAVOURS
 from fer_export.tensorrt.child import ERRORS, Reply, Request
 from fer_export.tensorrt.options import BuildOptions
 
@@ -35,9 +35,9 @@ def build_apart(
         BackendError: the library is not available, the build failed, or the process ended.
     """
     with tempfile.TemporaryDirectory(prefix="fer-plan-") as name, tempfile.TemporaryFile() as errors:
-        files = Path(name)
-        atomic.write_bytes(files / "graph.onnx", graph)
-        request = Request(str(files / "graph.onnx"), str(files / "plan"), face_shape, options)
+        scratch = Path(name)
+        files.write_bytes(scratch / "graph.onnx", graph)
+        request = Request(str(scratch / "graph.onnx"), str(scratch / "plan"), face_shape, options)
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -56,7 +56,7 @@ def build_apart(
                 f"{options.flavour} ended the process that it built in (exit code {process.returncode}): "
                 f"{_last_words(errors)}; see all of its messages with {FLAVOURS[options.flavour]} --verbose"
             )
-        return (files / "plan").read_bytes(), reply
+        return (scratch / "plan").read_bytes(), reply
 
 
 def _listen(

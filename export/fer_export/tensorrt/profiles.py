@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fer_engine.artifact.plan import Profile
 from fer_engine.errors import ConfigError
-from fer_engine.plan import Profile
 
 # A captured graph of launches holds one batch, and TensorRT tunes a fixed one best: a profile a bucket.
 # TensorRT for RTX compiles for the batch that it meets at run time, and a range keeps its plans small.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_engine.predict.copies import Copies, plan
+from fer_engine.predict.annotated import Copies, plan
 from fer_engine.predict.inputs import Input
 from fer_engine.vision.frame import Frame
 from fer_engine.vision.source import frame_rate, frames

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from fer_engine.spec import EXPRESSIONS
+from fer_engine.artifact.spec import EXPRESSIONS
 from serving import CLOSE, MODEL, asked, form_of, noise
 
 

@@ -4,8 +4,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from fer_engine.manifest import Manifest, ModelFile
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.manifest import Manifest, ModelFile
+from fer_engine.artifact.spec import ModelSpec
 
 
 @pytest.fixture

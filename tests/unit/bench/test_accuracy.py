@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from fer_bench import accuracy
-from fer_bench.inputs import Inputs
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.passes import accuracy
 from fer_engine.errors import ConfigError
 
 ANSWERS = {

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fer_bench import cli
-from fer_bench import record as records
-from fer_bench.baseline import Bars, Baseline, table
-from fer_bench.latency import compare
+from fer_bench.compare.baseline import Bars, Baseline, table
+from fer_bench.record import record as records
+from fer_bench.record.statistics import compare
 from fer_engine.errors import ConfigError, FerError
 
 ENGINE = "engine/onnxruntime/int8"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from fer_bench import bench
-from fer_bench.contender import Contender
+from fer_bench.contenders.contender import Contender
 
 
 def test_a_record_names_no_home_folder(tmp_path, monkeypatch):

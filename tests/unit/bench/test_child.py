@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from fer_bench.child import output_of
+from fer_bench.contenders.subprocess_run import output_of
 from fer_engine.errors import BackendError
 
 

@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from fer_bench import asked, cli
-from fer_bench import record as records
+from fer_bench import arguments as flags
+from fer_bench import cli
+from fer_bench.record import record as records
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,8 @@ main(["--help"])
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "rich", None)
-    monkeypatch.delitem(sys.modules, "fer_bench.report", raising=False)
-    monkeypatch.delattr("fer_bench.report", raising=False)
+    monkeypatch.delitem(sys.modules, "fer_bench.report.render", raising=False)
+    monkeypatch.delattr("fer_bench.report.render", raising=False)
     assert cli.main(["--batch", "1"]) == 2
     assert "rich is not installed; install it with pip install" in capsys.readouterr().err
 
@@ -71,12 +72,14 @@ def test_what_draws_is_missed_before_anything_is_measured(
     arguments, missing, message, monkeypatch, tmp_path, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in sys.modules if name.startswith(("fer_bench.page", "fer_bench.figures"))]:
+    for name in [
+        name for name in sys.modules if name.startswith(("fer_bench.report.page", "fer_bench.report.figures"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("page", "figures"):
         monkeypatch.delattr(f"fer_bench.{name}", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.setattr(asked, "faces", pytest.fail)  # what comes next
+    monkeypatch.setattr(flags, "faces", pytest.fail)  # what comes next
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
 

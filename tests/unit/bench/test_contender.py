@@ -2,12 +2,12 @@ import dataclasses
 
 import pytest
 
-from fer_bench import contender, reference
-from fer_bench.contender import line_up
-from fer_bench.sweep import Sweep
+from fer_bench.contenders import contender, reference
+from fer_bench.contenders.contender import line_up
+from fer_bench.contenders.sweep import Sweep
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
-from fer_engine.manifest import Manifest
-from fer_engine.spec import AFFECT, ModelSpec
 
 
 def everyone(artifact, **sweep):

@@ -2,8 +2,8 @@ import json
 import os
 import sys
 
-from fer_bench import environment
-from fer_engine import cpu
+from fer_bench.record import environment
+from fer_engine.system import cpu
 
 
 def test_the_description_goes_into_json():

@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_bench import figures
-from fer_bench.figures import latency, theme
-from fer_bench.figures.plot import NARROW, WIDE, svg, write_png
+from fer_bench.report import figures
+from fer_bench.report.figures import latency, theme
+from fer_bench.report.figures.plot import NARROW, WIDE, svg, write_png
 from fer_engine.errors import FerError
 
 EVERY_PLOT = pytest.mark.parametrize("plot", figures.PLOTS, ids=lambda plot: plot.name)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from fer_bench import bench
-from fer_bench.headline import headlines
-from fer_bench.inputs import Inputs
-from fer_bench.options import BenchOptions
-from fer_engine.manifest import Manifest
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.passes.options import BenchOptions
+from fer_bench.report.headline import headlines
+from fer_engine.artifact.manifest import Manifest
 
 
 def entry(name, median, rates, batch=64):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_bench import inputs
-from fer_engine.spec import ModelSpec
+from fer_bench.contenders import inputs
+from fer_engine.artifact.spec import ModelSpec
 from fer_train.data import bitmoji
 
 COLOUR = {"channels": 3, "mean": (0.0,) * 3, "scale": (1.0,) * 3}

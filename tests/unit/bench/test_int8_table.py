@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_bench.int8_table import render
-from fer_export.parity import measure
+from fer_export.verify.parity import measure
+from studies.int8_table import render
 
 DOCS = Path(__file__).parents[3] / "docs"
 REFERENCE = np.eye(3)[[0, 1, 2, 0]]

@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_bench.limits import model, operators, run
-from fer_bench.limits.attribution import Attribution
+from fer_bench.passes.limits import model, operators, run
+from fer_bench.passes.limits.attribution import Attribution
 from fer_engine import BackendOptions, ModelSpec
-from fer_engine.backend import Model, find
+from fer_engine.runtime.backend import Model, find
 
 # Of the graph below, by hand: positions x weights.
 STEM, BODY, SHORTCUT = 36 * 9 * 16, 36 * 16 * 16, 9 * 16 * 16

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from fer_bench.limits import machine, probe
+from fer_bench.passes.limits import machine, probe
 from fer_engine.errors import BackendError
 
 

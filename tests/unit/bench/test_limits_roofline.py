@@ -2,10 +2,10 @@
 
 import pytest
 
-from fer_bench import report
-from fer_bench.limits import roofline
-from fer_bench.limits import tables as limit_tables
-from fer_bench.peers.registry import PEERS
+from fer_bench.contenders.peers.registry import PEERS
+from fer_bench.report import limits_tables as limit_tables
+from fer_bench.report import roofline
+from fer_bench.report.render import render_table
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_top_ten_says_where_the_time_goes(profiled_record):
 
 
 def test_a_report_shows_the_limits_where_there_are_any(profiled_record, unlabelled_record):
-    shown = report.render_table(profiled_record)
+    shown = render_table(profiled_record)
     assert "torch/fp32, G multiply-adds/s" in shown
     assert "no theoretical peak" in shown
-    assert "Limits of this machine" not in report.render_table(unlabelled_record)
+    assert "Limits of this machine" not in render_table(unlabelled_record)

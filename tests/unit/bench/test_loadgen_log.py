@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from fer_bench.loadgen import log
+from fer_bench.passes.loadgen import log
 from fer_engine.errors import FerError
 
 SINGLE_STREAM = {

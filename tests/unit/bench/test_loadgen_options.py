@@ -3,8 +3,8 @@ import sys
 import pytest
 
 from fer_bench import cli
-from fer_bench.loadgen import rules
-from fer_bench.loadgen.options import ScenarioOptions
+from fer_bench.passes.loadgen import rules
+from fer_bench.passes.loadgen.options import ScenarioOptions
 from fer_engine.errors import ConfigError
 
 

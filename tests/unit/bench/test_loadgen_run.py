@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 
-from fer_bench.contender import Contender
-from fer_bench.loadgen import log
-from fer_bench.loadgen.run import run
-from fer_bench.process import Worker
+from fer_bench.contenders.contender import Contender
+from fer_bench.contenders.worker_client import Worker
+from fer_bench.passes.loadgen import log
+from fer_bench.passes.loadgen.run import run
 from fer_engine.errors import BackendError
 
 SCENARIOS = ("SingleStream", "MultiStream", "Server", "Offline")

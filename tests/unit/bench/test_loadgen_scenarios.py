@@ -5,13 +5,13 @@ import pytest
 
 pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 
-from fer_bench.contender import Contender
-from fer_bench.inputs import Inputs
-from fer_bench.loadgen import log
-from fer_bench.loadgen.options import ScenarioOptions
-from fer_bench.loadgen.run import run
-from fer_bench.loadgen.scenarios import Runs, taking_part
-from fer_bench.loadgen.tables import tables
+from fer_bench.contenders.contender import Contender
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.passes.loadgen import log
+from fer_bench.passes.loadgen.options import ScenarioOptions
+from fer_bench.passes.loadgen.run import run
+from fer_bench.passes.loadgen.scenarios import Runs, taking_part
+from fer_bench.report.loadgen_tables import tables
 
 FACES = 70
 WRONG = 7  # answers of the contender that differ from the reference's

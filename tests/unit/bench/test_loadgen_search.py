@@ -1,6 +1,6 @@
 import pytest
 
-from fer_bench.loadgen import search
+from fer_bench.passes.loadgen import search
 
 CEILING = 8_000.0
 

@@ -30,7 +30,7 @@ def test_a_record_that_cannot_be_shown_is_an_error_of_one_line(models, tmp_path,
     assert models.main(["--render", "--json", str(path), "--markdown", str(page)]) == 2
     error = capsys.readouterr().err
     assert message in error
-    assert "benchmarks/models.py" in error
+    assert "benchmarks/studies/models.py" in error
     assert error.count("\n") == 1
     assert not page.exists()
 

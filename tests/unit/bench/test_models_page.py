@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from fer_bench.models_page import render
+from studies.models_page import render
 
 
 def answers(accuracy, agreement=1.0):

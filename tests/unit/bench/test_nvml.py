@@ -8,8 +8,8 @@ import types
 
 import pytest
 
-from fer_bench.energy import nvml, rapl
-from fer_bench.energy.meters import Meters
+from fer_bench.passes.energy import nvml, rapl
+from fer_bench.passes.energy.meters import Meters
 from fer_engine.errors import BackendError
 
 

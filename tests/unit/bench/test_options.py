@@ -1,7 +1,7 @@
 import pytest
 
-from fer_bench.options import BenchOptions
-from fer_bench.sweep import Sweep
+from fer_bench.contenders.sweep import Sweep
+from fer_bench.passes.options import BenchOptions
 from fer_engine.errors import ConfigError
 
 

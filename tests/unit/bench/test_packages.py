@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_bench import packages
+from fer_bench.contenders import packages
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_bench import cli, figures, inputs, page, report
-from fer_bench.page import flips
+from fer_bench import cli
+from fer_bench.contenders import inputs
+from fer_bench.report import figures, page
+from fer_bench.report.page import flips
+from fer_bench.report.render import parts
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import FerError
-from fer_engine.spec import ModelSpec
 
 EVIL = "'\"><script>alert(1)</script><img src=http://x.invalid/y onerror=alert(1)>{{ 7 * 7 }}"
 
@@ -58,7 +61,7 @@ def test_where_the_baseline_is_the_reference_it_is_compared_with_once(full_recor
 
 
 def test_the_page_holds_every_table_and_fact(full_page, made_full_record):
-    head, tables = report.parts(made_full_record)
+    head, tables = parts(made_full_record)
     text = html.unescape(full_page)
     for table in tables:
         assert f">{table.title}</h3>" in text

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from fer_bench import figures, page
+from fer_bench.report import figures, page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(

@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_bench import cli, report, runtimes
-from fer_bench.inputs import Inputs
-from fer_bench.peers import answers, convert, isolated
-from fer_bench.peers.line_up import line_up
-from fer_bench.peers.normalize import mean_and_scale
-from fer_bench.peers.peer import Conversion, Peer
-from fer_bench.peers.registry import PEERS
+from fer_bench import cli
+from fer_bench.contenders import runtimes
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.contenders.peers import answers, convert, isolated
+from fer_bench.contenders.peers.line_up import line_up
+from fer_bench.contenders.peers.normalize import mean_and_scale
+from fer_bench.contenders.peers.peer import Conversion, Peer
+from fer_bench.contenders.peers.registry import PEERS
+from fer_bench.report.render import render_markdown
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import BackendError, ConfigError
-from fer_engine.manifest import Manifest
-from fer_engine.spec import ModelSpec
 
 
 def peer(modules=("numpy",), **changes):
@@ -230,11 +232,11 @@ def test_the_report_states_the_settings_and_what_was_computed_in(record):
     entry = record["contenders"][1] | {"kind": "openvino/latency", "precision": "default", "info": info}
     record["contenders"][1] = entry
     record["other_networks"] = {"fer": {"accuracy": 0.6543, "interval": [0.64, 0.67], "ece": 0.123}}
-    text = report.render_markdown(record)
+    text = render_markdown(record)
     assert "| 9.9 | BF16: 14, FP32: 1 | hint LATENCY |" in text
     assert "documentation: https://example.org/hints." in text
     assert "| fer | 65.43 [64.00, 67.00] | 0.1230 |" in text
 
 
 def test_a_record_without_peers_has_no_such_section(record):
-    assert "Peers" not in report.render_markdown(record)
+    assert "Peers" not in render_markdown(record)

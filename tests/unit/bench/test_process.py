@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fer_bench import process
-from fer_bench.contender import Contender
+from fer_bench.contenders import worker_client
+from fer_bench.contenders.contender import Contender
 from fer_engine.errors import BackendError
 
 
@@ -12,7 +12,7 @@ def null(artifact, **changes):
 
 
 def test_a_worker_measures_in_its_own_process(artifact, faces_path, tmp_path):
-    with process.working([null(artifact)], faces_path) as workers:
+    with worker_client.working([null(artifact)], faces_path) as workers:
         worker = workers["null"]
         assert worker.loaded["import_ns"] > 0
         assert worker.loaded["load_ns"] > 0
@@ -25,14 +25,14 @@ def test_a_worker_measures_in_its_own_process(artifact, faces_path, tmp_path):
 
 
 def test_workers_end_with_the_block(artifact, faces_path):
-    with process.working([null(artifact)], faces_path) as workers:
+    with worker_client.working([null(artifact)], faces_path) as workers:
         running = workers["null"]._process
         assert running.poll() is None
     assert running.returncode == 0
 
 
 def test_workers_end_when_the_block_fails(artifact, faces_path):
-    block = process.working([null(artifact)], faces_path)
+    block = worker_client.working([null(artifact)], faces_path)
     running = block.__enter__()["null"]._process
     assert not block.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert running.returncode is not None
@@ -40,11 +40,11 @@ def test_workers_end_when_the_block_fails(artifact, faces_path):
 
 def test_a_contender_that_cannot_be_loaded_says_why(artifact):
     with pytest.raises(BackendError, match=r"null failed: .*holds no 'fp16' graph"):
-        process.Worker(null(artifact, precision="fp16"))
+        worker_client.Worker(null(artifact, precision="fp16"))
 
 
 def test_a_worker_that_dies_leaves_its_last_words(artifact):
-    worker = process.Worker(null(artifact))
+    worker = worker_client.Worker(null(artifact))
     worker._process.kill()
     with pytest.raises(BackendError, match="null ended in the middle of a measurement: exit code"):
         worker.ask("info")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fer_bench import record as records
+from fer_bench.record import record as records
 from fer_engine.errors import FerError
 
 

@@ -2,10 +2,10 @@ import copy
 
 import pytest
 
-from fer_bench import report
+from fer_bench.report.render import render_markdown, render_table
 from fer_engine.errors import FerError
 
-RENDERERS = pytest.mark.parametrize("render", [report.render_table, report.render_markdown])
+RENDERERS = pytest.mark.parametrize("render", [render_table, render_markdown])
 
 
 @RENDERERS
@@ -67,7 +67,7 @@ def test_what_was_not_measured_is_said(render, record):
 
 
 def test_the_reference_is_not_compared_with_itself(record):
-    lines = report.render_markdown(record).splitlines()
+    lines = render_markdown(record).splitlines()
     rows = [line for line in lines if line.startswith("| pytorch")]
     assert not [row for row in rows if "95.34" in row]
     accuracy = next(row for row in rows if "66.12" in row)
@@ -76,7 +76,7 @@ def test_the_reference_is_not_compared_with_itself(record):
 
 def test_markdown_rows_have_as_many_cells_as_their_table(record):
     width = None
-    for line in report.render_markdown(record).splitlines():
+    for line in render_markdown(record).splitlines():
         if not line.startswith("|"):
             width = None
             continue
@@ -87,8 +87,8 @@ def test_markdown_rows_have_as_many_cells_as_their_table(record):
 
 def test_rendering_leaves_the_record_alone(record):
     before = copy.deepcopy(record)
-    report.render_markdown(record)
-    report.render_table(record)
+    render_markdown(record)
+    render_table(record)
     assert record == before
 
 
@@ -129,11 +129,11 @@ def test_without_pytorch_the_reference_is_called_by_its_name(render, record):
 
 
 def test_where_the_engine_ran_on_a_gpu_its_energy_stands_beside(record):
-    assert "device of the engine" not in report.render_markdown(record)
+    assert "device of the engine" not in render_markdown(record)
     record["options"]["device"] = "cuda"
     record["gpu_energy_source"] = "NVML, Imaginary GPU"
     record["gpu_energy"] = {"engine/onnxruntime/int8": 0.00456, "engine/onnxruntime/fp32": None}
-    text = report.render_markdown(record)
+    text = render_markdown(record)
     assert "- device of the engine: cuda; " in text
     assert "- energy of cuda: NVML, Imaginary GPU" in text
     assert "## Energy of the GPU" in text

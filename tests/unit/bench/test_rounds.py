@@ -4,8 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from fer_bench import rounds, worker
-from fer_bench.options import BenchOptions
+from fer_bench.passes import rounds, worker_main
+from fer_bench.passes.options import BenchOptions
 
 
 class FakeWorker:
@@ -47,7 +47,7 @@ class TimedWorker:
                 self.counted.append(milliseconds)
             self.now += round(milliseconds * 1e6)
 
-        return {"samples_ns": worker.take_samples(call, seconds, calls, warmup_calls, lambda: self.now)}
+        return {"samples_ns": worker_main.take_samples(call, seconds, calls, warmup_calls, lambda: self.now)}
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_known_distributions_come_back_whole_and_without_the_warm_up():
 
 
 def test_the_clock_counts_nanoseconds_and_never_goes_back():
-    assert inspect.signature(worker.take_samples).parameters["clock"].default is time.perf_counter_ns
+    assert inspect.signature(worker_main.take_samples).parameters["clock"].default is time.perf_counter_ns
 
 
 def test_busy_processes_run_for_the_block_and_no_longer():

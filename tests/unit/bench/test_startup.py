@@ -1,8 +1,8 @@
 import pytest
 
-from fer_bench import startup
-from fer_bench.contender import Contender
-from fer_bench.options import BenchOptions
+from fer_bench.contenders.contender import Contender
+from fer_bench.passes import startup
+from fer_bench.passes.options import BenchOptions
 from fer_engine.errors import BackendError
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fer_bench.sweep import Sweep
+from fer_bench.contenders.sweep import Sweep
 from fer_engine.errors import ConfigError
 
 BACKENDS, PRECISIONS = ["onnxruntime", "openvino"], ["fp32", "int8"]

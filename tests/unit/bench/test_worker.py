@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from fer_bench import worker
-from fer_bench.latency import summarize
-from fer_bench.runtimes import Kind, Runtime
+from fer_bench.contenders.runtimes import Kind, Runtime
+from fer_bench.passes import worker_main
+from fer_bench.record.statistics import summarize
 from fer_engine.errors import BackendError
 
 
@@ -34,7 +34,7 @@ def fake_call(clock, latencies_ms):
 def test_a_known_latency_distribution_comes_back():
     clock = Clock()
     latencies = np.random.default_rng(0).gamma(4.0, 2.0, 1_000)
-    samples = worker.take_samples(fake_call(clock, latencies), 1e6, 1_000, 0, clock)
+    samples = worker_main.take_samples(fake_call(clock, latencies), 1e6, 1_000, 0, clock)
     found = summarize(samples)
     assert (found.p50, found.p90, found.p99) == pytest.approx(
         np.percentile(latencies, (50, 90, 99)), abs=1e-5
@@ -44,13 +44,13 @@ def test_a_known_latency_distribution_comes_back():
 
 def test_warm_up_calls_are_not_counted():
     clock = Clock()
-    samples = worker.take_samples(fake_call(clock, [900, 900, 1, 2, 3]), 1e6, 3, 2, clock)
+    samples = worker_main.take_samples(fake_call(clock, [900, 900, 1, 2, 3]), 1e6, 3, 2, clock)
     assert samples == [1_000_000, 2_000_000, 3_000_000]
 
 
 def test_a_turn_ends_with_its_time():
     clock = Clock()
-    samples = worker.take_samples(
+    samples = worker_main.take_samples(
         fake_call(clock, [40] * 100), seconds=0.1, calls=100, warmup_calls=1, clock=clock
     )
     assert len(samples) == 3  # the one that crosses the end counts
@@ -58,7 +58,7 @@ def test_a_turn_ends_with_its_time():
 
 def test_a_turn_has_at_least_one_call():
     clock = Clock()
-    assert worker.take_samples(fake_call(clock, [5_000]), 0.1, 100, 0, clock) == [5_000_000_000]
+    assert worker_main.take_samples(fake_call(clock, [5_000]), 0.1, 100, 0, clock) == [5_000_000_000]
 
 
 @pytest.fixture
@@ -75,13 +75,15 @@ def calls(monkeypatch):
             raise BackendError("the accelerator is on fire; put it out")
         return Runtime(predict, settings["splits"], lambda: {"threads": 3})
 
-    monkeypatch.setitem(worker.KINDS, "fake", Kind(("json",), load))
+    monkeypatch.setitem(worker_main.KINDS, "fake", Kind(("json",), load))
     return sizes
 
 
 def serve(*requests):
     replies = io.StringIO()
-    code = worker.serve(io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), replies)
+    code = worker_main.serve(
+        io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), replies
+    )
     return code, [json.loads(line) for line in replies.getvalue().splitlines()]
 
 
@@ -136,13 +138,15 @@ def test_memory_is_that_of_many_faces(calls, faces_path, splits, predicted, a_ca
     assert set(calls) == {a_call}
 
 
-@pytest.mark.skipif(worker.resident_bytes() is None, reason="this system does not tell a process's memory")
+@pytest.mark.skipif(
+    worker_main.resident_bytes() is None, reason="this system does not tell a process's memory"
+)
 def test_steady_memory_is_without_the_faces(tmp_path):
     np.save(tmp_path / "faces.npy", np.ones((30_000, 48, 48), np.uint8))  # 66 MiB
     code = """
 import sys
 import numpy as np
-import fer_bench.worker as w
+import fer_bench.passes.worker_main as w
 from fer_bench.runtimes import Kind, Runtime
 w.KINDS["fake"] = Kind(("numpy",), lambda _: Runtime(lambda faces: faces[:, 0, 0], True, dict))
 session = w.Session({"kind": "fake"})
@@ -173,21 +177,24 @@ def test_another_error_names_its_type(capsys):
 
 
 def test_a_missing_library_is_named(monkeypatch):
-    monkeypatch.setitem(worker.KINDS, "fake", Kind(("no_such_library",), lambda _: None))
+    monkeypatch.setitem(worker_main.KINDS, "fake", Kind(("no_such_library",), lambda _: None))
     _, replies = serve({"kind": "fake"})
     assert replies[-1]["missing"] == "no_such_library"
 
 
 def test_nothing_heavy_is_imported_before_the_clock_runs():
-    code = "import sys, fer_bench.worker; print(*sys.modules)"
+    code = "import sys, fer_bench.passes.worker_main; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
     assert not loaded & {"numpy", "torch", "onnxruntime", "fer_engine", "dataclasses", "fer_train"}
 
 
-@pytest.mark.skipif(worker.peak_bytes() is None, reason="this system does not tell a process's peak memory")
+@pytest.mark.skipif(
+    worker_main.peak_bytes() is None, reason="this system does not tell a process's peak memory"
+)
 def test_peak_memory_is_the_process_s_own():
-    grow = "import fer_bench.worker as w; a = w.peak_bytes(); x = b'1' * 64 * 2**20; print(a, w.peak_bytes())"
+    grow = "import fer_bench.passes.worker_main as w; a = w.peak_bytes(); "
+    grow += "x = b'1' * 64 * 2**20; print(a, w.peak_bytes())"
     ballast = b"1" * (256 * 2**20)  # of the parent: a child must not be charged for it
     result = subprocess.run([sys.executable, "-c", grow], capture_output=True, text=True, check=True)
     before, after = map(int, result.stdout.split())
@@ -195,10 +202,12 @@ def test_peak_memory_is_the_process_s_own():
     assert after - before > 60 * 2**20
 
 
-@pytest.mark.skipif(worker.resident_bytes() is None, reason="this system does not tell a process's memory")
+@pytest.mark.skipif(
+    worker_main.resident_bytes() is None, reason="this system does not tell a process's memory"
+)
 def test_memory_that_was_given_back_is_in_the_peak_alone():
     code = """
-import fer_bench.worker as w
+import fer_bench.passes.worker_main as w
 before = w.resident_bytes()
 block = b"1" * 64 * 2**20
 held = w.resident_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_bench import asked, cli
+from fer_bench import arguments, cli
 
 WORKFLOW = Path(__file__).parents[3] / ".github" / "workflows" / "bench.yml"
 
@@ -17,13 +17,13 @@ def commands():
 
 
 def test_every_fer_bench_command_is_one_that_it_takes():
-    parsed = [cli._parser().parse_args(arguments) for arguments in commands()]
+    parsed = [cli._parser().parse_args(words) for words in commands()]
     assert len(parsed) == 4
     for options in parsed:
-        options_of_the_run = asked.bench_options(options)
+        options_of_the_run = arguments.bench_options(options)
         assert options_of_the_run.rounds >= 6
         if options.baseline is not None:
-            assert asked._share("--max-slowdown", options.max_slowdown) == pytest.approx(0.1)
+            assert arguments._share("--max-slowdown", options.max_slowdown) == pytest.approx(0.1)
             assert options.max_accuracy_drop == pytest.approx(0.3)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_engine.manifest import MANIFEST_NAME, Manifest, ModelFile
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest, ModelFile
+from fer_engine.artifact.spec import ModelSpec
 
 LABELS = ("angry", "happy", "neutral")
 

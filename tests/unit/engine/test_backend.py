@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto
 
 from fer_engine import ArtifactError, BackendError, BackendOptions, ConfigError, Engine
-from fer_engine.backend import BACKENDS, Backend, at_hand, find
+from fer_engine.runtime.backend import BACKENDS, Backend, at_hand, find
 
 RUNTIMES = ("onnxruntime", "openvino")
 ON_CPU = [name for name, entry in BACKENDS.items() if "cpu" in entry.devices]
@@ -35,7 +35,7 @@ def test_registered_backends_keep_the_contract(name, mode, artifact):
 def test_at_hand_are_the_runtimes_that_can_be_imported(monkeypatch):
     assert at_hand() == RUNTIMES
     monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "fer_engine.backends.openvino", raising=False)
+    monkeypatch.delitem(sys.modules, "fer_engine.backends.openvino.backend", raising=False)
     assert at_hand() == ("onnxruntime",)
 
 

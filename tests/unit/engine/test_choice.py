@@ -4,10 +4,11 @@ import re
 import numpy as np
 import pytest
 
-from fer_engine import ArtifactError, BackendError, BackendOptions, Choice, Engine, probe
-from fer_engine.manifest import MANIFEST_NAME, Manifest
-from fer_engine.probe import Candidate, Measured
-from fer_engine.probe_file import NAME
+from fer_engine import ArtifactError, BackendError, BackendOptions, Choice, Engine
+from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest
+from fer_engine.selection import speed_probe
+from fer_engine.selection.probe_cache import NAME
+from fer_engine.selection.speed_probe import Candidate, Measured
 
 SPEEDS = {"onnxruntime/fp32": 100.0, "openvino/fp32": 200.0}
 
@@ -26,7 +27,7 @@ def probes(monkeypatch):
         speeds = {name: Probes.speeds[str(name)] for name in candidates if str(name) in Probes.speeds}
         return Measured(speeds, {name: f"{name} is broken" for name in candidates if name not in speeds})
 
-    monkeypatch.setattr(probe, "measure", measure)
+    monkeypatch.setattr(speed_probe, "measure", measure)
     return Probes
 
 
@@ -222,7 +223,7 @@ def test_no_precision_is_accepted(artifact):
 
 
 def test_no_runtime_is_installed(artifact, monkeypatch):
-    monkeypatch.setattr("fer_engine.choice.at_hand", lambda _: ())
+    monkeypatch.setattr("fer_engine.selection.select.at_hand", lambda _: ())
     with pytest.raises(BackendError, match=r"^no runtime is installed; .*pip install 'fer-engine\[cpu\]'$"):
         load(artifact)
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from fer_engine import cores
+from fer_engine.system import cpu
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def machine(monkeypatch, tmp_path):
     def pretend(quota=None, affinity=8):
         monkeypatch.setattr(os, "cpu_count", lambda: 8)
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
-        monkeypatch.setattr(cores, "CGROUP_QUOTA", tmp_path / "cpu.max")
+        monkeypatch.setattr(cpu, "CGROUP_QUOTA", tmp_path / "cpu.max")
         if quota is not None:
             (tmp_path / "cpu.max").write_text(quota)
 
@@ -34,12 +34,12 @@ def machine(monkeypatch, tmp_path):
 )
 def test_counts_what_the_process_may_use(machine, quota, affinity, expected):
     machine(quota, affinity)
-    assert cores.usable_cores() == expected
+    assert cpu.usable_cores() == expected
 
 
 def test_systems_without_affinity(machine, monkeypatch):
     machine()
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert cores.usable_cores() == 8
+    assert cpu.usable_cores() == 8
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cores.usable_cores() == 1
+    assert cpu.usable_cores() == 1

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from fer_engine import cpu
+from fer_engine.system import cpu
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/cpuinfo")
 

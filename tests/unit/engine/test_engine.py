@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 
 from fer_engine import BackendError, Choice, ConfigError, Engine, InputError, __version__
-from fer_engine.backend import at_hand
 from fer_engine.backends.null import NullBackend
+from fer_engine.runtime.backend import at_hand
 
 LABELS = ("angry", "happy", "neutral")
 

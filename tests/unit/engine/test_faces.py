@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_engine import InputError, ModelSpec
-from fer_engine.faces import check_faces
+from fer_engine.runtime.validate import check_faces
 
 GRAY = ModelSpec("gray")
 COLOUR = ModelSpec("colour", channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)

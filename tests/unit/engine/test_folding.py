@@ -9,8 +9,8 @@ openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 from openvino import opset13 as opset  # noqa: E402
 
-from fer_engine.backends import folding  # noqa: E402
-from fer_engine.backends.folding import WIDEST, fold_depthwise, suit_matrix_units  # noqa: E402
+from fer_engine.backends.openvino import folding  # noqa: E402
+from fer_engine.backends.openvino.folding import WIDEST, fold_depthwise, suit_matrix_units  # noqa: E402
 
 RNG = np.random.default_rng(0)
 SIDE = 9

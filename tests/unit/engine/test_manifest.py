@@ -4,7 +4,7 @@ import shlex
 import pytest
 
 from fer_engine import ArtifactError
-from fer_engine.manifest import MANIFEST_NAME, Manifest
+from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest
 
 
 def edit(folder, change):

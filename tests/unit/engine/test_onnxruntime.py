@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 
 from fer_engine import BackendError, Engine
-from fer_engine.manifest import Manifest
+from fer_engine.artifact.manifest import Manifest
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"

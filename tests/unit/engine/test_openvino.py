@@ -7,8 +7,9 @@ import numpy as np
 import openvino
 import pytest
 
-from fer_engine import BackendError, ConfigError, Engine, cpu
-from fer_engine.backends.requests import Request
+from fer_engine import BackendError, ConfigError, Engine
+from fer_engine.backends.openvino.requests import Request
+from fer_engine.system import cpu
 
 
 def load(artifact, **options):

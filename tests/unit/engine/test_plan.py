@@ -7,9 +7,9 @@ import json
 import pytest
 
 from fer_engine import ArtifactError, BackendError, FerError
-from fer_engine.manifest import Manifest
-from fer_engine.plan import ENGINES, Plan, find, read, write
-from fer_engine.preflight import rebuild_arguments, select
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.plan import ENGINES, Plan, find, read, write
+from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
 
 CONTENT = b"a plan" * 100
 HERE = {"flavour": "tensorrt", "version": "11.4.1.5", "compute_capability": "8.9"}

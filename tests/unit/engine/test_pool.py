@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from fer_engine.pool import WorkerPool
+from fer_engine.runtime.pool import WorkerPool
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 
 from fer_engine import BackendOptions
-from fer_engine.backend import Model
 from fer_engine.backends.null import NullBackend
 from fer_engine.errors import BackendError
-from fer_engine.probe import FACES, Candidate, measure
-from fer_engine.sharder import Sharder
+from fer_engine.runtime.backend import Model
+from fer_engine.runtime.sharder import Sharder
+from fer_engine.selection.speed_probe import FACES, Candidate, measure
 
 
 @pytest.fixture

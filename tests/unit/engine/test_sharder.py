@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_engine.backends.null import NullBackend
-from fer_engine.sharder import Sharder
+from fer_engine.runtime.sharder import Sharder
 
 SECONDS = 0.004  # many times what a disturbance of the machine adds to the quickest of some rounds
 FACES = np.zeros((32, 4, 4), np.uint8)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fer_engine import ConfigError, ExportError, FerError, __version__, shipped
-from fer_engine.manifest import Manifest
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.shipped import cache_folder, shipped_artifact
 
 EXPORTER = """

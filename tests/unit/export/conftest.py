@@ -10,8 +10,8 @@ import onnx
 import pytest
 import torch
 
-from fer_engine.spec import ModelSpec
-from fer_export.graph import to_onnx
+from fer_engine.artifact.spec import ModelSpec
+from fer_export.graph.to_onnx import to_onnx
 from fer_train.models import find
 
 RandomGraph = Callable[[ModelSpec], onnx.ModelProto]

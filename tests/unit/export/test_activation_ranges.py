@@ -8,10 +8,10 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, ExportError
-from fer_engine.spec import ModelSpec
-from fer_export.activation_ranges import best_range, measure_ranges
-from fer_export.observe import BATCH
+from fer_export.graph.observe import BATCH
+from fer_export.int8.activation_ranges import best_range, measure_ranges
 
 SPEC = ModelSpec("tiny", height=4, width=4)
 FACES = np.random.default_rng(0).integers(0, 256, (BATCH + 3, 4, 4), dtype=np.uint8)

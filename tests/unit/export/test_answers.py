@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
-from fer_export.answers import check_logits, check_repeats
+from fer_export.source.sanity import check_logits, check_repeats
 
 SPEC = ModelSpec("given", ("calm", "glad", "tense"))
 LOGITS = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)

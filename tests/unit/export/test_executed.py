@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 import pytest
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import BackendError, ConfigError
-from fer_engine.spec import ModelSpec
-from fer_export.activation_ranges import measure_ranges
-from fer_export.executed import read_back
-from fer_export.layers import find_layers
-from fer_export.quantize_cpu import to_int8_cpu
+from fer_export.graph.layers import find_layers
+from fer_export.int8.activation_ranges import measure_ranges
+from fer_export.int8.qdq_cpu import to_int8_cpu
+from fer_export.verify.executed import read_back
 
 FACES = np.random.default_rng(0).integers(0, 256, (8, 48, 48), dtype=np.uint8)
 INTEGER_SHARE = 0.95  # of the multiply-adds, the least that a file called int8 may have

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_engine.probe import Candidate, Measured
-from fer_export.gate import Thresholds, judge, refusals
-from fer_export.parity import measure
+from fer_engine.selection.speed_probe import Candidate, Measured
+from fer_export.verify.acceptance import Thresholds, judge, refusals
+from fer_export.verify.parity import measure
 
 RNG = np.random.default_rng(0)
 REFERENCE = RNG.normal(size=(1000, 7)).astype(np.float32)

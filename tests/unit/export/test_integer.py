@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+import integer_reference
 from fer_engine.errors import ExportError
-from fer_export import integer
 
 RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 256, (4, 48, 48), dtype=np.uint8)
@@ -32,8 +32,8 @@ def files(artifact, shipped_graph) -> dict[str, onnx.ModelProto]:
 
 def test_rounds_half_to_even_and_saturates():
     x = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 1000.0, -1000.0])
-    assert integer.quantize(x, np.float32(1), np.int8(0)).tolist() == [0, 2, 2, 0, -2, 127, -128]
-    assert integer.quantize(x, np.float32(1), np.uint8(10)).tolist() == [10, 12, 12, 10, 8, 255, 0]
+    assert integer_reference.quantize(x, np.float32(1), np.int8(0)).tolist() == [0, 2, 2, 0, -2, 127, -128]
+    assert integer_reference.quantize(x, np.float32(1), np.uint8(10)).tolist() == [10, 12, 12, 10, 8, 255, 0]
 
 
 @pytest.mark.parametrize(("group", "stride", "pad"), [(1, 1, 0), (1, 2, 1), (4, 1, 1), (2, 2, 0)])
@@ -42,10 +42,10 @@ def test_convolution_sums_integers_exactly(group, stride, pad):
     weights = RNG.integers(-127, 128, (8, 4 // group, 3, 3), dtype=np.int8)
     steps = RNG.uniform(0.01, 0.1, 8).astype(np.float32)
     zero = np.uint8(100)
-    got = integer.convolve(
+    got = integer_reference.convolve(
         {"group": group, "strides": [stride] * 2, "pads": [pad] * 4},
-        integer.dequantize({}, x, np.float32(0.25), zero),
-        integer.dequantize({"axis": 0}, weights, steps, np.zeros(8, np.int8)),
+        integer_reference.dequantize({}, x, np.float32(0.25), zero),
+        integer_reference.dequantize({"axis": 0}, weights, steps, np.zeros(8, np.int8)),
     )
     padded = np.pad(x.astype(int) - int(zero), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     members = 4 // group
@@ -61,15 +61,15 @@ def test_matrix_product_sums_integers_exactly():
         RNG.integers(-127, 128, (7, 50), dtype=np.int8),
     )
     steps, bias = RNG.uniform(0.01, 0.1, 7).astype(np.float32), np.arange(7, dtype=np.float32)
-    left = integer.dequantize({}, x, np.float32(0.5), np.int8(0))
-    right = integer.dequantize({"axis": 0}, weights, steps, np.zeros(7, np.int8))
+    left = integer_reference.dequantize({}, x, np.float32(0.5), np.int8(0))
+    right = integer_reference.dequantize({"axis": 0}, weights, steps, np.zeros(7, np.int8))
     expected = (x.astype(int) @ weights.T.astype(int)) * (0.5 * steps.astype(np.float64)) + bias
-    np.testing.assert_array_equal(integer.multiply({"transB": 1}, left, right, bias), expected)
+    np.testing.assert_array_equal(integer_reference.multiply({"transB": 1}, left, right, bias), expected)
 
 
 def test_max_pool_ignores_its_padding():
     x = -np.ones((1, 1, 4, 4))
-    pooled = integer.max_pool({"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, x)
+    pooled = integer_reference.max_pool({"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, x)
     assert pooled.tolist() == [[[[-1, -1], [-1, -1]]]]
 
 
@@ -78,7 +78,9 @@ def test_float_graphs_give_the_runtime_s_logits(files):
         files["fp32"].SerializeToString(), providers=["CPUExecutionProvider"]
     )
     expected = session.run(None, {"faces": FACES})[0]
-    np.testing.assert_allclose(integer.run(files["fp32"], FACES), expected, atol=1e-4 * np.ptp(expected))
+    np.testing.assert_allclose(
+        integer_reference.run(files["fp32"], FACES), expected, atol=1e-4 * np.ptp(expected)
+    )
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-cpu"])
@@ -87,7 +89,7 @@ def test_agrees_with_the_reference_of_onnx(files, precision):
     newer.CopyFrom(files[precision])
     newer.opset_import[0].version = REFERENCE_OPSET
     expected = ReferenceEvaluator(newer).run(None, {"faces": FACES})[0]
-    got = integer.run(files[precision], FACES)
+    got = integer_reference.run(files[precision], FACES)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=SAME_SUMS * np.ptp(expected))
 
@@ -97,8 +99,8 @@ def test_what_it_does_not_know_is_refused(files):
     other.CopyFrom(files["fp32"])
     next(node for node in other.graph.node if node.op_type == "Relu").op_type = "Elu"
     with pytest.raises(ExportError, match=r"no operator Elu \(node node_relu\); it knows Add, Cast"):
-        integer.run(other, FACES)
+        integer_reference.run(other, FACES)
     with pytest.raises(ExportError, match="without ceil_mode"):
-        integer.max_pool({"kernel_shape": [2, 2], "ceil_mode": 1}, np.zeros((1, 1, 4, 4)))
+        integer_reference.max_pool({"kernel_shape": [2, 2], "ceil_mode": 1}, np.zeros((1, 1, 4, 4)))
     with pytest.raises(ExportError, match="no dilations"):
-        integer.convolve({"dilations": [2, 2]}, np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 2, 2)))
+        integer_reference.convolve({"dilations": [2, 2]}, np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 2, 2)))

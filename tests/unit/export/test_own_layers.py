@@ -13,16 +13,16 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ExportError
-from fer_engine.spec import ModelSpec
-from fer_export.activations import find_activations
-from fer_export.calibrate import calibrate
-from fer_export.fp16 import to_fp16
-from fer_export.graph import to_onnx
-from fer_export.layers import find_layers
-from fer_export.post_training import calibrate_int8, quantize
-from fer_export.quantize_cpu import to_int8_cpu
-from fer_export.verify import check_interface
+from fer_export.graph.fp16 import to_fp16
+from fer_export.graph.layers import find_layers
+from fer_export.graph.to_onnx import to_onnx
+from fer_export.int8.activations import find_activations
+from fer_export.int8.calibrate import calibrate
+from fer_export.int8.post_training import calibrate_int8, quantize
+from fer_export.int8.qdq_cpu import to_int8_cpu
+from fer_export.verify.check import check_interface
 from fer_train.fake_quant import exact_reach
 from fer_train.loop import logits
 

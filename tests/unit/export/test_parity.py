@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from fer_engine.errors import ConfigError
-from fer_export import parity
+from fer_export.verify import parity
 
 
 def logits_of(answers, classes=3, height=4.0):

@@ -9,19 +9,19 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, ExportError
-from fer_engine.spec import ModelSpec
-from fer_export import executed
-from fer_export.calibrate import Calibration, calibrate
-from fer_export.correct import correct, measure_shifts
-from fer_export.equalize import equalize, find_groups, measure_scales
-from fer_export.graph import to_onnx
-from fer_export.layers import find_layers
-from fer_export.observe import observe, run
-from fer_export.parity import measure, noise
-from fer_export.post_training import calibrate_int8, leave_in_float, quantize, quantize_in_steps
-from fer_export.quantize import to_int8
-from fer_export.sensitivity import choose_float_layers, measure_sensitivity
+from fer_export.graph.layers import find_layers
+from fer_export.graph.observe import observe, run
+from fer_export.graph.to_onnx import to_onnx
+from fer_export.int8.bias_correction import correct, measure_shifts
+from fer_export.int8.calibrate import Calibration, calibrate
+from fer_export.int8.equalize import equalize, find_groups, measure_scales
+from fer_export.int8.post_training import calibrate_int8, leave_in_float, quantize, quantize_in_steps
+from fer_export.int8.qdq import to_int8
+from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
+from fer_export.verify import executed
+from fer_export.verify.parity import measure, noise
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
 from fer_train.sampling import stratified

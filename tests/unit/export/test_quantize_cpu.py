@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ExportError
-from fer_engine.spec import ModelSpec
-from fer_export import executed
-from fer_export.activation_ranges import measure_ranges
-from fer_export.activations import find_activations
-from fer_export.layers import find_layers
-from fer_export.quantize_cpu import quantize_weights, to_int8_cpu
-from fer_export.verify import check_interface
+from fer_export.graph.layers import find_layers
+from fer_export.int8.activation_ranges import measure_ranges
+from fer_export.int8.activations import find_activations
+from fer_export.int8.qdq_cpu import quantize_weights, to_int8_cpu
+from fer_export.verify import executed
+from fer_export.verify.check import check_interface
 
 GRAY = ModelSpec("mini_xception")
 COLOUR = ModelSpec("mini_xception", channels=3, mean=(120.0, 110.0, 100.0), scale=(60.0, 60.0, 60.0))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_export.ranges import LEVELS, METHODS
+from fer_export.int8.range_methods import LEVELS, METHODS
 
 BINS = 2048
 

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from fer_engine import ArtifactError, BackendError
-from fer_engine.manifest import Manifest
-from fer_engine.plan import read
-from fer_engine.rebuild import select_or_rebuild
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.plan import read
+from fer_engine.backends.tensorrt.plan_rebuild import select_or_rebuild
 from fer_export.tensorrt.engines import build_engines
 from fer_export.tensorrt.options import BuildOptions
 from fer_export.tensorrt.profiles import parse

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import DataError
-from fer_engine.spec import ModelSpec
-from fer_export import samples
+from fer_export.verify import samples
 from fer_train import synthetic
 from fer_train.data import Dataset
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError, ExportError
-from fer_engine.spec import ModelSpec
-from fer_export.source import PYTORCH, UserNetwork, of_user, spec_of
+from fer_export.source.load import PYTORCH, UserNetwork, of_user, spec_of
 from fer_train import checkpoint, module
 
 SPEC = ModelSpec(

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_export import spec_file
+from fer_export.source import spec_file
 
 
 @pytest.fixture

@@ -17,19 +17,19 @@ import pytest
 from onnx import numpy_helper
 
 from fer_engine import ArtifactError, BackendError
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.plan import find, read
 from fer_engine.backends.cuda.protocol import Device
+from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
 from fer_engine.errors import ExportError
-from fer_engine.manifest import Manifest
-from fer_engine.plan import find, read
-from fer_engine.preflight import rebuild_arguments, select
 from fer_export.cli import main
-from fer_export.declared import declared_precisions
 from fer_export.tensorrt import child, flavour, reader
 from fer_export.tensorrt.builder import build
 from fer_export.tensorrt.engines import build_engines
 from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions
 from fer_export.tensorrt.process import build_apart
 from fer_export.tensorrt.profiles import parse
+from fer_export.verify.executed import declared_precisions
 
 trt = pytest.importorskip(
     "tensorrt_rtx", reason="tensorrt-rtx is not installed (Linux and Windows on x86-64)"

@@ -10,19 +10,19 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ConfigError, ExportError
-from fer_engine.spec import ModelSpec
-from fer_export import reference
-from fer_export.activations import find_activations
-from fer_export.executed import read_back
-from fer_export.fp16 import to_fp16
-from fer_export.layers import find_layers
-from fer_export.onnx_file import read, to_logits
-from fer_export.parity import measure
-from fer_export.post_training import calibrate_int8, quantize
-from fer_export.quantize_cpu import to_int8_cpu
-from fer_export.source import OnnxFile, of_onnx
-from fer_export.verify import check_interface
+from fer_export.graph.fp16 import to_fp16
+from fer_export.graph.layers import find_layers
+from fer_export.int8.activations import find_activations
+from fer_export.int8.post_training import calibrate_int8, quantize
+from fer_export.int8.qdq_cpu import to_int8_cpu
+from fer_export.source import reference
+from fer_export.source.load import OnnxFile, of_onnx
+from fer_export.source.onnx_file import read, to_logits
+from fer_export.verify.check import check_interface
+from fer_export.verify.executed import read_back
+from fer_export.verify.parity import measure
 
 LABELS = ("calm", "glad", "tense")
 GRAY = ModelSpec("given", labels=LABELS, height=8, width=6, mean=(0.0,), scale=(255.0,))

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ConfigError
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.limits import Limits
 from fer_engine.serve.server import bind, serve
-from fer_engine.spec import AFFECT, ModelSpec
 
 
 def test_a_regression_has_no_expressions_to_serve():

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.limits import Limits, RefusedError
 from fer_engine.serve.service import Service
-from fer_engine.spec import ModelSpec
 
 
 def test_all_steps_of_a_request_share_its_time():

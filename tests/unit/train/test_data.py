@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_engine.artifact.spec import EXPRESSIONS
 from fer_engine.errors import DataError
-from fer_engine.spec import EXPRESSIONS
 from fer_train.data import Dataset, load
 
 N = 30

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, DataError
-from fer_engine.spec import ModelSpec
 from fer_engine.vision.crop import crop_faces
 from fer_train.data import load
 

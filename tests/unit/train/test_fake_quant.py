@@ -11,8 +11,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from fer_export.graph import to_onnx
-from fer_export.quantize import to_int8
+from fer_export.graph.to_onnx import to_onnx
+from fer_export.int8.qdq import to_int8
 from fer_train.fake_quant import (
     RANGE_PACE,
     FakeQuantized,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
 from fer_train.augment import Augmentation
 from fer_train.loop import Trainer, logits, normalize
 from fer_train.models import find

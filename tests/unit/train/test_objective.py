@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
+from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.spec import AFFECT, ModelSpec
 from fer_train.objective import concordance, correlation, find
 from fer_train.recipe import Recipe
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.spec import ModelSpec
 from fer_train.models import MODELS
 from fer_train.tracing import layers, traced_layers
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from fer_engine.vision.channel import Channel, Closed
+from fer_engine.vision.video.queue import Channel, Closed
 
 
 def test_items_come_in_order_and_the_end_after_them():

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.spec import ModelSpec
 from fer_engine.vision import as_boxes, crop_faces
 
 GRAY = ModelSpec("gray", height=4, width=4)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fer_engine import Engine
+from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.spec import AFFECT, ModelSpec
 from fer_engine.vision import HaarDetector, crop_faces, find_expressions
 from fer_train import synthetic
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_engine.vision import Frame, Pipeline
-from fer_engine.vision.run import WAITING_BYTES
+from fer_engine.vision.video.threads import WAITING_BYTES
 from grays import BOX, GrayEngine, box_of, grays, labels_of
 
 pytest.importorskip("cv2")

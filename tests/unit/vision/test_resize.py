@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.vision.resize import fit, resize
 
 COLOUR = ModelSpec("x", height=6, width=4, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)

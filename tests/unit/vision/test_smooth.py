@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_engine.vision.smooth import MEMORY, Smoother
+from fer_engine.vision.video.smooth import MEMORY, Smoother
 
 
 def shares(*rows):

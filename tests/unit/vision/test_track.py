@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_engine.vision.track import PATIENCE, Tracker, intersection_over_union
+from fer_engine.vision.video.track import PATIENCE, Tracker, intersection_over_union
 
 
 def boxes(*rows):

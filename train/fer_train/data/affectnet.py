@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_engine.artifact.spec import AFFECT
 from fer_engine.errors import ConfigError, DataError
-from fer_engine.progress import bar
-from fer_engine.spec import AFFECT
+from fer_engine.system.progress import bar
 from fer_engine.vision.crop import square
 from fer_engine.vision.resize import resize
 from fer_train.data.annotations import Row, rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_engine.errors import ConfigError
-from fer_engine.progress import bar
+from fer_engine.system.progress import bar
 from fer_engine.vision.resize import resize
 from fer_train.data.annotations import rows
 from fer_train.data.dataset import Dataset

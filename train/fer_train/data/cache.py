@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_engine import atomic
+from fer_engine.artifact import files
 from fer_engine.errors import DataError, FerError
 from fer_train.data import folder, npz
 from fer_train.data.dataset import Dataset
@@ -27,9 +27,9 @@ LOG = logging.getLogger(__name__)
 
 def key(path: Path) -> str:
     """Hex SHA-256 of the format version and of the path, size and time of each file of the source."""
-    files = [file for file, _, _ in folder.images(path)] if path.is_dir() else [path]
+    sources = [file for file, _, _ in folder.images(path)] if path.is_dir() else [path]
     digest = hashlib.sha256(f"{FORMAT_VERSION}\0{path.resolve()}".encode())
-    for file in files:
+    for file in sources:
         status = file.stat()
         digest.update(f"\0{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()
@@ -64,7 +64,7 @@ def _read(place: Path, key: str, source: str) -> Dataset | None:
 
 def _write(place: Path, content: bytes) -> bool:
     try:
-        atomic.write_bytes(place, content)
+        files.write_bytes(place, content)
     except FerError:
         return False
     return True

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.artifact.spec import EXPRESSIONS, ModelSpec
 from fer_engine.errors import DataError
-from fer_engine.spec import EXPRESSIONS, ModelSpec
 from fer_train.sampling import hold_out
 
 SIDE = 48

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_engine.artifact.spec import EXPRESSIONS
 from fer_engine.errors import DataError
-from fer_engine.progress import bar
-from fer_engine.spec import EXPRESSIONS
+from fer_engine.system.progress import bar
 from fer_engine.vision.crop import square
 from fer_engine.vision.resize import resize
 from fer_train.data.dataset import SIDE, SPLITS, Dataset

@@ -9,9 +9,9 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.artifact.spec import EXPRESSIONS
 from fer_engine.errors import DataError
-from fer_engine.progress import bar
-from fer_engine.spec import EXPRESSIONS
+from fer_engine.system.progress import bar
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
 
 COLUMNS = ("emotion", "pixels", "Usage")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.artifact.spec import EXPRESSIONS
 from fer_engine.errors import DataError
-from fer_engine.spec import EXPRESSIONS
 from fer_train.data.dataset import Dataset
 
 ARRAYS = ("images", "labels", "usage")

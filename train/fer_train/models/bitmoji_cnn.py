@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_train.models.entry import Entry
 from fer_train.models.resnet34 import MEAN, SCALE
 

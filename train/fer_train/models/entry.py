@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_train.models.entry import Entry
 
 CHANNELS = (64, 128, 256)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_train.models.entry import Entry
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fer_engine.spec import ModelSpec
+from fer_engine.artifact.spec import ModelSpec
 from fer_train.models.entry import Entry
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions before each pool

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import os
 import weakref
+from contextlib import ExitStack
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.backends.cuda import dlpack
-from fer_engine.backends.cuda.pinned import pinned_array
 from fer_engine.backends.cuda.protocol import LEGACY_STREAM, Cuda
 from fer_engine.errors import BackendError
 
@@ -127,3 +128,14 @@ def _give_back(cuda: Cuda, process: int, owned: contextlib.ExitStack) -> None:
                 owned.close()
         finally:
             owned.close()  # does nothing, unless the device could not be made current
+
+
+def pinned_array(
+    cuda: Cuda, shape: tuple[int, ...], kind: type[np.generic], owned: ExitStack
+) -> NDArray[Any]:
+    """Return an array in pinned memory, which is given back when `owned` is closed; not an empty one."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    address = cuda.allocate_pinned(size)
+    owned.callback(cuda.free_pinned, address)
+    memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+    return memory.view(kind).reshape(shape)

@@ -10,20 +10,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_engine.backend import Backend, BackendOptions, Faces, Logits, Model
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.plan import ENGINES, Plan, read
 from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
 from fer_engine.backends.tensorrt.engine import LoadedPlan
-from fer_engine.backends.tensorrt.lane import Lane
-from fer_engine.backends.tensorrt.lanes import Lanes
+from fer_engine.backends.tensorrt.lane import Lane, Lanes
+from fer_engine.backends.tensorrt.plan_match import select
+from fer_engine.backends.tensorrt.plan_rebuild import select_or_rebuild
 from fer_engine.backends.tensorrt.split import Splitter
 from fer_engine.errors import BackendError
-from fer_engine.manifest import Manifest
-from fer_engine.plan import ENGINES, Plan, read
-from fer_engine.preflight import select
-from fer_engine.rebuild import select_or_rebuild
+from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
 
 LANES = 2  # one more than the GPU can use at once hides the time in which faces are staged
 

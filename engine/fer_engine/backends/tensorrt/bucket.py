@@ -2,17 +2,73 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fer_engine.backend import Faces, Logits
+from fer_engine.artifact.spec import INPUT_NAME
+from fer_engine.backends.cuda.array import pinned_array
 from fer_engine.backends.cuda.protocol import Cuda
 from fer_engine.backends.tensorrt.api import IExecutionContext
-from fer_engine.backends.tensorrt.buffers import Buffers
 from fer_engine.backends.tensorrt.engine import LoadedPlan
-from fer_engine.backends.tensorrt.recording import Recording
-from fer_engine.spec import INPUT_NAME
+from fer_engine.runtime.backend import Faces, Logits
+
+
+class Recording:
+    """Puts the same work into a stream: with one call as a CUDA graph, call by call where there are none.
+
+    The graph is given back when `owned` is closed.
+    """
+
+    def __init__(self, cuda: Cuda, stream: int, enqueue: Callable[[], None], owned: ExitStack) -> None:
+        self._graphs = cuda.graphs
+        self._stream = stream
+        self._enqueue = enqueue
+        self._owned = owned
+        self._graph: int | None = None
+
+    def capture(self) -> None:
+        """Record the graph if there is none yet; `start` does it too, where it must not be ready before."""
+        if self._graphs is not None and self._graph is None:
+            self._graph = self._graphs.capture(self._stream, self._enqueue)
+            self._owned.callback(self._graphs.destroy_graph, self._graph)
+
+    def start(self) -> None:
+        """Put the work into the stream."""
+        self.capture()
+        if self._graphs is None or self._graph is None:
+            self._enqueue()
+        else:
+            self._graphs.launch(self._graph, self._stream)
+
+
+class Buffers:
+    """A tensor of a fixed shape at fixed addresses, until `owned` is closed.
+
+    `row_size` is the bytes of one entry of a batch.
+    """
+
+    def __init__(self, cuda: Cuda, shape: tuple[int, ...], kind: type[np.generic], owned: ExitStack) -> None:
+        self._cuda = cuda
+        self.row_size = math.prod(shape[1:]) * np.dtype(kind).itemsize
+        self._size = shape[0] * self.row_size
+        self.device = cuda.allocate(self._size)
+        owned.callback(cuda.free, self.device)
+        self.host: NDArray[Any] = pinned_array(cuda, shape, kind, owned)
+        self.host.fill(0)
+        self._pinned = self.host.ctypes.data
+
+    def upload(self, stream: int) -> None:
+        """Copy from the host to the device when the stream gets there."""
+        self._cuda.upload(self.device, self._pinned, self._size, stream)
+
+    def download(self, stream: int) -> None:
+        """Copy from the device to the host when the stream gets there."""
+        self._cuda.download(self._pinned, self.device, self._size, stream)
 
 
 class Bucket:

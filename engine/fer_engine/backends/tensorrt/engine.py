@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fer_engine.backend import Model
+from fer_engine.artifact.plan import FLAVOURS
+from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.tensorrt.api import ICudaEngine, IExecutionContext, TensorRt
 from fer_engine.backends.tensorrt.context_settings import context_settings
 from fer_engine.backends.tensorrt.log import Log
 from fer_engine.errors import ConfigError
-from fer_engine.interface import Port, check_interface
-from fer_engine.plan import FLAVOURS
-from fer_engine.spec import INPUT_NAME
+from fer_engine.runtime.backend import Model
+from fer_engine.runtime.validate import Port, check_interface
 
 # Buckets within a profile that takes a range of batches; its largest batch is one as well.
 BATCHES = (1, 8, 32, 64, 128, 256)

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from fer_engine.backend import Faces, Logits
 from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.cuda.external import ExternalArray, acquire
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.bucket import Bucket
-from fer_engine.backends.tensorrt.device_faces import check_device_faces
 from fer_engine.backends.tensorrt.engine import LoadedPlan
 from fer_engine.backends.tensorrt.split import Part
+from fer_engine.errors import InputError
+from fer_engine.runtime.backend import Faces, Logits
+
+
+def check_device_faces(faces: ExternalArray, face_shape: tuple[int, ...]) -> None:
+    """Hold faces on the device against the model: uint8 [n, *face_shape], any n.
+
+    Raises:
+        InputError: they have another type, rank or size.
+    """
+    if faces.dtype != "uint8":
+        raise InputError(
+            f"faces must be uint8 pixels from 0 to 255, got {faces.dtype}; convert them on the GPU, as with "
+            "faces.clip(0, 255).to(torch.uint8) in PyTorch"
+        )
+    if len(faces.shape) == 0 or faces.shape[1:] != face_shape:
+        wanted = ", ".join(map(str, face_shape))
+        raise InputError(
+            f"faces must have the shape [n, {wanted}], got {list(faces.shape)}; give one face "
+            "as faces[None], and resize faces of another size"
+        )
+
 
 TIMED_RUNS = 5
 
@@ -109,3 +131,41 @@ class Lane:
             self.finish()
             best = min(best, clock() - begin)
         return best
+
+
+class Lanes:
+    """Runs the parts of a batch on as many lanes as are idle, one at least.
+
+    With two lanes the faces of one part are staged while the GPU computes another. A caller that
+    finds no lane idle waits for one.
+    """
+
+    def __init__(self, lanes: Iterable[Lane]) -> None:
+        self._idle: SimpleQueue[Lane] = SimpleQueue()
+        for lane in lanes:
+            self._idle.put(lane)
+
+    def run(self, parts: list[Part], faces: Faces, logits: Logits) -> None:
+        """Fill `logits` with the results of `faces`; several threads may call at once."""
+        with contextlib.ExitStack() as borrowed:
+            lanes = [self._lend(self._idle.get(), borrowed)]
+            with contextlib.suppress(Empty):
+                while len(lanes) < len(parts):
+                    lanes.append(self._lend(self._idle.get_nowait(), borrowed))
+            for index, (bucket, part) in enumerate(parts):
+                lane = lanes[index % len(lanes)]
+                lane.finish()
+                lane.start(bucket, faces[part], logits[part])
+            for lane in lanes:
+                lane.finish()
+
+    def run_on_device(self, faces: object, cut: Callable[[int], Iterable[Part]]) -> DeviceArray:
+        """Start faces on the device on one lane: nothing has to be staged, so a second would not help."""
+        with contextlib.ExitStack() as borrowed:
+            return self._lend(self._idle.get(), borrowed).run_on_device(faces, cut)
+
+    def _lend(self, lane: Lane, borrowed: contextlib.ExitStack) -> Lane:
+        """Have the lane come back, with nothing under way, when `borrowed` is closed."""
+        borrowed.callback(self._idle.put, lane)
+        borrowed.callback(lane.abandon)
+        return lane

@@ -1,0 +1,1 @@
+"""Holding one record against another."""

@@ -1,0 +1,73 @@
+"""The faces that are measured on, and how a record calls them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fer_engine.artifact.spec import ModelSpec
+
+SYNTHETIC_FACES = 1_024
+SYNTHETIC_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """Faces in the form of a network, uint8 [n, h, w] or [n, h, w, 3], and their labels [n].
+
+    `labels` is None where the faces have none, or others than the network; `description` tells that.
+    """
+
+    description: str
+    faces: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "description": self.description,
+            "faces": len(self.faces),
+            "labelled": self.labels is not None,
+            "sha256": hashlib.sha256(np.ascontiguousarray(self.faces).tobytes()).hexdigest(),
+        }
+
+
+def synthetic(spec: ModelSpec) -> Inputs:
+    """Return the faces that ship with the package: they need no dataset and have no labels."""
+    from fer_engine.vision.resize import fit
+    from fer_export.verify import samples
+    from fer_train import synthetic as synthesis
+
+    faces = synthesis.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
+    description = f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}{samples.change(faces, spec)}"
+    return Inputs(description, fit(faces, spec), None)
+
+
+def of_dataset(
+    path: Path,
+    split: str,
+    spec: ModelSpec,
+    label_names: Sequence[str] | None = None,
+    images: Path | None = None,
+) -> Inputs:
+    """Return one split of a dataset in any form that `fer_train.data.load` reads.
+
+    `label_names` are the labels of a set of one's own, None for those that the form has by itself;
+    `images` is the folder of the images that a csv names, None for the csv's own.
+
+    Raises:
+        ConfigError: the form has no labels of one's own.
+        DataError: the dataset cannot be read, or has no such split.
+    """
+    from fer_export.verify import samples
+    from fer_train import data
+
+    dataset = data.load(path, names=label_names, images=images, face_shape=spec.face_shape)
+    found = samples.dataset_samples(dataset, spec, split)
+    return Inputs(found.source, found.faces, found.labels)

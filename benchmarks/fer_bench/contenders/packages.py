@@ -1,0 +1,84 @@
+"""How much disk each runtime takes, with what it needs, as installed here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import fer_engine
+from fer_bench.contenders.runtimes import KINDS
+
+OWN = "fer-engine"  # its distribution also holds what trains and measures: the engine's folder alone counts
+
+
+def runtime_sizes(contenders: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any] | None]:
+    """Return the packages of each runtime with their bytes, and the sum.
+
+    The contenders are those of a record. A key is the contender's kind up to its first "/", or
+    "engine/BACKEND"; its value is None where the runtime is not among this interpreter's packages.
+    """
+    needed: dict[str, tuple[str, ...]] = {}
+    for contender in contenders:
+        if contender["kind"] == "engine":
+            info = contender["info"]
+            libraries = set(info["versions"]) - {"python"}
+            needed[f"engine/{info['backend']}"] = tuple(sorted(libraries))
+        else:
+            needed[contender["kind"].partition("/")[0]] = KINDS[contender["kind"]].modules
+    return {runtime: _size(libraries) for runtime, libraries in needed.items()}
+
+
+def _size(libraries: Sequence[str]) -> dict[str, Any] | None:
+    distributions = _distributions(libraries)
+    found = closure(distributions)
+    if not {canonicalize_name(name) for name in distributions} <= set(found):
+        return None
+    packages = {name: installed_bytes(name) for name in found}
+    return {"packages": packages, "bytes": sum(packages.values())}
+
+
+def closure(distributions: Iterable[str]) -> list[str]:
+    """Return those of these distributions that are installed, and all that they require, without extras."""
+    found: set[str] = set()
+    open_ends = [canonicalize_name(name) for name in distributions]
+    while open_ends:
+        name = open_ends.pop()
+        if name in found:
+            continue
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # required, but not installed
+            continue
+        found.add(name)
+        open_ends += [
+            canonicalize_name(requirement.name)
+            for requirement in map(Requirement, requirements)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
+    return sorted(found)
+
+
+@functools.cache
+def installed_bytes(distribution: str) -> int:
+    """Return the size of a distribution's files; those that were deleted count nothing."""
+    if distribution == OWN:
+        return sum(path.stat().st_size for path in Path(fer_engine.__file__).parent.rglob("*.py"))
+    paths = (Path(str(file.locate())) for file in metadata.files(distribution) or ())
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _distributions(libraries: Sequence[str]) -> set[str]:
+    """Return the distributions that bring these modules, or are called so; our harness is none of them."""
+    roots = {library.partition(".")[0] for library in libraries if not library.startswith("fer_")}
+    return {name for root in roots for name in _provided().get(root, [root])}
+
+
+@functools.cache
+def _provided() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()

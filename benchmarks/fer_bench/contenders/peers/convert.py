@@ -1,0 +1,65 @@
+"""Conversion of the checkpoint to a peer's own format, in a process of its own, kept for the next run.
+
+A converter may print, change global settings or crash: none of that reaches the benchmark.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from fer_bench.contenders.peers.peer import Conversion, resolve
+from fer_bench.contenders.subprocess_run import output_of
+from fer_engine._version import __version__
+from fer_engine.artifact import files
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.errors import BackendError
+from fer_train.data.cache import user_folder
+
+SECONDS = 600  # the slowest takes half a minute on a quiet machine
+
+
+def converted(conversion: Conversion, artifact: Path, checkpoint: Path) -> Path:
+    """Return the model file made from the artifact's checkpoint, in an earlier run where there was one.
+
+    Raises:
+        BackendError: the converter failed.
+        FerError: the cache cannot be written.
+    """
+    folder = _place(conversion, Manifest.load(artifact).spec.checkpoint_sha256)
+    if not (folder / conversion.file).exists():
+        with files.folder(folder) as fresh:
+            _run(conversion.target, checkpoint, fresh / conversion.file)
+    return folder / conversion.file
+
+
+def _place(conversion: Conversion, sha256: str) -> Path:
+    """Return a folder that changes with the weights, the converter, and the versions of it and of ours."""
+    versions = {module: metadata.version(module) for module in conversion.modules}
+    versions["fer-engine"] = __version__
+    converter = "-".join(f"{name}-{version}" for name, version in versions.items())
+    return user_folder() / "fer-engine" / "peers" / f"{converter}-{sha256[:16]}"
+
+
+def _run(target: str, checkpoint: Path, path: Path) -> None:
+    command = [sys.executable, "-m", "fer_bench.contenders.peers.convert", target, str(checkpoint), str(path)]
+    output_of(target, command, seconds=SECONDS)
+    if not path.exists():
+        raise BackendError(f"{target} wrote no {path.name}")
+
+
+def main(target: str, checkpoint: str, path: str) -> None:
+    """Convert in this process."""
+    convert = resolve(target)
+    import torch
+
+    from fer_train import checkpoint as checkpoints
+
+    network, spec = checkpoints.load(Path(checkpoint))
+    example = torch.zeros((1, spec.channels, *spec.face_shape[:2]))
+    convert(network, example, Path(path))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

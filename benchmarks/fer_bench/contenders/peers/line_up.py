@@ -1,0 +1,96 @@
+"""Which peers take part, and why others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer_bench.contenders import reference
+from fer_bench.contenders.contender import Contender, Skipped
+from fer_bench.contenders.peers import isolated
+from fer_bench.contenders.peers.convert import converted
+from fer_bench.contenders.peers.peer import CHECKPOINT, Conversion
+from fer_bench.contenders.peers.registry import PEERS
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.errors import BackendError, ConfigError
+from fer_engine.system.progress import bar
+
+
+def line_up(folder: Path, names: Sequence[str], threads: int | None) -> tuple[list[Contender], list[Skipped]]:
+    """Return the peers of the artifact in `folder` that can take part, and why the others cannot.
+
+    Without `names` these are all that are installed. A name before "/" stands for all of a runtime.
+    What a peer needs is converted here; one with another network is installed, where it was named.
+
+    Raises:
+        ArtifactError: the artifact cannot be read.
+        BackendError: a peer that was named is not installed.
+        ConfigError: a name is not known.
+    """
+    skipped: list[Skipped] = []
+    present: list[str] = []
+    for name in _chosen(names):
+        absent = _absent(name)
+        if absent and names:
+            raise BackendError(absent)
+        if absent:
+            skipped.append(Skipped(name, absent))
+        else:
+            present.append(name)
+    contenders: list[Contender] = []
+    with bar("peers: converting the network to their formats", len(present)) as advance:
+        for name in present:
+            try:
+                contenders.append(_contender(name, folder, threads))
+            except BackendError as error:
+                skipped.append(Skipped(name, str(error)))
+            advance(1)
+    return contenders, skipped
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    """Return the peers of these names, each once; without names, all that run the artifact's network."""
+    if not names:
+        return [name for name, peer in PEERS.items() if not peer.other_network]
+    chosen: dict[str, None] = {}
+    for asked in names:
+        found = [name for name in PEERS if asked in (name, name.partition("/")[0])]
+        if not found:
+            runtimes = dict.fromkeys(name.partition("/")[0] for name in PEERS)
+            raise ConfigError(
+                f"unknown peer {asked!r}; known: {', '.join(PEERS)}; all of a runtime: {', '.join(runtimes)}"
+            )
+        chosen |= dict.fromkeys(found)
+    return list(chosen)
+
+
+def _absent(name: str) -> str:
+    """Return what a peer lacks and how to get it, or nothing; one with another network is installed now."""
+    peer = PEERS[name]
+    if peer.other_network:
+        isolated.install(name)
+        return ""
+    absent = ", ".join(peer.missing())
+    return f"peer {name!r} needs {absent}; install with: pip install {peer.packages}" if absent else ""
+
+
+def _contender(name: str, folder: Path, threads: int | None) -> Contender:
+    peer, manifest = PEERS[name], Manifest.load(folder)
+    checkpoint = folder / reference.CHECKPOINT
+    from_network = isinstance(peer.reads, Conversion) or peer.reads == CHECKPOINT
+    if from_network and reference.of_artifact(folder, manifest) != reference.PYTORCH:
+        raise BackendError(
+            f"{name} starts from the PyTorch network, and this artifact was made from an ONNX file; "
+            "onnxruntime and openvino read the artifact's graph"
+        )
+    if isinstance(peer.reads, Conversion):
+        file = converted(peer.reads, folder, checkpoint)
+    elif peer.other_network:
+        file = isolated.installed_file(name, peer.reads)
+    elif peer.reads == CHECKPOINT:
+        file = checkpoint
+    else:
+        file = folder / manifest.files["fp32"].path
+    return Contender(
+        name, name, str(folder), str(file), precision=peer.precision, threads=threads, optional=True
+    )

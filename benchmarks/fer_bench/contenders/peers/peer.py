@@ -1,0 +1,65 @@
+"""What is known of a peer before its library is imported.
+
+A worker measures imports, so this module imports nothing heavy, `dataclasses` included.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from fer_bench.contenders.runtimes import Runtime, Settings
+
+GRAPH = "graph"
+CHECKPOINT = "checkpoint"
+
+
+class Conversion(NamedTuple):
+    """How a peer gets a model file of its own from the checkpoint.
+
+    `target` is a function, as "module:function", that takes the network, one normalized face and the
+    path to write. `modules` are those whose version decides what is written.
+    """
+
+    target: str
+    file: str
+    modules: tuple[str, ...]
+
+
+class Peer(NamedTuple):
+    """One runtime in one setting.
+
+    `target` is the function that loads it, as "module:function"; `packages` is what pip needs to be
+    told, `modules` are what a worker imports before it loads. `source` is where the advice for
+    `settings` stands. `reads` is the artifact's graph, its checkpoint, or what a conversion makes of
+    that. One of an `other_network` answers with a network of its own, in an environment of its own,
+    and reads a file that its packages bring.
+    """
+
+    target: str
+    packages: str
+    modules: tuple[str, ...]
+    settings: str
+    source: str
+    reads: str | Conversion = GRAPH
+    precision: str = "fp32"
+    other_network: bool = False
+
+    def missing(self) -> list[str]:
+        """Return the modules that are not installed here."""
+        needed = self.modules + (self.reads.modules if isinstance(self.reads, Conversion) else ())
+        return [module for module in needed if not importlib.util.find_spec(module.partition(".")[0])]
+
+    def load(self, settings: Settings) -> Runtime:
+        runtime: Runtime = resolve(self.target)(settings)
+        return runtime._replace(
+            info=lambda: {"settings": self.settings, "source": self.source} | runtime.info()
+        )
+
+
+def resolve(target: str) -> Any:
+    """Import what "module:name" names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,95 @@
+"""How each kind of contender is loaded and called, inside a worker.
+
+A worker measures imports, so this module imports nothing outside the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fer_bench.contenders.peers.registry import PEERS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+Settings = Mapping[str, Any]  # the fields of `fer_bench.contenders.contender.Contender`, as JSON
+
+
+class Runtime(NamedTuple):
+    """A loaded contender.
+
+    `predict` maps uint8 [n, 48, 48] to float32 [n, classes]; `splits` tells whether it splits
+    any n by itself, `info` tells its settings, some of which it may choose while it runs.
+    """
+
+    predict: Predict
+    splits: bool
+    info: Callable[[], dict[str, Any]]
+
+
+class Kind(NamedTuple):
+    """`modules` are imported first, so that their import is timed apart from `load`."""
+
+    modules: tuple[str, ...]
+    load: Callable[[Settings], Runtime]
+
+
+def load_pytorch(settings: Settings) -> Runtime:
+    """PyTorch in eager mode from the checkpoint that travels with the artifact: the reference."""
+    from pathlib import Path
+
+    import torch
+
+    from fer_train import checkpoint, loop
+
+    if settings["threads"]:
+        torch.set_num_threads(settings["threads"])
+    network, spec = checkpoint.load(Path(settings["file"]))
+    info = {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "checkpoint_sha256": spec.checkpoint_sha256,
+    }
+    return Runtime(lambda faces: loop.logits(network, spec, faces), splits=False, info=lambda: info)
+
+
+def load_onnxruntime(settings: Settings) -> Runtime:
+    """A bare session with default options, as most people use it: the baseline of the ratios."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(settings["file"], providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    info = {"version": onnxruntime.__version__, "threads": "default"}
+    return Runtime(lambda faces: session.run(None, {name: faces})[0], splits=False, info=lambda: info)
+
+
+def load_engine(settings: Settings) -> Runtime:
+    """fer_engine itself; its backend "null" computes nothing and shows the harness's own cost."""
+    from pathlib import Path
+
+    from fer_engine import Engine
+
+    engine = Engine.load(
+        Path(settings["artifact"]),
+        precision=settings["precision"],
+        device=settings["device"],
+        backend=settings["backend"],
+        threads=settings["threads"],
+        micro_batch=settings["micro_batch"],
+        tta=settings["tta"],
+    )
+    import dataclasses
+
+    return Runtime(engine.logits, splits=True, info=lambda: dataclasses.asdict(engine.info))
+
+
+KINDS = {
+    "pytorch": Kind(("torch", "fer_train.checkpoint", "fer_train.loop"), load_pytorch),
+    "onnxruntime": Kind(("numpy", "onnxruntime"), load_onnxruntime),
+    "engine": Kind(("fer_engine",), load_engine),
+    **{name: Kind(peer.modules, peer.load) for name, peer in PEERS.items()},
+}

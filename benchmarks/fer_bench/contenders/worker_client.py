@@ -1,0 +1,108 @@
+"""The parent's end of a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from fer_bench.contenders.contender import Contender
+from fer_bench.contenders.peers import isolated
+from fer_bench.contenders.subprocess_run import last_words
+from fer_engine.errors import BackendError
+
+CLOSE_SECONDS = 10.0  # a worker that is asked to end has nothing left to do
+
+
+class Asked(Protocol):
+    """What answers requests; see `fer_bench.passes.worker_main.Session` for the requests there are."""
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]: ...
+
+
+class Worker:
+    """A process that holds one contender; `loaded` is what it said of its import and load.
+
+    Raises:
+        BackendError: the contender cannot be loaded, or fails later.
+        ModuleNotFoundError: a library that it needs is not installed.
+    """
+
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            isolated.worker_command(contender.kind),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+        )
+        try:
+            self.loaded = self._exchange(contender.to_json())
+        except BaseException:
+            self.kill()
+            raise
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        return self._exchange({"do": do, **arguments})
+
+    def close(self) -> None:
+        """End the process; it ends by itself when its input does."""
+        assert self._process.stdin is not None  # noqa: S101 - a pipe, see the constructor
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(CLOSE_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        with contextlib.suppress(OSError):
+            self._process.__exit__(None, None, None)
+        self._errors.close()
+
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # noqa: S101, PT018 - pipes, see the constructor
+        try:
+            stdin.write(json.dumps(request) + "\n")
+            stdin.flush()
+            line = stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise BackendError(
+                f"{self.contender.name} ended in the middle of a measurement: {self._last_words()}"
+            )
+        reply: dict[str, Any] = json.loads(line)
+        if reply.get("missing"):
+            raise ModuleNotFoundError(reply["error"], name=reply["missing"])
+        if "error" in reply:
+            reason = " ".join(reply["error"].split())  # some runtimes write paragraphs
+            raise BackendError(f"{self.contender.name} failed: {reason}")
+        return reply
+
+    def _last_words(self) -> str:
+        code = self._process.wait(CLOSE_SECONDS)
+        self._errors.seek(0)
+        return f"exit code {code}; {last_words(self._errors.read())}"
+
+
+@contextlib.contextmanager
+def working(contenders: Sequence[Contender], faces_path: str) -> Iterator[dict[str, Worker]]:
+    """Give a worker a contender, all with the faces of `faces_path` (`.npy`); end them afterwards."""
+    workers: dict[str, Worker] = {}
+    try:
+        for contender in contenders:
+            worker = workers[contender.name] = Worker(contender)
+            worker.ask("read_faces", path=faces_path)
+        yield workers
+        for worker in workers.values():
+            worker.close()
+    finally:
+        for worker in workers.values():
+            worker.kill()

@@ -1,0 +1,71 @@
+"""The parity pass: every contender's answers against those of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_bench.contenders.contender import OVERHEAD, REFERENCE
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.contenders.worker_client import Asked
+from fer_export.verify import parity
+
+LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
+
+
+def measure(
+    workers: Mapping[str, Asked],
+    inputs: Inputs,
+    folder: Path,
+    advance: Callable[[int], None] = lambda _: None,
+    *,
+    reference: str = REFERENCE,
+) -> dict[str, dict[str, Any]]:
+    """Return each contender's parity with that called `reference`; calls `advance(1)` after a contender.
+
+    To the measures of `fer_export.verify.parity` come `flips`, as [index, reference's answer, contender's
+    answer], and with labels `confusion`, the counts with one row a true class.
+
+    The workers hold the faces of `inputs` and leave their logits in `folder`.
+
+    Raises:
+        ConfigError: a contender gave logits that cannot be compared.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    path = folder / "logits.npy"
+
+    def logits(name: str) -> parity.Logits:
+        workers[name].ask("logits", path=str(path))
+        advance(1)
+        return np.load(path)
+
+    expected = logits(reference)
+    for name in workers:
+        if name != OVERHEAD:
+            candidate = expected if name == reference else logits(name)
+            found[name] = _compare(expected, candidate, inputs.labels)
+    return found
+
+
+def _compare(
+    reference: parity.Logits, candidate: parity.Logits, labels: parity.Labels | None
+) -> dict[str, Any]:
+    """Return the parity with the faces that changed and, where there are labels, the confusion counts."""
+    found = parity.measure(reference, candidate, labels).to_json()
+    was, now = reference.argmax(1), candidate.argmax(1)
+    changed = np.flatnonzero(was != now)[:LISTED_FLIPS]
+    found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()
+    if labels is not None:
+        found["labelled"]["confusion"] = _confusion(labels, now, reference.shape[1]).tolist()
+    return found
+
+
+def _confusion(truth: parity.Labels, answers: NDArray[np.intp], classes: int) -> NDArray[np.int64]:
+    """Count the faces of each true class (row) that got each answer (column)."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (truth, answers), 1)
+    return counts

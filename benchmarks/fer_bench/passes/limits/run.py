@@ -1,0 +1,84 @@
+"""Measures what --profile asks for: the machine's limits, the model's needs, the runtimes' operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from fer_bench.contenders.contender import BASELINE, CPU, Contender
+from fer_bench.contenders.worker_client import Asked
+from fer_bench.passes.limits import machine, model
+from fer_bench.passes.limits.attribution import Attribution
+from fer_bench.passes.limits.operators import PROFILERS
+from fer_engine.artifact.manifest import Manifest
+
+
+def measure(
+    folder: Path,
+    contenders: Sequence[Contender],
+    workers: Mapping[str, Asked],
+    batch: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Return the limits for the record; calls `advance(1)` after each of `steps(contenders)`.
+
+    The engine's operators are counted at the micro-batch that it has settled on, the baseline's at `batch`.
+
+    Raises:
+        FerError: a probe or a contender failed.
+    """
+    machine_limits = machine.measure(advance)
+    files = Manifest.load(folder).files
+    graphs = {precision: str(folder / file.path) for precision, file in files.items()}
+    needs = model.describe(onnx.load(graphs["fp32"]))
+    operators = {}
+    for contender in contenders:
+        worker = workers[contender.name]
+        request = _request(contender, worker.ask("info"), graphs, batch)
+        if request is not None:
+            counted = worker.ask("operators", **request)
+            operators[contender.name] = attribute(counted, onnx.load(request["file"]), needs["layers"])
+        advance(1)
+    return {"machine": machine_limits, "model": needs, "operators": operators}
+
+
+def steps(contenders: Sequence[Contender]) -> int:
+    return machine.STEPS + len(contenders)
+
+
+def attribute(counted: dict[str, Any], graph: onnx.ModelProto, layers: Mapping[str, int]) -> dict[str, Any]:
+    """Add to each operator its layer of `graph` and its multiply-adds a run: 0 where it has no layer."""
+    attribution = Attribution(graph, layers)
+    operators = []
+    for operator in counted["operators"]:
+        layer = attribution.layer(operator["name"], operator["type"])
+        work = 0 if layer is None else layers[layer] * counted["faces"]
+        operators.append(operator | {"layer": layer, "multiply_adds": work})
+    return counted | {"operators": operators}
+
+
+def _request(
+    contender: Contender, info: Mapping[str, Any], graphs: Mapping[str, str], batch: int
+) -> dict[str, Any] | None:
+    """Return what to ask a contender's process for; None for a runtime whose counters nobody reads here."""
+    if contender.name == BASELINE:
+        return {
+            "batch": batch,
+            "backend": BASELINE,
+            "file": graphs["fp32"],
+            "precision": "fp32",
+            "threads": None,
+        }
+    if contender.kind != "engine" or contender.device != CPU or info["backend"] not in PROFILERS:
+        return None
+    precision = info["precision"]
+    return {
+        "batch": info["micro_batch"],
+        "backend": info["backend"],
+        "file": graphs[precision],
+        "precision": precision,
+        "threads": 1,
+    }

@@ -1,0 +1,148 @@
+"""The scenario pass: each contender in turn under LoadGen, in the process that holds it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_bench.contenders.contender import OVERHEAD, REFERENCE, Contender
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.contenders.worker_client import Asked
+from fer_bench.passes.loadgen import log, rules, search
+from fer_bench.passes.loadgen.options import MAX_BATCH, MODES, ScenarioOptions
+from fer_engine.artifact import files
+from fer_export.verify import parity
+
+KINDS = ("onnxruntime", "engine")  # the baseline and the engine
+PROBE_SECONDS = 0.5  # warms up as well
+HEADROOM = 1.25  # over the probe: with too few queries prepared, a run ends before its time
+TRIAL_SECONDS = 2.0  # of the search
+ACCURACY_LOAD = 0.5  # of what a contender can do, where accuracy is measured in the server scenario
+
+
+def taking_part(contenders: Sequence[Contender]) -> list[str]:
+    """Return the names of those that run the scenarios: the baseline and every engine."""
+    return [entry.name for entry in contenders if entry.kind in KINDS and entry.name != OVERHEAD]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of `options`, by the workers `names`; answers are held against those of `reference`."""
+
+    workers: Mapping[str, Asked]
+    names: Sequence[str]
+    inputs: Inputs
+    options: ScenarioOptions
+    reference: str = REFERENCE
+
+    def __len__(self) -> int:
+        return len(self.options.scenarios) * len(self.options.modes) * len(self.names)
+
+    def measure(self, advance: Callable[[int], None] = lambda _: None) -> list[dict[str, Any]]:
+        """Return an entry a run for the record; calls `advance(1)` after each.
+
+        Raises:
+            FerError: a contender failed, or a face was not answered.
+        """
+        found = []
+        for scenario in self.options.scenarios:
+            for mode in self.options.modes:
+                for name in self.names:
+                    measure = self._performance if mode == "performance" else self._accuracy
+                    entry = {"scenario": scenario, "mode": mode, "contender": name}
+                    found.append(entry | measure(scenario, name))
+                    advance(1)
+        return found
+
+    def _performance(self, scenario: str, name: str) -> dict[str, Any]:
+        if scenario == "server" and self.options.target_qps is None:
+            result, runs = search.highest(
+                self._capacity(name) * HEADROOM,
+                trial=lambda qps: self._trial(name, qps),
+                confirm=lambda qps: self._kept(scenario, name, {"server_target_qps": qps}),
+            )
+            return result | {"search": runs}
+        return self._kept(scenario, name, self._expectation(scenario, name)) | {"search": None}
+
+    def _kept(self, scenario: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Run once at full length; keep LoadGen's logs."""
+        with files.folder(self._folder(scenario, "performance", name)) as folder:
+            entry, detail = self._run(scenario, "performance", name, fields, folder)
+        return log.result(scenario, detail) | entry | {"accuracy": None}
+
+    def _trial(self, name: str, qps: float) -> dict[str, Any]:
+        seconds = min(self.options.seconds, TRIAL_SECONDS)
+        fields = {"server_target_qps": qps, "min_duration_ms": round(seconds * 1000)}
+        with tempfile.TemporaryDirectory(prefix="fer-bench.") as folder:
+            _, detail = self._run("server", "performance", name, fields, Path(folder))
+        return log.result("server", detail)
+
+    def _accuracy(self, scenario: str, name: str) -> dict[str, Any]:
+        """Run every face once and judge the very answers that LoadGen received."""
+        fields = self._expectation(scenario, name)
+        if scenario == "server" and self.options.target_qps is None:
+            fields = {"server_target_qps": self._capacity(name) * ACCURACY_LOAD}
+        with files.folder(self._folder(scenario, "accuracy", name)) as folder:
+            entry, _ = self._run(scenario, "accuracy", name, fields, folder)
+            answers = log.read_answers(folder / log.ACCURACY, len(self.inputs.faces))
+        measured = parity.measure(self._reference, answers, self.inputs.labels)
+        return entry | {"accuracy": measured.to_json()}
+
+    def _run(
+        self, scenario: str, mode: str, name: str, fields: dict[str, Any], folder: Path
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the record's account of a run that is common to both modes, and LoadGen's detail log."""
+        reply = self.workers[name].ask(
+            "loadgen",
+            scenario=rules.SCENARIOS[scenario].loadgen,
+            mode=MODES[mode],
+            fields=self.options.fields(scenario) | rules.SEEDS | rules.PERCENTILES | fields,
+            folder=str(folder),
+        )
+        detail = log.read_detail(folder / log.DETAIL)
+        settings = log.settings(detail)
+        logs = self._folder(scenario, mode, name).relative_to(Path(self.options.logs).parent)
+        return {
+            "seconds": reply["seconds"],
+            "batching": reply["batching"],
+            "loadgen_version": detail["loadgen_version"],
+            "settings": settings,
+            "conformance": rules.conformance(scenario, mode, settings),
+            "logs": logs.as_posix(),
+        }, detail
+
+    def _folder(self, scenario: str, mode: str, name: str) -> Path:
+        return Path(self.options.logs) / name / scenario / mode
+
+    def _expectation(self, scenario: str, name: str) -> dict[str, Any]:
+        """Return what LoadGen is told of the rate, from which it takes how many queries to prepare."""
+        if scenario == "server":
+            return {"server_target_qps": self.options.target_qps}
+        if scenario == "offline":
+            return {"offline_expected_qps": self.options.target_qps or self._capacity(name) * HEADROOM}
+        # LoadGen prepares twice as many of these by itself.
+        seconds = self._fastest(name, self.options.samples_in(scenario))
+        return {f"{scenario.replace('-', '_')}_expected_latency_ns": seconds * 1e9}
+
+    def _capacity(self, name: str) -> float:
+        """Return the images a second of a contender's fastest full batch."""
+        return MAX_BATCH / self._fastest(name, MAX_BATCH)
+
+    def _fastest(self, name: str, batch: int) -> float:
+        """Return the seconds of a contender's fastest call in a short turn."""
+        turn = self.workers[name].ask("turn", batch=batch, seconds=PROBE_SECONDS, calls=2_000, warmup_calls=3)
+        fastest: int = min(turn["samples_ns"])
+        return fastest / 1e9
+
+    @cached_property
+    def _reference(self) -> parity.Logits:
+        with tempfile.TemporaryDirectory(prefix="fer-bench.") as folder:
+            path = Path(folder) / "reference.npy"
+            self.workers[self.reference].ask("logits", path=str(path))
+            return np.load(path)

@@ -1,0 +1,86 @@
+"""The speed pass: every contender in turn, round after round."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from fer_bench.contenders.contender import BASELINE, OVERHEAD
+from fer_bench.contenders.worker_client import Asked
+from fer_bench.passes.options import BenchOptions
+from fer_bench.record import statistics
+
+# Ends with its parent, whatever becomes of it: a thread waits for the end of the input.
+BUSY = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    pass
+"""
+
+
+def run_rounds(
+    workers: Mapping[str, Asked],
+    batch: int,
+    options: BenchOptions,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, list[list[int]]]:
+    """Return each contender's samples in ns, one list a round; calls `advance(1)` after a turn.
+
+    The order is shuffled in each round, so that none always follows the same neighbour.
+    """
+    for worker in workers.values():
+        worker.ask("turn", batch=batch, seconds=options.warmup_seconds, calls=options.calls, warmup_calls=0)
+    samples: dict[str, list[list[int]]] = {name: [] for name in workers}
+    order = list(workers)
+    shuffle = random.Random(options.seed).shuffle  # noqa: S311 - an order, not a secret
+    for _ in range(options.rounds):
+        shuffle(order)
+        for name in order:
+            reply = workers[name].ask(
+                "turn",
+                batch=batch,
+                seconds=options.seconds,
+                calls=options.calls,
+                warmup_calls=options.warmup_calls,
+            )
+            samples[name].append(reply["samples_ns"])
+            advance(1)
+    return samples
+
+
+def summarize(samples: Mapping[str, list[list[int]]], batch: int) -> list[dict[str, Any]]:
+    """Return, for the record, each contender's throughput, latency and ratio to the baseline."""
+    rates = {
+        name: [statistics.throughput(turn, batch) for turn in rounds] for name, rounds in samples.items()
+    }
+    return [
+        {
+            "batch": batch,
+            "contender": name,
+            "images_per_second": rates[name],
+            "latency_ms": statistics.summarize([sample for turn in rounds for sample in turn]).to_json(),
+            # What computes nothing has no speed to compare.
+            "ratio": None if name == OVERHEAD else statistics.compare(rates[name], rates[BASELINE]).to_json(),
+            "samples_ns": rounds,
+        }
+        for name, rounds in samples.items()
+    ]
+
+
+@contextlib.contextmanager
+def busy(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Give `count` processes that each keep one core busy until the end of the block."""
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for _ in range(count):
+            process = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", BUSY], stdin=subprocess.PIPE)
+            )
+            stack.callback(process.kill)
+            processes.append(process)
+        yield processes

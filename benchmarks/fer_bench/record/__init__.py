@@ -1,0 +1,1 @@
+"""The record of a measurement, and what its figures are computed with."""

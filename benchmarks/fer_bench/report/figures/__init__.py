@@ -1,0 +1,34 @@
+"""The figures of a report, each drawn from the record alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fer_bench.record import record as records
+from fer_bench.report.figures import confusion, latency, recall, roofline, scenarios, startup, sweep, tradeoff
+from fer_bench.report.figures.plot import Plot, write_png
+
+# In the order of the report.
+PLOTS: tuple[Plot, ...] = (
+    tradeoff.PLOT,
+    sweep.PLOT,
+    latency.PLOT,
+    roofline.PLOT,
+    scenarios.PLOT,
+    startup.PLOT,
+    confusion.PLOT,
+    recall.PLOT,
+)
+
+
+def write_pngs(record: dict[str, Any], folder: Path) -> list[Path]:
+    """Write each figure that the record has data for as `folder/NAME.png`; return the files.
+
+    Raises:
+        FerError: it is no record of this format, parts of it are missing, or a file cannot be written.
+    """
+    records.check(record)
+    with records.reading():
+        written = [write_png(plot, record, folder) for plot in PLOTS]
+    return [path for path in written if path is not None]

@@ -1,0 +1,52 @@
+"""Cold start: what a new process spends before its first answer."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import StrMethodFormatter
+
+from fer_bench.report.figures import layout
+from fer_bench.report.figures.mark import marks_of
+from fer_bench.report.figures.plot import Plot
+from fer_bench.report.figures.theme import LIGHT
+
+STEPS = {"import_ns": ("import", "gray"), "load_ns": ("load", "blue"), "first_call_ns": ("first call", "red")}
+
+
+def draw(record: dict[str, Any], width: int) -> Figure | None:
+    marks = marks_of(record)
+    figure = layout.figure(width, 110 + layout.ROW * len(marks))
+    axes = figure.subplots()
+    ends = []
+    for place, name in enumerate(marks):
+        starts, left = record["startup"][name]["cold_starts"], 0.0
+        for key, (_, colour) in STEPS.items():
+            length = statistics.median(start[key] for start in starts) / 1e6
+            axes.barh(place, length, left=left, height=0.62, color=LIGHT[colour])
+            left += length
+        total = statistics.median(start["total_ns"] for start in starts) / 1e6
+        axes.annotate(f"{total:,.0f}", (left, place), (5, 0), textcoords="offset points", va="center")
+        ends.append(left)
+    layout.rows(axes, [mark.name for mark in marks.values()])
+    axes.set_xlim(0, 1.12 * max(ends))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("ms")
+    handles = [Patch(color=LIGHT[colour], label=label) for label, colour in STEPS.values()]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(STEPS))
+    return figure
+
+
+PLOT = Plot(
+    name="startup",
+    title="Cold start",
+    caption=(
+        "Medians over new processes, which took turns: import, load, and the first call with one face. "
+        "The interpreter's own start is left out. The figure at a bar is the median of the totals."
+    ),
+    missing="not measured",
+    draw=draw,
+)

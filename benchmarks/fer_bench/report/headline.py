@@ -1,0 +1,59 @@
+"""The answer that most readers look for: which engine to take here, and what it gains."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from fer_bench.contenders import reference
+from fer_bench.contenders.contender import OVERHEAD
+from fer_bench.record.statistics import Ratio, compare
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The fastest engine at one batch size that the export's gate did not refuse.
+
+    The ratios are medians of the rounds with their 95 % intervals.
+    """
+
+    batch: int
+    contender: str
+    images_per_second: float
+    against_onnxruntime: Ratio
+    against_reference: Ratio
+
+
+def headlines(record: dict[str, Any]) -> list[Headline]:
+    """Return one headline a batch size, smallest first; none where no engine was measured."""
+    artifact = record["artifact"]
+    accepted = {
+        contender["name"]
+        for contender in record["contenders"]
+        if contender["kind"] == "engine"
+        and contender["name"] != OVERHEAD
+        and contender["precision"] not in artifact["refused"]
+        # A precision is accepted for its best backend; the answers of another may still be too far off.
+        and [contender["backend"], contender["precision"]] not in artifact["failing"]
+    }
+    found = []
+    for batch in sorted(record["options"]["batches"]):
+        entries = {entry["contender"]: entry for entry in record["speed"] if entry["batch"] == batch}
+        rivals = [entry for name, entry in entries.items() if name in accepted]
+        if rivals:
+            best = max(rivals, key=lambda entry: entry["ratio"]["median"])
+            held_against = entries[reference.of_record(record)]["images_per_second"]
+            found.append(_headline(best, held_against))
+    return found
+
+
+def _headline(entry: dict[str, Any], held_against: list[float]) -> Headline:
+    rates, ratio = entry["images_per_second"], entry["ratio"]
+    return Headline(
+        batch=entry["batch"],
+        contender=entry["contender"],
+        images_per_second=statistics.median(rates),
+        against_onnxruntime=Ratio(**{**ratio, "rounds": tuple(ratio["rounds"])}),
+        against_reference=compare(rates, held_against),
+    )

@@ -1,0 +1,102 @@
+"""The record as one HTML page that needs nothing beside it: no network, no script, no other file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from fer_bench.contenders import reference
+from fer_bench.contenders.contender import BASELINE
+from fer_bench.record import record as records
+from fer_bench.record.statistics import Ratio
+from fer_bench.report import headline
+from fer_bench.report.figures import PLOTS, theme
+from fer_bench.report.figures.plot import NARROW, WIDE, Plot, svg
+from fer_bench.report.page import flips
+from fer_bench.report.page.flips import Faces
+from fer_bench.report.render import parts
+from fer_bench.report.table import Table
+from fer_engine.selection.select import AUTO
+
+HERE = Path(__file__).parent
+LONGEST_FIGURE = 32  # characters of a cell: a share with its interval has 20
+# Everything in a record is escaped: it may come from anybody.
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(record: dict[str, Any], faces: Faces | None = None) -> str:
+    """Return the page; `faces`, uint8 [n, 48, 48], are those of the record, to show the flips.
+
+    Raises:
+        FerError: it is no record of this format, or parts of it are missing.
+    """
+    head, tables = parts(record)
+    with records.reading():
+        return TEMPLATES.get_template("page.html.jinja").render(
+            title=head[0],
+            facts=head[1:],
+            headlines=[_card(found, record) for found in headline.headlines(record)],
+            plots=[_plot(plot, record) for plot in PLOTS],
+            reference=reference.title(record),
+            flips=flips.groups(record, faces),
+            with_faces=faces is not None,
+            tables=[(table, _prose(table)) for table in tables],
+            style=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704 - ours
+            light=theme.LIGHT,
+            dark=theme.DARK,
+        )
+
+
+def _card(found: headline.Headline, record: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page says of one headline."""
+    contender = {entry["name"]: entry for entry in record["contenders"]}[found.contender]
+    chosen = AUTO in (contender["backend"], contender["precision"])
+    runs = f" ({contender['info']['backend']}, {contender['info']['precision']})" if chosen else ""
+    parity = record["parity"][found.contender]
+    labelled, held_against = parity["labelled"], reference.title(record)
+    if labelled is None:
+        answers = f"{parity['agreement']:.2%} the same answers as {held_against}"
+    else:
+        answers = f"{labelled['accuracy']:.2%} right, {held_against} {labelled['reference_accuracy']:.2%}"
+    speeds = [f"{_ratio(found.against_onnxruntime)} plain onnxruntime"]
+    if reference.of_record(record) != BASELINE:
+        speeds.append(f"{_ratio(found.against_reference)} {held_against}")
+    return {
+        "batch": found.batch,
+        "contender": found.contender + runs,
+        "rate": f"{found.images_per_second:,.0f}",
+        "lines": [*speeds, answers],
+    }
+
+
+def _ratio(ratio: Ratio) -> str:
+    return f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def _prose(table: Table) -> set[int]:
+    """Return the columns of a table that hold text to be wrapped, not figures to be aligned."""
+    return {
+        column
+        for column in range(1, len(table.columns))
+        if any(len(row[column]) > LONGEST_FIGURE for row in table.rows)
+    }
+
+
+def _plot(plot: Plot, record: dict[str, Any]) -> dict[str, Any]:
+    wide = svg(plot, record, WIDE)
+    narrow = svg(plot, record, NARROW)
+    return {
+        "plot": plot,
+        # Our own drawing of it: matplotlib escapes the record's text.
+        "wide": wide and Markup(wide),  # noqa: S704
+        "narrow": narrow and Markup(narrow),  # noqa: S704
+    }

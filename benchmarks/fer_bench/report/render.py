@@ -1,0 +1,129 @@
+"""The record as tables: on a terminal or in Markdown, from the JSON alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from fer_bench.contenders import reference
+from fer_bench.record import record as records
+from fer_bench.report import limits_tables as limits
+from fer_bench.report import loadgen_tables as loadgen
+from fer_bench.report import sections
+from fer_bench.report.peers_tables import peers
+from fer_bench.report.table import UNKNOWN, Table, number, pipes
+
+Record = dict[str, Any]
+WIDTH = 120  # of the terminal's tables
+# Each makes the tables of one part of the record; none where the record has no such part.
+SECTIONS: tuple[Callable[[Record], Iterable[Table]], ...] = (
+    sections.speed,
+    sections.startup,
+    sections.memory,
+    sections.sizes,
+    sections.energy,
+    sections.parity,
+    peers,
+    loadgen.tables,
+    limits.tables,
+    sections.skipped,
+)
+
+
+def render_table(record: Record) -> str:
+    """Return the record as tables of plain text.
+
+    Raises:
+        FerError: it is no record of this format, or parts of it are missing.
+    """
+    head, tables = parts(record)
+    return plain(head, tables)
+
+
+def plain(head: Iterable[str], tables: Iterable[Table]) -> str:
+    """Return lines and tables as plain text."""
+    text = io.StringIO()
+    console = Console(file=text, width=WIDTH, highlight=False, markup=False)
+    console.print("\n".join(head))
+    for table in tables:
+        drawn = RichTable(box=box.SIMPLE_HEAD)
+        for place, column in enumerate(table.columns):
+            drawn.add_column(column, justify="right" if place else "left", no_wrap=not place)
+        for row in table.rows:
+            drawn.add_row(*row)
+        console.print("", table.title, drawn, table.note, sep="\n")
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def render_markdown(record: Record) -> str:
+    """Return the record as Markdown.
+
+    Raises:
+        FerError: it is no record of this format, or parts of it are missing.
+    """
+    head, tables = parts(record)
+    lines = [f"# {head[0]}", "", *(f"- {line}" for line in head[1:])]
+    for table in tables:
+        lines += ["", f"## {table.title}", "", *pipes(table.columns, table.rows), "", table.note]
+    return "\n".join(lines) + "\n"
+
+
+def parts(record: Record) -> tuple[list[str], list[Table]]:
+    """Return the title with the lines that say what was measured where, and the tables.
+
+    Raises:
+        FerError: it is no record of this format, or parts of it are missing.
+    """
+    records.check(record)
+    with records.reading():
+        return _head(record), [table.as_text() for section in SECTIONS for table in section(record)]
+
+
+def _head(record: Record) -> list[str]:
+    machine, artifact, load = record["environment"], record["artifact"], record["environment"]["load_average"]
+    flags = machine["cpu_flags"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    busy = record["options"]["busy"]
+    refused = artifact["refused"]
+    return [
+        f"Benchmark of {artifact['model']}, {record['date']}",
+        f"command: {record['command']} ({record['seconds']:.0f} s)",
+        f"faces: {record['inputs']['description']}",
+        f"checkpoint: SHA-256 {artifact['checkpoint_sha256'][:16]}",
+        (
+            f"CPU: {machine['cpu'] or UNKNOWN}, {machine['usable_cores']} of {machine['cores']} cores "
+            f"usable, {UNKNOWN if flags is None else ' '.join(flags)}; "
+            f"governor {machine['governor'] or UNKNOWN}; GPU {machine['gpu']}"
+        ),
+        (
+            f"load average: {number(load['before'], '.2f')} before, {number(load['after'], '.2f')} after; "
+            f"processes kept busy beside on purpose: {busy}"
+        ),
+        *_device(record),
+        f"energy: {record['energy_source']}",
+        f"software: {machine['os']}, Python {machine['python']}, {versions}",
+        *_reference(record),
+        *(f"refused by the export's gate: {name}: {reason}" for name, reason in refused.items()),
+    ]
+
+
+def _device(record: Record) -> Iterator[str]:
+    """Say where the engine ran, if not on the CPU."""
+    if "gpu_energy_source" in record:
+        device = record["options"]["device"]
+        yield f"device of the engine: {device}; PyTorch, plain onnxruntime and the peers run on the CPU"
+        yield f"energy of {device}: {record['gpu_energy_source']}"
+
+
+def _reference(record: Record) -> Iterator[str]:
+    """Say what answers are held against, if not PyTorch."""
+    if reference.of_record(record) != reference.PYTORCH:
+        yield (
+            f"reference: {reference.title(record)}, on the artifact's own graph: it was made from an ONNX "
+            "file, without a PyTorch network"
+        )

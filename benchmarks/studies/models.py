@@ -1,0 +1,222 @@
+"""Every trained network side by side: accuracy and agreement of each precision, and speed in one run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import datetime as dt
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_bench.contenders.contender import CHECKPOINT, REFERENCE, Contender
+from fer_bench.contenders.inputs import Inputs, of_dataset
+from fer_bench.contenders.worker_client import Worker, working
+from fer_bench.passes import accuracy, rounds
+from fer_bench.passes.options import BenchOptions
+from fer_bench.record import environment
+from fer_bench.record import record as records
+from fer_bench.record.statistics import compare, throughput
+from fer_engine.artifact import files
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.cli import exit_codes
+from fer_engine.errors import ConfigError
+from fer_engine.runtime.backend import at_hand
+from fer_engine.selection.select import failing
+from fer_engine.selection.speed_probe import Candidate
+from fer_train.models import find
+from studies.models_page import render
+
+YARDSTICK = "mini_xception"  # speeds are compared with its
+BATCH = 64
+SPLIT = "PublicTest"
+COMMAND = "benchmarks/studies/models.py"  # as errors name it
+RUNS = Path(__file__).parents[1] / "docs" / "results" / "training"  # run.json and log.csv by network
+
+
+def line_up(folder: Path, manifest: Manifest) -> list[Contender]:
+    """Return the reference, each precision on each backend where it keeps its answers, and flip averaging."""
+    artifact, unfit = str(folder), failing(manifest)
+    contenders = [Contender(REFERENCE, "pytorch", artifact, str(folder / CHECKPOINT))]
+    for backend in at_hand("cpu"):
+        for precision, file in manifest.files.items():
+            if Candidate(precision, backend) not in unfit:
+                name = f"{backend}/{precision}"
+                graph = str(folder / file.path)
+                contenders.append(Contender(name, "engine", artifact, graph, precision, backend))
+                if precision == "fp32":
+                    flipped = dataclasses.replace(contenders[-1], name=f"{name}/flip", tta="flip")
+                    contenders.append(flipped)
+    return contenders
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """One network's artifact with its contenders and faces."""
+
+    folder: Path
+    manifest: Manifest
+    contenders: list[Contender]
+    inputs: Inputs
+
+    @property
+    def name(self) -> str:
+        return self.manifest.spec.name
+
+    def describe(self) -> dict[str, Any]:
+        entry = find(self.name)
+        return {
+            "model": self.name,
+            "source": entry.source,
+            "parameters": entry.parameters,
+            "multiply_adds": entry.multiply_adds,
+            "face_shape": list(self.manifest.spec.face_shape),
+            "checkpoint_sha256": self.manifest.spec.checkpoint_sha256,
+            "bytes": {precision: file.bytes for precision, file in self.manifest.files.items()},
+            "training": training(RUNS / self.name),
+        }
+
+
+def training(run: Path) -> dict[str, Any] | None:
+    """Return what the log of a network's run says, None where none is kept."""
+    if not run.is_dir():
+        return None
+    asked = json.loads((run / "run.json").read_text("utf-8"))
+    with (run / "log.csv").open(encoding="utf-8", newline="") as file:
+        epochs = list(csv.DictReader(file))
+    scores = [float(epoch["validation_accuracy"]) for epoch in epochs]
+    return {
+        "seed": asked["seed"],
+        "epochs": asked["epochs"],
+        "finished": len(epochs),
+        "best_epoch": scores.index(max(scores)) + 1,
+        "best": max(scores),
+        "last": scores[-1],
+        "seconds": sum(float(epoch["seconds"]) for epoch in epochs),
+        "pictures": sorted(path.name for path in run.glob("*.png")),
+    }
+
+
+def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
+    """Read the artifacts, and the faces in the form of each.
+
+    Raises:
+        ArtifactError: an artifact is missing or damaged.
+        ConfigError: a network is unknown, none is the one to compare with, or two are the same.
+        DataError: the dataset cannot be read.
+    """
+    subjects = []
+    for folder in folders:
+        manifest = Manifest.load(folder)
+        find(manifest.spec.name)  # hours before its entry is asked for
+        inputs = of_dataset(data, SPLIT, manifest.spec)
+        subjects.append(Subject(folder, manifest, line_up(folder, manifest), inputs))
+    names = [subject.name for subject in subjects]
+    if names.count(YARDSTICK) != 1 or len(set(names)) < len(names):
+        raise ConfigError(
+            f"expected one artifact a network and one of {YARDSTICK}, with which speeds are compared; "
+            f"got {', '.join(names)}"
+        )
+    return subjects
+
+
+def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[dict[str, Any]]:
+    """Give each network's row: its answers against PyTorch's and the labels, its speed among the others."""
+    with tempfile.TemporaryDirectory(prefix="fer-models.") as scratch, contextlib.ExitStack() as stack:
+        crews: list[dict[str, Worker]] = []
+        for index, subject in enumerate(subjects):
+            faces = Path(scratch) / f"{index}.npy"
+            np.save(faces, subject.inputs.faces)
+            crews.append(stack.enter_context(working(subject.contenders, str(faces))))
+        answers = []
+        for subject, crew in zip(subjects, crews, strict=True):
+            print(f"{subject.name}: answers of {len(crew)} contenders", file=sys.stderr, flush=True)
+            answers.append(accuracy.measure(crew, subject.inputs, Path(scratch)))
+        print(f"speed at batch {BATCH}: {options.rounds} rounds", file=sys.stderr, flush=True)
+        everyone = {
+            f"{subject.name} {name}": worker
+            for subject, crew in zip(subjects, crews, strict=True)
+            for name, worker in crew.items()
+            if name != REFERENCE
+        }
+        samples = rounds.run_rounds(everyone, BATCH, options)
+    rates = {name: [throughput(turn, BATCH) for turn in turns] for name, turns in samples.items()}
+    for subject, found in zip(subjects, answers, strict=True):
+        yield {**subject.describe(), "answers": found, "speed": _speeds(subject, rates)}
+
+
+def _speeds(subject: Subject, rates: Mapping[str, list[float]]) -> dict[str, Any]:
+    """Return the throughput of each contender, and its ratio to the yardstick in the same setting."""
+    found = {}
+    for contender in subject.contenders:
+        own, other = rates.get(f"{subject.name} {contender.name}"), rates.get(f"{YARDSTICK} {contender.name}")
+        if own is not None:
+            ratio = None if other is None else compare(own, other).to_json()
+            found[contender.name] = {
+                "images_per_second": own,
+                "median": statistics.median(own),
+                "ratio": ratio,
+            }
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "artifacts", nargs="*", type=Path, help=f"artifacts of fer-export, one of {YARDSTICK}"
+    )
+    parser.add_argument("--data", type=Path, help="FER2013 as fer-train takes it")
+    parser.add_argument("--json", type=Path, required=True, help="the record, written here unless --render")
+    parser.add_argument("--markdown", type=Path, help="write the table here as well")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each engine (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.25, help="length of a turn (default: %(default)s)")
+    parser.add_argument("--render", action="store_true", help="show the record of --json, measure nothing")
+    options = parser.parse_args(argv)
+    return exit_codes.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.render:
+        record = records.read(options.json, COMMAND)
+    else:
+        record = _measured(options)
+        files.write_text(options.json, json.dumps(record, indent=1) + "\n")
+    with records.reading(COMMAND):
+        text = render(record)
+    if options.markdown:
+        files.write_text(options.markdown, text)
+    print(text)
+    return 0
+
+
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    if options.data is None:
+        raise ConfigError("accuracy needs labelled faces: give --data fer2013.csv")
+    subjects = read_subjects(options.artifacts, options.data)
+    bench = BenchOptions(batches=(BATCH,), rounds=options.rounds, seconds=options.seconds)
+    date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
+    models = list(measure(subjects, bench))
+    load = {"before": load_before, "after": environment.load_average()}
+    return {
+        "date": date.isoformat(timespec="seconds"),
+        "command": shlex.join(["python", *sys.argv]),
+        "environment": environment.describe() | {"load_average": load},
+        "faces": subjects[0].inputs.description,
+        "batch": BATCH,
+        "rounds": bench.rounds,
+        "seconds": bench.seconds,
+        "models": models,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The artifact: a folder and its manifest, opened once as one object."""

@@ -1,0 +1,105 @@
+"""The one check of what is given to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
+from fer_engine.errors import ArtifactError, InputError
+from fer_engine.runtime.backend import Faces, Model
+
+
+def check_faces(faces: Any, spec: ModelSpec) -> Faces:
+    """Return `faces` as they are where they fit the spec: uint8 [n, *face_shape], any n.
+
+    Raises:
+        InputError: not an array, or one of the wrong type, rank or size.
+    """
+    if not isinstance(faces, np.ndarray):
+        raise InputError(
+            f"faces must be a numpy array, got {type(faces).__name__}; "
+            "stack a list with np.stack(faces), turn a tensor into an array with faces.numpy()"
+        )
+    if faces.dtype != np.uint8:
+        raise InputError(f"faces must be uint8 pixels from 0 to 255, got {_dtype_advice(faces)}")
+    if faces.shape[1:] != spec.face_shape:
+        wanted = ", ".join(map(str, spec.face_shape))
+        raise InputError(
+            f"faces must have the shape [n, {wanted}], got {list(faces.shape)}; {_shape_advice(faces, spec)}"
+        )
+    return faces
+
+
+def _dtype_advice(faces: np.ndarray[Any, Any]) -> str:
+    kind = faces.dtype.kind
+    if kind not in "fiu":
+        return f"{faces.dtype}; give the image's own bytes"
+    if kind != "f":
+        return f"{faces.dtype}; convert with faces.clip(0, 255).astype(np.uint8)"
+    finite = np.isfinite(faces)
+    bad = faces.size - int(np.count_nonzero(finite))
+    unit = faces.max(initial=0, where=finite) <= 1
+    unit = unit and faces.min(initial=0, where=finite) >= 0
+    scaled = "(faces * 255)" if unit else "faces"
+    found = f" with {bad} values NaN or infinite" if bad else ""
+    cure = "replace those, then convert" if bad else "convert"
+    return f"{faces.dtype}{found}; {cure} with {scaled}.round().clip(0, 255).astype(np.uint8)"
+
+
+def _shape_advice(faces: Faces, spec: ModelSpec) -> str:
+    shape, face = faces.shape, spec.face_shape
+    if shape == face:
+        return "give one face as faces[None]"
+    if spec.channels == 1:
+        if shape[1:] == (*face, 1):
+            return "drop the last axis with faces[..., 0]"
+        if shape[1:] == (1, *face):
+            return "drop the second axis with faces[:, 0]"
+        if shape[1:] == (*face, 3):
+            return "convert each face to gray with cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)"
+    elif shape[1:] == (spec.channels, *face[:2]):
+        return "move the channels last with faces.transpose(0, 2, 3, 1)"
+    if len(shape) == len(face) + 1:
+        return f"resize each face to {spec.width}x{spec.height} with cv2.resize"
+    return "stack faces with np.stack(list_of_faces)"
+
+
+class Port(NamedTuple):
+    """An input or output; `kind` is NumPy's name of its type, an axis that is not fixed is a text."""
+
+    name: str
+    kind: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind} {list(self.shape)}"
+
+
+def check_interface(model: Model, ports: Iterable[Port]) -> None:
+    """Hold the inputs and outputs of a graph, in order, against the model's spec.
+
+    Raises:
+        ArtifactError: a name, type or shape differs, or the batch is fixed.
+    """
+    spec = model.spec
+    expected = [
+        Port(INPUT_NAME, "uint8", ("batch", *spec.face_shape)),
+        Port(spec.output, "float32", ("batch", len(spec.labels))),
+    ]
+    found = list(ports)
+    same_batch = [
+        port._replace(shape=("batch", *port.shape[1:])) if _is_free(port) else port for port in found
+    ]
+    if same_batch != expected:
+        raise ArtifactError(
+            f"the {model.precision} graph of {model.folder} does not fit its spec: "
+            f"expected {', '.join(map(str, expected))}; got {', '.join(map(str, found))}; "
+            "run fer-export again"
+        )
+
+
+def _is_free(port: Port) -> bool:
+    return bool(port.shape) and isinstance(port.shape[0], str)

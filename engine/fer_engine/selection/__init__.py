@@ -1,0 +1,1 @@
+"""What "auto" means: the choice of precision and backend by measured speed."""

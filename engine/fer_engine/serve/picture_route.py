@@ -1,0 +1,150 @@
+"""POST /predict: from the bytes of a picture to the expressions of its faces."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from fer_engine.engine import Prediction
+from fer_engine.errors import InputError, PictureSizeError
+from fer_engine.runtime.backend import Faces, Logits
+from fer_engine.serve import body
+from fer_engine.serve.limits import Limits, RefusedError
+from fer_engine.serve.service import Service
+from fer_engine.vision import Boxes, Face, FaceDetector, Picture
+from fer_engine.vision.crop import crop_faces
+from fer_engine.vision.detector import as_boxes
+from fer_engine.vision.picture import read_picture
+
+FORM = b"multipart/form-data"
+BYTES = b"application/octet-stream"
+FORM_FIELDS = 8  # beside the file; they are passed over
+
+
+class _Found(NamedTuple):
+    """The faces of a picture, and the seconds that each step took."""
+
+    width: int
+    height: int
+    boxes: Boxes
+    faces: Faces
+    decode: float
+    detect: float
+
+
+class Pictures:
+    """The endpoint for pictures; the detector is called from several threads at once."""
+
+    def __init__(self, service: Service, detector: FaceDetector) -> None:
+        self._service = service
+        self._detector = detector
+
+    async def predict(self, request: Request) -> Response:
+        service = self._service
+        with service.admit():
+            begun = time.perf_counter()
+            headers = body.headers(request)
+            _check_kind(headers)
+            content = await body.read(request, headers, service.limits.body)
+            deadline = service.deadline()
+            found = await service.in_pool(lambda: self._find(content, headers), deadline)
+            asked = time.perf_counter()
+            logits = await service.batcher.logits(found.faces, deadline)
+            ended = time.perf_counter()
+            seconds = {
+                "decode": found.decode,
+                "detect": found.detect,
+                "classify": ended - asked,
+                "total": ended - begun,
+            }
+            return await service.in_pool(lambda: self._answer(found, logits, seconds), deadline)
+
+    def _find(self, content: bytes, headers: body.Headers) -> _Found:
+        """Decode a picture and cut out its faces; this runs in a thread."""
+        limits = self._service.limits
+        begun = time.perf_counter()
+        picture = _picture(content, headers, limits)
+        decoded = time.perf_counter()
+        boxes = as_boxes(self._detector(picture), picture)
+        if len(boxes) > limits.faces:
+            raise RefusedError(413, f"the picture has {len(boxes)} faces, {limits.faces} may be; cut it up")
+        faces = crop_faces(picture, boxes, self._service.spec)
+        ended = time.perf_counter()
+        height, width = picture.shape[:2]
+        return _Found(width, height, boxes, faces, decoded - begun, ended - decoded)
+
+    def _answer(self, found: _Found, logits: Logits, seconds: dict[str, float]) -> Response:
+        info, labels = self._service.engine.info, self._service.spec.labels
+        faces = Face.of_prediction(found.boxes, Prediction.of_logits(logits, labels))
+        return JSONResponse(
+            {
+                "width": found.width,
+                "height": found.height,
+                "labels": list(labels),
+                "faces": [face.as_json(labels) for face in faces],
+                "milliseconds": {step: round(spent * 1000, 3) for step, spent in seconds.items()},
+                "model": {
+                    "name": info.model,
+                    "precision": info.precision,
+                    "backend": info.backend,
+                    "device": info.device,
+                },
+            }
+        )
+
+
+def _check_kind(headers: body.Headers) -> None:
+    kind = _kind(headers)
+    if kind not in (FORM, BYTES) and not kind.startswith(b"image/"):
+        got = kind[:40].decode("latin-1")
+        raise RefusedError(
+            415, f"Content-Type must be image/*, application/octet-stream or multipart/form-data, got {got!r}"
+        )
+
+
+def _kind(headers: body.Headers) -> bytes:
+    return headers.get(b"content-type", BYTES).partition(b";")[0].strip().lower()
+
+
+def _picture(content: bytes, headers: body.Headers, limits: Limits) -> Picture:
+    """Decode the picture that a request brings, as its body or as the file of a form."""
+    content = body.unpack(content, headers, limits.body)
+    if _kind(headers) == FORM:
+        content = asyncio.run(_file(content, headers))
+    try:
+        return read_picture(content, name="the picture", max_pixels=limits.pixels)
+    except PictureSizeError as error:
+        raise RefusedError(
+            413,
+            f"the picture has {error.pixels} pixels, {limits.pixels} may be; make it smaller, "
+            "or have who runs the service give it a larger --max-pixels",
+        ) from None
+
+
+async def _file(content: bytes, headers: body.Headers) -> bytes:
+    """Return the file of a form; nothing in it waits, but Starlette's parser is a coroutine."""
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield content
+
+    parser = MultiPartParser(
+        Headers(raw=list(headers.items())), stream(), max_files=1, max_fields=FORM_FIELDS
+    )
+    parser.spool_max_size = len(content) + 1  # no picture goes to the disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InputError(f"the form cannot be read: {error.message}") from None
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    if len(files) != 1:
+        raise InputError(
+            f"the form must have one file, got {len(files)}; send it as in curl -F file=@photo.jpg"
+        )
+    return await files[0].read()

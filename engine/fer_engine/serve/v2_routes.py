@@ -1,0 +1,103 @@
+"""The routes of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from fer_engine.serve import body, v2_protocol
+from fer_engine.serve.limits import RefusedError
+from fer_engine.serve.service import Service
+
+# Parsing or writing the JSON of so many bytes takes less time than waking a thread for it.
+INLINE_TEXT = 16 * 2**10
+INLINE_LOGITS = 4 * 2**10
+
+
+class Inference:
+    """Endpoints for one model."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def server(self, _: Request) -> Response:
+        return JSONResponse(v2_protocol.server_metadata())
+
+    async def live(self, _: Request) -> Response:
+        return Response()
+
+    async def ready(self, _: Request) -> Response:
+        if self._service.draining:
+            raise RefusedError(503, "the server is about to end")
+        return Response()
+
+    async def model(self, request: Request) -> Response:
+        self._check_model(request)
+        return JSONResponse(v2_protocol.model_metadata(self._service.spec))
+
+    async def model_ready(self, request: Request) -> Response:
+        self._check_model(request)
+        return await self.ready(request)
+
+    async def statistics(self, request: Request) -> Response:
+        if "name" in request.path_params:
+            self._check_model(request)
+        return JSONResponse(self._service.metrics.statistics(self._service.spec.name))
+
+    async def infer(self, request: Request) -> Response:
+        begun, success = time.perf_counter(), False
+        try:
+            with self._service.admit():
+                answer = await self._infer(request)
+            success = True
+            return answer
+        finally:
+            self._service.metrics.served(time.perf_counter() - begun, success=success)
+
+    async def _infer(self, request: Request) -> Response:
+        self._check_model(request)
+        service, headers = self._service, body.headers(request)
+        content = await body.read(request, headers, service.limits.body)
+        deadline = service.deadline()
+        asked = await self._parse(content, headers, deadline)
+        logits = await service.batcher.logits(asked.faces, deadline)
+
+        def answer() -> Response:
+            return _answer(*v2_protocol.render(service.spec, asked, logits), headers)
+
+        return answer() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(answer, deadline)
+
+    async def _parse(self, content: bytes, headers: body.Headers, deadline: float) -> v2_protocol.Request:
+        service = self._service
+        if body.is_packed(headers):
+            packed = content
+            content = await service.in_pool(
+                lambda: body.unpack(packed, headers, service.limits.body), deadline
+            )
+        text, tail = v2_protocol.split(content, headers.get(v2_protocol.HEADER))
+
+        def parse() -> v2_protocol.Request:
+            return v2_protocol.parse(text, tail, service.spec, service.limits.faces)
+
+        return parse() if len(text) <= INLINE_TEXT else await service.in_pool(parse, deadline)
+
+    def _check_model(self, request: Request) -> None:
+        name, version = request.path_params["name"], request.path_params.get("version", v2_protocol.VERSION)
+        if (name, version) != (self._service.spec.name, v2_protocol.VERSION):
+            raise RefusedError(
+                404,
+                f"there is no model {name[:40]!r} of version {version[:40]!r}; "
+                f"{self._service.spec.name!r} of version {v2_protocol.VERSION!r} is served",
+            )
+
+
+def _answer(content: bytes, text_length: int | None, headers: body.Headers) -> Response:
+    packed, encoding = body.pack(content, headers)
+    own = {"content-type": "application/json"}
+    if text_length is not None:
+        own = {"content-type": "application/octet-stream", v2_protocol.HEADER_NAME: str(text_length)}
+    if encoding is not None:
+        own["content-encoding"] = encoding
+    return Response(packed, headers=own)

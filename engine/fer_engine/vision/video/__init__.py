@@ -1,0 +1,1 @@
+"""Videos: threads, tracking, following and smoothing."""

@@ -1,0 +1,100 @@
+"""INT8 without training: what to measure on faces, the graph that it makes, and what each step buys."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from fer_engine.artifact.spec import ModelSpec
+from fer_engine.errors import ConfigError
+from fer_export.int8.activation_ranges import measure_ranges
+from fer_export.int8.bias_correction import correct, measure_shifts
+from fer_export.int8.calibrate import Calibration, calibrate
+from fer_export.int8.equalize import equalize, measure_scales
+from fer_export.int8.qdq import to_int8
+from fer_export.int8.range_methods import without
+
+
+def calibrate_int8(
+    model: onnx.ModelProto,
+    faces: NDArray[np.uint8],
+    *,
+    method: str,
+    source: str,
+    seed: int,
+    spec: ModelSpec,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Calibration:
+    """Measure scales, then the ranges of the equalized graph, then the bias shifts of `method`.
+
+    `faces` are uint8 [n, h, w] or [n, h, w, c]; `advance(count)` is called with the faces done, 5 n in
+    all, then once for every layer.
+
+    Raises:
+        ConfigError: there are no faces, or `method` is unknown.
+        ExportError: an input of a layer is always zero, or not finite.
+    """
+    scales = measure_scales(model, faces, advance)
+    equalized = equalize(model, scales)
+    calibration = calibrate(equalized, faces, source=source, seed=seed, spec=spec, advance=advance)
+    shifts = {method: measure_shifts(equalized, calibration.of(method), faces, advance)}
+    cpu_ranges = measure_ranges(model, faces, spec, advance)  # equalizing does not help the CPU's file
+    return dataclasses.replace(calibration, scales=scales, shifts=shifts, cpu_ranges=cpu_ranges)
+
+
+def leave_in_float(
+    model: onnx.ModelProto,
+    calibration: Calibration,
+    method: str,
+    faces: NDArray[np.uint8],
+    names: Collection[str],
+) -> Calibration:
+    """Return a calibration that leaves the layers `names` in float, its shifts measured anew on `faces`."""
+    ranges = without(calibration.of(method), names)
+    shifts = {method: measure_shifts(equalize(model, calibration.scales), ranges, faces)}
+    return dataclasses.replace(calibration, shifts=shifts, float_layers=list(names))
+
+
+def quantize(model: onnx.ModelProto, calibration: Calibration, method: str) -> onnx.ModelProto:
+    """Return the INT8 graph of a float32 one: equalized, its biases corrected, its layers quantized.
+
+    Raises:
+        ConfigError: the calibration knows no such method, or its shifts are those of another one.
+        ExportError: the calibration is that of another network.
+    """
+    if calibration.shifts and method not in calibration.shifts:
+        raise ConfigError(
+            f"the calibration corrects biases for the method {', '.join(calibration.shifts)}, not for "
+            f"{method!r}; measure it again with --data"
+        )
+    equalized = equalize(model, calibration.scales)
+    corrected = correct(equalized, calibration.shifts.get(method, {}))
+    return to_int8(corrected, without(calibration.of(method), calibration.float_layers))
+
+
+def quantize_in_steps(
+    model: onnx.ModelProto, calibration: Calibration, method: str, faces: NDArray[np.uint8], spec: ModelSpec
+) -> dict[str, onnx.ModelProto]:
+    """Return the INT8 graph of a float32 one after each step of `quantize`.
+
+    `faces` are those that `calibration` was measured on.
+
+    Returns:
+        By the step's name, in order; each has the steps before it too.
+    """
+    plain = calibrate(model, faces, source=calibration.source, seed=calibration.seed, spec=spec)
+    equalized = dataclasses.replace(calibration, shifts={}, float_layers=[])
+    graphs = {
+        "ranges by max": quantize(model, plain, "max"),
+        f"ranges by {method}": quantize(model, plain, method),
+        "equalization": quantize(model, equalized, method),
+    }
+    if calibration.float_layers:
+        in_float = dataclasses.replace(equalized, float_layers=calibration.float_layers)
+        graphs[f"in float: {', '.join(calibration.float_layers)}"] = quantize(model, in_float, method)
+    graphs["bias correction"] = quantize(model, calibration, method)
+    return graphs

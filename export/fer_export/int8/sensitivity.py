@@ -1,0 +1,142 @@
+"""Sensitivity: what each layer costs in INT8, and which few layers to leave in float for a target."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from fer_engine.errors import ConfigError
+from fer_export.graph.layers import find_layers
+from fer_export.graph.observe import run
+from fer_export.int8.qdq import to_int8
+from fer_export.int8.range_methods import without
+from fer_export.verify.parity import measure, noise
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How close a graph's logits are to the float graph's.
+
+    `agreement` is the share of faces with the same top answer; `noise` is that of `fer_export.verify.parity`.
+    """
+
+    agreement: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer's part in the loss: when it alone is in INT8, and when it alone is left in float."""
+
+    name: str
+    multiply_adds: int
+    alone: Closeness
+    left_out: Closeness
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The cost of every layer, in the graph's order, and that of all together."""
+
+    faces: int
+    all_int8: Closeness
+    layers: tuple[LayerCost, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatLayers:
+    """Layers left in float for a target agreement, and the agreement that they give.
+
+    `share` is their part of the network's multiply-adds.
+    """
+
+    names: tuple[str, ...]
+    share: float
+    target: float
+    agreement: float
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def measure_sensitivity(
+    model: onnx.ModelProto,
+    ranges: dict[str, float],
+    faces: NDArray[np.uint8],
+    advance: Callable[[int], None] = lambda _: None,
+) -> Sensitivity:
+    """Quantize each layer alone, and all but each, and compare with the float graph on `faces`.
+
+    `advance(1)` is called after every layer that `ranges` names.
+
+    Raises:
+        ConfigError: there are no faces.
+    """
+    closeness = _against_float(model, faces)
+    costs = []
+    for layer in find_layers(model):
+        if layer.name in ranges:
+            alone = closeness({layer.name: ranges[layer.name]})
+            left_out = closeness(without(ranges, {layer.name}))
+            costs.append(LayerCost(layer.name, layer.multiply_adds, alone, left_out))
+            advance(1)
+    return Sensitivity(len(faces), closeness(ranges), tuple(costs))
+
+
+def choose_float_layers(
+    model: onnx.ModelProto,
+    ranges: dict[str, float],
+    faces: NDArray[np.uint8],
+    sensitivity: Sensitivity,
+    target: float,
+) -> FloatLayers:
+    """Leave layers in float, at the fewest multiply-adds, until `target` agreement is reached on `faces`.
+
+    Finding the very fewest would take every subset. Layers are taken by the noise that each makes for
+    a multiply-add, most first; then those without which the target still holds are given back, the
+    costliest first. All of them in float always reach it.
+
+    Raises:
+        ConfigError: `target` is not a share in (0, 1], or there are no faces.
+    """
+    if not 0 < target <= 1:
+        raise ConfigError(f"the target agreement must be in (0, 1], got {target}; 0.99 asks for 99 %")
+    closeness = _against_float(model, faces)
+    work = {cost.name: cost.multiply_adds for cost in sensitivity.layers}
+    rate = {cost.name: cost.alone.noise**2 / cost.multiply_adds for cost in sensitivity.layers}
+    waiting = sorted(rate, key=rate.__getitem__)
+    chosen: set[str] = set()
+    agreement = closeness(ranges).agreement
+    while agreement < target and waiting:
+        chosen.add(waiting.pop())
+        agreement = closeness(without(ranges, chosen)).agreement
+    for name in sorted(chosen, key=work.__getitem__, reverse=True):
+        given_back = closeness(without(ranges, chosen - {name})).agreement
+        if given_back >= target:
+            chosen.remove(name)
+            agreement = given_back
+    total = sum(layer.multiply_adds for layer in find_layers(model))
+    names = tuple(name for name in work if name in chosen)  # in the graph's order
+    return FloatLayers(names, sum(work[name] for name in names) / total, target, agreement)
+
+
+def _against_float(
+    model: onnx.ModelProto, faces: NDArray[np.uint8]
+) -> Callable[[dict[str, float]], Closeness]:
+    """Run the float graph once; return what compares it with INT8 by given ranges."""
+    reference = run(model, faces)
+
+    def closeness(ranges: dict[str, float]) -> Closeness:
+        logits = run(to_int8(model, ranges), faces)
+        return Closeness(measure(reference, logits).agreement, noise(reference, logits))
+
+    return closeness

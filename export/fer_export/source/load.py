@@ -1,0 +1,232 @@
+"""What an export starts from: a float network, and weights of it that were trained for INT8."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fer_engine.artifact.spec import ModelSpec
+from fer_engine.errors import ConfigError
+from fer_export.graph.to_onnx import opset, to_onnx
+from fer_export.reason import reason
+from fer_export.source.onnx_file import ends_in_softmax, read, to_logits
+from fer_export.source.reference import OnnxReference
+from fer_export.source.wrap import with_opset, wrap
+from fer_train import checkpoint
+from fer_train.loop import logits, normalize
+from fer_train.models import find
+
+# What the other graphs are held against, in words.
+PYTORCH = "PyTorch in float32"
+ONNX = "the given ONNX file in ONNX Runtime in float32"
+
+
+@dataclass(frozen=True, slots=True)
+class UserNetwork:
+    """A network of the user's own.
+
+    `target` names what makes it, see `fer_train.module.build`; `checkpoint` is a state dict for it
+    (.pth, .pt or .safetensors).
+    """
+
+    target: str
+    checkpoint: Path
+    spec: ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """A ready ONNX file with normalized float input; `outputs` is "logits" or "probabilities"."""
+
+    path: Path
+    spec: ModelSpec
+    outputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A float32 graph and the reference that it has to agree with.
+
+    `logits` maps uint8 [n, *spec.face_shape] to float32 [n, labels]; `save` writes the reference into a
+    folder, from which it can be loaded again; `made` says for the manifest where it comes from.
+    """
+
+    spec: ModelSpec
+    graph: onnx.ModelProto
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    save: Callable[[Path], object]
+    reference: str
+    made: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """Weights that were trained for INT8 from a float checkpoint, and the ranges of their layers' inputs."""
+
+    network: nn.Module
+    spec: ModelSpec
+    ranges: dict[str, float]
+
+
+def of_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
+    """Return a network of the registry with its weights; see `load_float`.
+
+    Raises:
+        ConfigError: see `load_float`.
+        CheckpointError: the checkpoint cannot be read.
+        ExportError: PyTorch cannot export the network.
+    """
+    network, spec = load_float(model, path, mean, scale)
+    return _of_network(network, spec, None, {"path": "shipped" if path is None else str(path)})
+
+
+def of_user(given: UserNetwork) -> Source:
+    """Return a network of the user's own.
+
+    Raises:
+        ConfigError: it cannot be imported, or does not give what its spec says.
+        CheckpointError: the state dict cannot be read, or is for another network.
+        ExportError: PyTorch cannot export it, or it ends in a softmax.
+    """
+    if given.checkpoint.is_dir():
+        raise ConfigError(f"{given.checkpoint} is a folder, expected a state dict: .pth, .pt or .safetensors")
+    network, spec = checkpoint.load_state_dict(given.checkpoint, given.spec, given.target)
+    _check_outputs(network, spec, given.target)
+    made = {"path": str(given.checkpoint), "module": given.target}
+    source = _of_network(network, spec, given.target, made)
+    if spec.task == "classification" and ends_in_softmax(source.graph):
+        raise ConfigError(
+            f"{given.target} ends in a softmax, expected logits: have forward() return what goes into it"
+        )
+    return source
+
+
+def of_onnx(given: OnnxFile) -> Source:
+    """Return the graph of a ready ONNX file behind the normalization of its spec.
+
+    Raises:
+        ConfigError: it cannot be read, or does not take or give what the spec and `outputs` say.
+        ExportError: it has control flow, its opset cannot be converted, or ONNX Runtime cannot load it.
+    """
+    model = read(given.path, given.spec)
+    expected = OnnxReference(model, with_opset(given.spec, model), given.outputs)
+    graph = wrap(to_logits(model, given.spec, given.outputs), expected.spec)
+    made = {
+        "path": str(given.path),
+        "file_sha256": hashlib.sha256(given.path.read_bytes()).hexdigest(),
+        "outputs": given.outputs,
+        "opset": opset(model),
+    }
+    return Source(expected.spec, graph, expected.logits, expected.save, ONNX, made)
+
+
+def _of_network(network: nn.Module, spec: ModelSpec, target: str | None, made: dict[str, Any]) -> Source:
+    return Source(
+        spec,
+        to_onnx(network, spec),
+        lambda faces: logits(network, spec, faces),
+        lambda folder: checkpoint.save(folder, network, spec, target=target),
+        PYTORCH,
+        made,
+    )
+
+
+def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
+    """Run the network, since what is wrong with it is told best before it is traced."""
+    for count in (2, 1):  # an axis of one is what squeeze() takes away
+        _check_output(network, spec, target, count)
+
+
+def _check_output(network: nn.Module, spec: ModelSpec, target: str, count: int) -> None:
+    taken = f"float32 [{count}, {spec.channels}, {spec.height}, {spec.width}]"
+    try:
+        with torch.inference_mode():
+            given = network(normalize(torch.zeros((count, *spec.face_shape), dtype=torch.uint8), spec))
+    except Exception as error:  # whatever the user's code raises
+        raise ConfigError(
+            f"{target} fails on {taken} ({reason(error)}); does the spec say what it takes?"
+        ) from error
+    found = type(given).__name__
+    if isinstance(given, Tensor):
+        found = f"{str(given.dtype).removeprefix('torch.')} {list(given.shape)}"
+    if found != f"float32 [{count}, {len(spec.labels)}]":
+        raise ConfigError(
+            f"{target} gives {found} on {taken}, expected float32 [{count}, {len(spec.labels)}]: one tensor, "
+            "one value a label of the spec"
+        )
+
+
+def spec_of(model: str, path: Path | None) -> ModelSpec:
+    """Return the spec of a registered network: its checkpoint folder's, or where there is none its own.
+
+    Raises:
+        ConfigError: there is no such network.
+        ArtifactError: the folder's spec is damaged.
+    """
+    if path is not None and (path / checkpoint.SPEC_NAME).is_file():
+        return ModelSpec.loads((path / checkpoint.SPEC_NAME).read_text("utf-8", "replace"))
+    return find(model).spec
+
+
+def load_float(
+    model: str, path: Path | None, mean: float | None, scale: float | None
+) -> tuple[nn.Module, ModelSpec]:
+    """Load a checkpoint folder, a bare state dict, or with no path the checkpoint that ships.
+
+    `mean` and `scale` go with a bare state dict alone.
+
+    Raises:
+        ConfigError: it is a checkpoint of another model, or normalization is given twice or not at all.
+        CheckpointError: it cannot be read.
+    """
+    if path is None or path.is_dir():
+        if mean is not None or scale is not None:
+            raise ConfigError(
+                "--mean and --scale go with a bare state dict, given with --checkpoint; a checkpoint folder "
+                "has its own"
+            )
+        network, spec = checkpoint.load(path or checkpoint.pretrained(model))
+        if spec.name != model:
+            raise ConfigError(f"{path} is a checkpoint of {spec.name}, not of {model}")
+        return network, spec
+    if mean is None or scale is None:
+        raise ConfigError(
+            f"{path} is a bare file and does not say how pixels were normalized in training; "
+            "add --mean and --scale, as in (pixel - mean) / scale: 0 and 255 for pixels from 0 to 1"
+        )
+    spec = find(model).spec
+    channels = spec.channels
+    spec = dataclasses.replace(spec, mean=(mean,) * channels, scale=(scale,) * channels)
+    return checkpoint.load_state_dict(path, spec)
+
+
+def load_tuned(folder: Path, spec: ModelSpec) -> Tuned:
+    """Load the weights that `fer-train --qat` trained for INT8 from the float checkpoint of `spec`.
+
+    Raises:
+        ConfigError: they were trained from another checkpoint, or not for INT8.
+        CheckpointError: they cannot be read.
+    """
+    network, tuned = checkpoint.load(folder)
+    quantization = checkpoint.load_quantization(folder)
+    if quantization is None:
+        raise ConfigError(
+            f"{folder} is a float checkpoint, expected one of 'fer-train --qat'; "
+            "give a float one with --checkpoint"
+        )
+    if quantization.float_sha256 != spec.checkpoint_sha256:
+        raise ConfigError(
+            f"{folder} was trained for INT8 from the checkpoint {quantization.float_sha256[:12]}..., but "
+            f"{spec.checkpoint_sha256[:12]}... is exported; give the first with --checkpoint"
+        )
+    return Tuned(network, tuned, quantization.ranges)

@@ -1,0 +1,113 @@
+"""A given ONNX file as the reference: as it came, in float32, on what its spec makes of raw faces."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from fer_engine.artifact import files
+from fer_engine.artifact.spec import ModelSpec
+from fer_engine.errors import CheckpointError, ExportError
+from fer_export.reason import reason
+from fer_export.source.onnx_file import to_logits
+
+MODEL_NAME = "model.onnx"
+SPEC_NAME = "spec.json"
+OUTPUTS_NAME = "outputs.json"
+FORMAT_VERSION = 1
+BATCH = 64  # faces at once, where the file leaves it open
+
+
+class OnnxReference:
+    """A given ONNX file in ONNX Runtime on the CPU; `outputs` says what it gives, see `to_logits`.
+
+    Raises:
+        ConfigError: the file does not give what `outputs` says.
+        ExportError: ONNX Runtime cannot load it.
+    """
+
+    def __init__(self, model: onnx.ModelProto, spec: ModelSpec, outputs: str) -> None:
+        self.content = model.SerializeToString(deterministic=True)
+        self.spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(self.content).hexdigest())
+        self.outputs = outputs
+        logits = to_logits(model, spec, outputs).SerializeToString()
+        try:
+            self._session = onnxruntime.InferenceSession(logits, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise ExportError(
+                f"ONNX Runtime cannot load the file given for {spec.name} ({reason(error)})"
+            ) from error
+        self._input = self._session.get_inputs()[0]
+
+    def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the logits, float32 [n, labels], of raw faces, uint8 [n, *spec.face_shape].
+
+        A file with a fixed batch gets its own; the last one is filled up with the last face.
+
+        Raises:
+            ExportError: ONNX Runtime cannot run the file.
+        """
+        fixed = self._input.shape[0] if isinstance(self._input.shape[0], int) else None
+        size = fixed or BATCH
+        parts = []
+        for start in range(0, len(faces), size):
+            pixels = self._normalized(faces[start : start + size])
+            count = len(pixels)
+            if fixed and count < fixed:
+                pixels = np.concatenate([pixels, np.repeat(pixels[-1:], fixed - count, axis=0)])
+            try:
+                parts.append(self._session.run(None, {self._input.name: pixels})[0][:count])
+            except Exception as error:  # onnxruntime's errors share no base class
+                raise ExportError(
+                    f"ONNX Runtime cannot run the file given for {self.spec.name} ({reason(error)})"
+                ) from error
+        return np.concatenate(parts) if parts else np.empty((0, len(self.spec.labels)), np.float32)
+
+    def _normalized(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        mean, scale = (np.array(values, np.float32) for values in (self.spec.mean, self.spec.scale))
+        pixels = faces.reshape(*faces.shape[:3], self.spec.channels).astype(np.float32)
+        return np.ascontiguousarray(((pixels - mean) / scale).transpose(0, 3, 1, 2))
+
+    def save(self, folder: Path) -> None:
+        """Write the file, its spec and what it gives in place of `folder`."""
+        entry = {"format_version": FORMAT_VERSION, "outputs": self.outputs}
+        with files.folder(folder) as fresh:
+            (fresh / MODEL_NAME).write_bytes(self.content)
+            (fresh / SPEC_NAME).write_text(json.dumps(self.spec.to_json(), indent=2) + "\n", "utf-8")
+            (fresh / OUTPUTS_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
+
+
+def load(folder: Path) -> OnnxReference:
+    """Load what `OnnxReference.save` wrote.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or does not belong to the others.
+    """
+    try:
+        content = (folder / MODEL_NAME).read_bytes()
+        spec = ModelSpec.loads((folder / SPEC_NAME).read_text("utf-8"))
+        entry = json.loads((folder / OUTPUTS_NAME).read_text("utf-8"))
+        version, outputs = entry["format_version"], entry["outputs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} holds no whole ONNX reference ({error}); run fer-export again"
+        ) from None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder / OUTPUTS_NAME} has format version {version!r}, this release reads {FORMAT_VERSION}; "
+            "run fer-export again"
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != spec.checkpoint_sha256:
+        raise CheckpointError(
+            f"{folder / MODEL_NAME} is not the file that {SPEC_NAME} vouches for: SHA-256 {digest[:12]}..., "
+            f"expected {spec.checkpoint_sha256[:12]}...; run fer-export again"
+        )
+    return OnnxReference(onnx.load_from_string(content), spec, outputs)

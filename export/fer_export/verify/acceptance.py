@@ -1,0 +1,154 @@
+"""The gate: a precision is accepted where it keeps the answers and pays for itself, or refused.
+
+Low precision is a bargain that only measurements can settle, and for one machine at a time: INT8
+runs at half the speed of FP32 where a runtime finds no integer kernels for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fer_engine.errors import ConfigError
+from fer_engine.selection.speed_probe import FACES, Candidate, Measured
+from fer_engine.system import cpu
+from fer_export.verify.parity import Parity
+
+REFERENCE = "fp32"
+# A verdict stays with the artifact, so it is measured for longer than the choice of one load.
+ROUNDS = 25
+BUDGET = 4.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a precision must reach against FP32; each is a share of FP32's own figure.
+
+    Without labels there is no accuracy, and agreement with the reference's answers stands in for it.
+    """
+
+    accuracy: float = 0.99  # MLPerf's bar for most models
+    # Synthetic faces lie nearer to the borders between the classes: what comes to 93 % there comes to
+    # about 97 % on real ones.
+    agreement: float = 0.93
+    speed: float = 1.0  # slower than FP32 is no reason to give up anything
+
+    def __post_init__(self) -> None:
+        for name in ("accuracy", "agreement"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"the gate's {name} must be in [0, 1], got {getattr(self, name)}; "
+                    f"0.99 asks for 99 % of FP32's"
+                )
+        if not 0 <= self.speed < float("inf"):
+            raise ConfigError(f"the gate's speed must be 0 or more, got {self.speed}; 1 asks for FP32's own")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one backend made of one precision.
+
+    `answers` is the share of the reference's accuracy that is left or, without labels, the agreement with
+    it; `speed` is in faces per second.
+    """
+
+    answers: float
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a precision is accepted on this machine, and why.
+
+    `trials` holds what every backend made of it, `failures` why others made nothing, `passing` the
+    backends whose answers pass; `backend` is the fastest of these, `speed` its ratio to the best FP32.
+    """
+
+    accepted: bool
+    reason: str
+    trials: dict[str, Trial]
+    failures: dict[str, str]
+    passing: tuple[str, ...] = ()
+    backend: str | None = None
+    speed: float | None = None
+
+
+def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: Thresholds) -> dict[str, Any]:
+    """Return the manifest's `gate`: machine, thresholds and a verdict on every precision.
+
+    `parities` holds the parity with the reference of every candidate that ran.
+    """
+    trials: dict[str, dict[str, Trial]] = {}
+    for candidate, speed in measured.speeds.items():
+        answers = _answers(parities[candidate])
+        trials.setdefault(candidate.precision, {})[candidate.backend] = Trial(answers, speed)
+    precisions = dict.fromkeys(candidate.precision for candidate in (*measured.speeds, *measured.failures))
+    labelled = any(parity.labelled is not None for parity in parities.values())
+    bar = _Bar(trials.get(REFERENCE, {}), thresholds, labelled)
+    verdicts = {
+        precision: bar.verdict(
+            precision,
+            trials.get(precision, {}),
+            {found.backend: why for found, why in measured.failures.items() if found.precision == precision},
+        )
+        for precision in precisions
+    }
+    return {
+        "machine": cpu.key(),
+        "batch": FACES,
+        "answers": "accuracy" if labelled else "agreement",
+        "thresholds": dataclasses.asdict(thresholds),
+        "verdicts": {precision: dataclasses.asdict(verdict) for precision, verdict in verdicts.items()},
+    }
+
+
+def refusals(gate: Mapping[str, Any]) -> dict[str, str]:
+    """Return the reason for each refused precision of a manifest's `gate`."""
+    verdicts = gate.get("verdicts", {})
+    return {name: verdict["reason"] for name, verdict in verdicts.items() if not verdict["accepted"]}
+
+
+class _Bar:
+    """FP32's best speed, and what is asked for beside it."""
+
+    def __init__(self, reference: Mapping[str, Trial], thresholds: Thresholds, labelled: bool) -> None:
+        self._rival = _fastest(reference)
+        self._speed = reference[self._rival].speed if self._rival else 0.0
+        self._least_speed = thresholds.speed
+        self._least = thresholds.accuracy if labelled else thresholds.agreement
+        self._unit = "of the accuracy" if labelled else "agreement with the reference"
+
+    def verdict(self, precision: str, trials: dict[str, Trial], failures: dict[str, str]) -> Verdict:
+        if not trials or self._rival is None:
+            why = "; ".join(f"{backend}: {reason}" for backend, reason in failures.items())
+            reason = f"no speed to compare with FP32's ({why or 'no backend is installed'})"
+            return Verdict(precision == REFERENCE, reason, trials, failures)
+        passing = {name: trial for name, trial in trials.items() if trial.answers >= self._least}
+        backend = _fastest(passing or trials) or ""
+        trial = trials[backend]
+        ratio = trial.speed / self._speed
+        if precision == REFERENCE:
+            return Verdict(True, "the reference", trials, failures, tuple(passing), backend, ratio)
+        answers = f"{trial.answers:.2%} {self._unit}"
+        speed = f"{ratio:.2f}x the speed of FP32 ({backend} against {self._rival})"
+        failings = []
+        if not passing:
+            failings.append(f"{answers} on {backend}, at least {self._least:.2%} is asked")
+        if ratio < self._least_speed:
+            failings.append(f"{speed}, at least {self._least_speed:.2f}x is asked")
+        reason = "; ".join(failings) or f"{answers}; {speed}"
+        return Verdict(not failings, reason, trials, failures, tuple(passing), backend, ratio)
+
+
+def _answers(parity: Parity) -> float:
+    labelled = parity.labelled
+    if labelled is None:
+        return parity.agreement
+    # A reference that is never right leaves nothing to lose.
+    return labelled.accuracy / labelled.reference_accuracy if labelled.reference_accuracy else 1.0
+
+
+def _fastest(trials: Mapping[str, Trial]) -> str | None:
+    return max(trials, key=lambda backend: trials[backend].speed, default=None)

@@ -1,0 +1,198 @@
+"""Verification: an exported graph keeps its contract and gives PyTorch's answers, or is not written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
+from fer_engine.errors import ExportError
+from fer_engine.runtime.backend import at_hand
+from fer_export.graph.layers import Layer
+from fer_export.graph.to_onnx import BATCH_AXIS
+from fer_export.reason import reason
+from fer_export.verify import executed
+from fer_export.verify.parity import Parity, measure, noise
+
+# Largest difference of a logit from the reference's, as a share of the logits' range.
+FP32_TOLERANCE = 1e-4  # the same sums in another order
+FP16_TOLERANCE = 1e-2  # eleven bits a factor through two dozen layers; 0.05 % is usual
+# Root mean square difference as a share of the logits' standard deviation: good INT8 has 3 to 5 %;
+# beyond this a scale is wrong rather than coarse.
+INT8_TOLERANCE = 0.25
+TOLERANCES = {
+    "fp32": FP32_TOLERANCE,
+    "fp16": FP16_TOLERANCE,
+    "int8": INT8_TOLERANCE,
+    "int8-cpu": INT8_TOLERANCE,
+}
+BATCH = 64
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Faces to verify on, uint8 [n, ...]; labels [n] where there are any; what they are, in words."""
+
+    faces: NDArray[np.uint8]
+    labels: NDArray[Any] | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was measured of one graph; `difference` and `tolerance` are in the precision's measure.
+
+    `declared` is the share of the multiply-adds in each precision by the graph's types, `executed` what
+    each runtime at hand makes of it on this machine.
+    """
+
+    samples: str
+    batches: tuple[int, ...]
+    difference: float
+    tolerance: float
+    parity: Parity
+    quantize_nodes: int
+    dequantize_nodes: int
+    multiply_adds: int
+    declared: executed.Shares
+    executed: dict[str, executed.Execution]
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def verify(
+    model: onnx.ModelProto,
+    precision: str,
+    spec: ModelSpec,
+    layers: list[Layer],
+    samples: Samples,
+    reference: Logits,
+    max_batch: int,
+) -> Verification:
+    """Check one graph against the logits `reference`, float32 [n, classes], on `samples`.
+
+    It runs on all of them, then on batches of 1, 3 and `max_batch` (at least 1).
+
+    Raises:
+        ExportError: the graph is invalid, breaks the interface of `spec`, or differs too much.
+    """
+    check_interface(model, spec)
+    run = _runner(model, precision, spec)
+    count = len(samples.faces)
+    logits = np.concatenate([run(samples.faces[start : start + BATCH]) for start in range(0, count, BATCH)])
+    batches = (1, 3, max_batch)
+    differences = [_difference(precision, reference, logits, reference)]
+    for size in batches:
+        rows = np.arange(size) % count
+        differences.append(_difference(precision, reference[rows], run(samples.faces[rows]), reference))
+    difference = float(np.max(differences))
+    _check_difference(difference, precision, spec)
+    operators = [node.op_type for node in model.graph.node]
+    return Verification(
+        samples=samples.source,
+        batches=batches,
+        difference=difference,
+        tolerance=TOLERANCES[precision],
+        parity=measure(reference, logits, samples.labels, spec.task),
+        quantize_nodes=operators.count("QuantizeLinear"),
+        dequantize_nodes=operators.count("DequantizeLinear"),
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
+        declared=executed.declared_shares(model, layers),
+        executed={
+            runtime: executed.read_back(model, layers, runtime)
+            for runtime in at_hand()
+            if runtime in executed.RUNTIMES
+        },
+    )
+
+
+def check_interface(model: onnx.ModelProto, spec: ModelSpec) -> None:
+    """Check the graph with ONNX's own checker, then its names, types and axes.
+
+    Raises:
+        ExportError: it is invalid, or takes or gives something else than `spec` says.
+    """
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(
+            f"ONNX's checker refuses the graph of {spec.name} ({reason(error)}); report this network"
+        ) from error
+    found = [_interface(value) for value in (*model.graph.input, *model.graph.output)]
+    expected = [
+        (INPUT_NAME, TensorProto.UINT8, [BATCH_AXIS, *spec.face_shape]),
+        (spec.output, TensorProto.FLOAT, [BATCH_AXIS, len(spec.labels)]),
+    ]
+    if found != expected:
+        raise ExportError(
+            f"the graph of {spec.name} has the interface {found}, expected {expected}; report this network"
+        )
+
+
+def _interface(value: onnx.ValueInfoProto) -> tuple[str, int, list[str | int]]:
+    kind = value.type.tensor_type
+    return value.name, kind.elem_type, [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
+
+
+def _runner(model: onnx.ModelProto, precision: str, spec: ModelSpec) -> Callable[[NDArray[np.uint8]], Logits]:
+    """Return what runs the graph on a batch of any size and holds the shape of its logits against it."""
+
+    def failed(what: str, error: Exception) -> ExportError:
+        return ExportError(
+            f"ONNX Runtime cannot {what} the {precision} graph of {spec.name} ({reason(error)}); "
+            "update onnxruntime, or leave this precision out"
+        )
+
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise failed("load", error) from error
+
+    def run(faces: NDArray[np.uint8]) -> Logits:
+        try:
+            logits: Logits = session.run(None, {INPUT_NAME: faces})[0]
+        except Exception as error:
+            raise failed(f"run {len(faces)} faces on", error) from error
+        if logits.shape != (len(faces), len(spec.labels)):
+            raise ExportError(
+                f"{precision} graph of {spec.name} gave {logits.shape} for a batch of {len(faces)}: its "
+                "batch is not dynamic; export the network with a dynamic batch"
+            )
+        return logits
+
+    return run
+
+
+def _difference(precision: str, expected: Logits, logits: Logits, reference: Logits) -> float:
+    """Return how far `logits` are from those `expected`, in the precision's measure.
+
+    It is a share of the spread of the whole `reference`: that of a few faces is narrow.
+    """
+    if _is_int8(precision):
+        return noise(expected, logits, float(reference.std()))
+    return float(np.abs(logits - expected).max() / np.ptp(reference))
+
+
+def _check_difference(difference: float, precision: str, spec: ModelSpec) -> None:
+    tolerance = TOLERANCES[precision]
+    if not difference <= tolerance:  # what is not a number is refused too
+        raise ExportError(
+            f"{precision} graph of {spec.name} differs from the reference by {difference:.3g}, at most "
+            f"{tolerance:g} is accepted (share of the logits' spread); "
+            + ("calibrate on real faces with --data" if _is_int8(precision) else "report this network")
+        )
+
+
+def _is_int8(precision: str) -> bool:
+    return precision.startswith("int8")

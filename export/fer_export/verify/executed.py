@@ -1,0 +1,173 @@
+"""Which precision the layers of a graph have: as declared, and as a runtime really computes them.
+
+A graph may say int8 and still run in float: a runtime that finds no integer kernel for a pattern
+computes the dequantized values. So the precision is read back from the runtime's own optimized graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+from onnx import TensorProto
+
+from fer_engine.backends.openvino.layers import executed_layers
+from fer_engine.errors import BackendError, ConfigError, FerError
+from fer_export.graph.layers import CHANNEL_AXIS, Layer
+from fer_export.reason import reason
+
+Precisions = dict[str, str]  # of layers, by name
+
+ONNX_PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
+
+
+def declared_precisions(model: onnx.ModelProto) -> Precisions:
+    """Return the precision of every layer by the graph's own types, under the name of its node."""
+    producers = {name: node for node in model.graph.node for name in node.output}
+    kinds = {entry.name: ONNX_PRECISIONS.get(entry.data_type, "other") for entry in model.graph.initializer}
+
+    def precision(node: onnx.NodeProto) -> str:
+        sources = [producers.get(name) for name in node.input[:2]]
+        if all(source is not None and source.op_type == "DequantizeLinear" for source in sources):
+            return "int8"
+        return kinds.get(node.input[1], "fp32")  # a weight dequantized for a float input runs in float
+
+    return {node.name: precision(node) for node in model.graph.node if node.op_type in CHANNEL_AXIS}
+
+
+# What the two runtimes call the operators that do a layer's multiply-adds.
+INTEGER_OPERATORS = {
+    "QLinearConv",
+    "QLinearMatMul",
+    "QGemm",
+    "ConvInteger",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+}
+FLOAT_OPERATORS = {*CHANNEL_AXIS, "FusedConv", "FusedGemm", "FusedMatMul"}
+NOT_FOUND = "not found"
+
+Shares = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How one runtime computes a graph's layers.
+
+    `multiply_adds` and `layers` are the shares of each precision, by work and by number; `deviating`
+    holds the layers that do not run as the graph declares them, with the precision that they run in.
+    """
+
+    runtime: str
+    multiply_adds: Shares
+    layers: Shares
+    deviating: Precisions
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:
+    """Return the share of the multiply-adds that each precision has by the graph's own types.
+
+    `layers` are those of the float32 graph; nodes keep their names in every precision.
+    """
+    return _shares(declared_precisions(model), {layer.name: layer.multiply_adds for layer in layers})
+
+
+def read_back(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime") -> Execution:
+    """Find out in which precision `runtime` computes each layer on this machine's CPU.
+
+    Raises:
+        ConfigError: there is no such runtime.
+        BackendError: the runtime is not installed.
+    """
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"cannot read back from runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
+    declared = declared_precisions(model)
+    try:
+        executed = RUNTIMES[runtime](model)
+    except FerError:
+        raise
+    except Exception as error:  # the runtimes' errors share no base class
+        raise BackendError(
+            f"{runtime} cannot load the graph to tell what it runs ({reason(error)}); update or uninstall it"
+        ) from error
+    return Execution(
+        runtime,
+        _shares(executed, {layer.name: layer.multiply_adds for layer in layers}),
+        _shares(executed, {layer.name: 1 for layer in layers}),
+        {
+            layer.name: executed.get(layer.name, NOT_FOUND)
+            for layer in layers
+            if executed.get(layer.name) != declared.get(layer.name)
+        },
+    )
+
+
+def _in_onnxruntime(model: onnx.ModelProto) -> Precisions:
+    """Read the graph that ONNX Runtime's CPU provider runs.
+
+    At the extended level: the last one only changes layouts, and hides names behind them.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 3  # it warns that a saved graph is tied to this machine: it stays here
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(path).graph
+    types = {entry.name: entry.data_type for entry in graph.initializer}
+    precisions = {}
+    for node in graph.node:
+        if node.op_type in INTEGER_OPERATORS:
+            precisions[node.name] = "int8"
+        elif node.op_type in FLOAT_OPERATORS:
+            kind = types.get(node.input[1], TensorProto.FLOAT)
+            precisions[node.name] = ONNX_PRECISIONS.get(kind, "other")
+    return precisions
+
+
+def _in_openvino(model: onnx.ModelProto) -> Precisions:
+    """Read the graph that OpenVINO's CPU plugin runs."""
+    try:
+        import openvino
+    except ImportError:
+        raise BackendError(
+            "OpenVINO is not installed, so nothing can be read back from it; "
+            "pip install 'fer-engine[openvino]'"
+        ) from None
+    core = openvino.Core()
+    # As the engine asks for it: without the hint, float layers run in bfloat16 where the CPU can.
+    settings = {"INFERENCE_PRECISION_HINT": "f16" if "fp16" in declared_precisions(model).values() else "f32"}
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", settings)
+    # An operator that gives an output of the graph is called by that output's name.
+    producers = {name: node.name for node in model.graph.node for name in node.output}
+    return {
+        producers.get(name, name): precision
+        for names, precision in executed_layers(compiled).items()
+        for name in names
+    }
+
+
+RUNTIMES: dict[str, Callable[[onnx.ModelProto], Precisions]] = {
+    "onnxruntime": _in_onnxruntime,
+    "openvino": _in_openvino,
+}
+
+
+def _shares(precisions: Precisions, weights: dict[str, int]) -> Shares:
+    """Add up the layers' weights by precision; a layer that is gone counts as such."""
+    work: Counter[str] = Counter()
+    for name, weight in weights.items():
+        work[precisions.get(name, NOT_FOUND)] += weight
+    total = work.total()
+    return {precision: count / total for precision, count in sorted(work.items())}

@@ -1,0 +1,67 @@
+"""The faces that an export is verified on, in the form that its network takes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_engine.artifact.spec import ModelSpec
+from fer_engine.errors import DataError
+from fer_engine.vision.resize import fit
+from fer_export.verify.check import Samples
+from fer_train import synthetic
+from fer_train.data import Dataset
+
+SYNTHETIC_FACES = 1024  # of 48x48 gray pixels; of larger faces fewer, for they take longer
+LEAST_FACES = 256  # leaves an agreement to half a percent
+GRAY_PIXELS = 48 * 48
+
+
+def synthetic_samples(spec: ModelSpec) -> Samples:
+    """Return synthetic faces in the form of `spec`; they have no labels."""
+    pixels = spec.height * spec.width * spec.channels
+    count = max(LEAST_FACES, min(SYNTHETIC_FACES, SYNTHETIC_FACES * GRAY_PIXELS // pixels))
+    drawn = synthetic.faces(count, seed=0)
+    return Samples(fit(drawn, spec), None, f"synthetic faces, seed 0, n={count}{change(drawn, spec)}")
+
+
+def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
+    """Return one split of a dataset in the form of `spec`.
+
+    Its labels are left out, which `source` tells, where they are not those of `spec`.
+
+    Raises:
+        DataError: there is no such split, or it has one face for a regression.
+    """
+    faces, labels = dataset.split(split)
+    if spec.task == "regression" and len(faces) < 2:
+        raise DataError(
+            f"{dataset.source}: {split} has {len(faces)} face, expected at least 2: how far values agree "
+            "shows in how they vary; give more faces"
+        )
+    told = f"{title(dataset, split)}, n={len(faces)}{change(faces, spec)}"
+    if not has_labels(dataset, spec):
+        return Samples(fit(faces, spec), None, f"{told}, without its labels: the network has others")
+    return Samples(fit(faces, spec), labels, told)
+
+
+def has_labels(dataset: Dataset, spec: ModelSpec) -> bool:
+    """Tell whether the labels of a dataset are those of `spec`."""
+    return (dataset.names, dataset.task) == (spec.labels, spec.task)
+
+
+def title(dataset: Dataset, split: str) -> str:
+    """Return what one split of a dataset is called."""
+    return f"{'FER2013' if dataset.is_published(split) else dataset.source} {split}"
+
+
+def change(faces: NDArray[np.uint8], spec: ModelSpec) -> str:
+    """Say what `fer_engine.vision.resize.fit` does to faces of this form, as a text to add to theirs."""
+    told = ""
+    if faces.shape[1:3] != (spec.height, spec.width):
+        told += f", resized to {spec.height}x{spec.width}"
+    if faces.ndim == 3 and spec.channels == 3:
+        told += ", gray as RGB"
+    if faces.ndim == 4 and spec.channels == 1:
+        told += ", RGB as gray"
+    return told
