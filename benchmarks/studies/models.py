@@ -40,7 +40,7 @@ YARDSTICK = "mini_xception"  # speeds are compared with its
 BATCH = 64
 SPLIT = "PublicTest"
 COMMAND = "benchmarks/studies/models.py"  # as errors name it
-RUNS = Path(__file__).parents[1] / "docs" / "results" / "training"  # run.json and log.csv by network
+RUNS = Path(__file__).parents[2] / "docs" / "results" / "training"  # run.json and log.csv by network
 
 
 def line_up(folder: Path, manifest: Manifest) -> list[Contender]:

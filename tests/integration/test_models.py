@@ -8,7 +8,7 @@ import pytest
 
 from fer_train import synthetic
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "models.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "studies" / "models.py"
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from fer_train import synthetic
 
 
 @pytest.fixture(scope="module")
-def engine(artifact) -> Iterator[Engine]:
-    with Engine.load(artifact, threads=1) as loaded:
+def engine(exported) -> Iterator[Engine]:
+    with Engine.load(exported, threads=1) as loaded:
         yield loaded
 
 

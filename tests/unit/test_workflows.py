@@ -8,7 +8,7 @@ import pytest
 
 from fer_bench import arguments, cli
 
-WORKFLOW = Path(__file__).parents[3] / ".github" / "workflows" / "bench.yml"
+WORKFLOW = Path(__file__).parents[2] / ".github" / "workflows" / "bench.yml"
 
 
 def commands():

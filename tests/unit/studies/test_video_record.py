@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def benchmark():
     pytest.importorskip("skimage")
-    return runpy.run_path(str(ROOT / "benchmarks" / "video_pipeline.py"))
+    return runpy.run_path(str(ROOT / "benchmarks" / "studies" / "video_pipeline.py"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "video_pipeline.py"
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "studies" / "video_pipeline.py"
 
 
 @pytest.mark.parametrize(

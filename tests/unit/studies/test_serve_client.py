@@ -6,7 +6,7 @@ import pytest
 
 from fer_engine.errors import FerError
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "studies"
 
 
 @pytest.fixture

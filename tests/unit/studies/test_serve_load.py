@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_table_is_rendered_from_the_committed_record(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "studies")
     serve_load = importlib.import_module("serve_load")
     record = json.loads((ROOT / "docs" / "results" / "serve_load.json").read_text("utf-8"))
     text = (ROOT / "docs" / "serving.md").read_text("utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_engine.vision import MARGIN, HaarDetector
 from fer_engine.vision.cascade import FINDER
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 DOCUMENT = (ROOT / "docs" / "vision.md").read_text("utf-8")
 
 
