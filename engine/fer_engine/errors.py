@@ -48,3 +48,13 @@ class PictureSizeError(PictureError):
 
 class BackendError(FerError):
     """A backend, device or precision is unknown, unavailable, or failed."""
+
+
+def first_line(error: BaseException, *, named: bool = False) -> str:
+    """Return the first line of an error's text, behind the name of its type if `named`.
+
+    An error without a text is told by that name alone.
+    """
+    name = type(error).__name__
+    text = next(iter(str(error).strip().splitlines()), "")
+    return (f"{name}: {text}" if named else text) if text else name

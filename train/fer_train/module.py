@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from fer_engine.errors import CheckpointError, ConfigError
+from fer_engine.errors import CheckpointError, ConfigError, first_line
 
 NAME = "module.json"
 FORMAT_VERSION = 1
@@ -31,7 +31,7 @@ def build(target: str) -> nn.Module:
         network = factory()
     except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise ConfigError(
-            f"{target} cannot be called without arguments ({_reason(error)}); "
+            f"{target} cannot be called without arguments ({first_line(error, named=True)}); "
             "name a class or a function that needs none"
         ) from error
     if not isinstance(network, nn.Module):
@@ -78,14 +78,9 @@ def _find(target: str) -> Callable[[], Any]:
         factory = getattr(importlib.import_module(path), attribute)
     except (Exception, SystemExit) as error:  # a script without a main guard may exit
         raise ConfigError(
-            f"cannot import {target} ({_reason(error)}); install what it needs, "
+            f"cannot import {target} ({first_line(error, named=True)}); install what it needs, "
             f"and run in the folder that {path.partition('.')[0]} lies in (this is {here})"
         ) from error
     if not callable(factory):
         raise ConfigError(f"{target} is {type(factory).__name__}, expected a class or a function")
     return factory
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -21,7 +21,7 @@ import onnxruntime
 
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.cuda.devices import device_index
-from fer_engine.errors import ArtifactError, BackendError
+from fer_engine.errors import ArtifactError, BackendError, first_line
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
 from fer_engine.runtime.validate import Port, check_interface
 
@@ -83,7 +83,7 @@ class OnnxRuntimeBackend(Backend):
         try:
             return self._run(self._outputs, {INPUT_NAME: faces})[0]
         except Exception as error:  # onnxruntime's errors share no base class
-            raise BackendError(f"onnxruntime failed on {len(faces)} faces: {_first_line(error)}") from error
+            raise BackendError(f"onnxruntime failed on {len(faces)} faces: {first_line(error)}") from error
 
     def close(self) -> None:
         del self._run
@@ -124,7 +124,7 @@ def _session(
         )
     except Exception as error:  # onnxruntime's errors share no base class
         failure = (
-            f"onnxruntime cannot load the {model.precision} graph of {model.folder}: {_first_line(error)}"
+            f"onnxruntime cannot load the {model.precision} graph of {model.folder}: {first_line(error)}"
         )
         if provider == CPU:
             raise ArtifactError(f"{failure}; run fer-export again") from error
@@ -171,7 +171,3 @@ def _ports(session: onnxruntime.InferenceSession) -> Iterator[Port]:
     for node in (*session.get_inputs(), *session.get_outputs()):
         shape = tuple("?" if size is None else size for size in node.shape)
         yield Port(node.name, KINDS.get(node.type, node.type), shape)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -11,8 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from fer_engine.errors import ExportError
-from fer_export.reason import reason
+from fer_engine.errors import ExportError, first_line
 
 # The axis of the weights that runs over the output channels.
 CHANNEL_AXIS = {"Conv": 0, "Gemm": 1, "MatMul": 1}
@@ -94,7 +93,7 @@ def shapes_of_one(model: onnx.ModelProto) -> dict[str, list[int]]:
         inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
     except onnx.shape_inference.InferenceError as error:
         raise ExportError(
-            f"the shapes of the graph do not fit a batch of one ({reason(error)}); name the axes of "
+            f"the shapes of the graph do not fit a batch of one ({first_line(error)}); name the axes of "
             "squeeze() and reshape()"
         ) from error
     return {

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
-from fer_engine.errors import ExportError
+from fer_engine.errors import ExportError, first_line
 from fer_export.graph.layers import CHANNEL_AXIS, find_layers
-from fer_export.reason import reason
 from fer_train.loop import normalize
 
-SPEC_KEY = "fer_engine.artifact.spec"
+SPEC_KEY = "fer_engine.spec"  # stands in files that were exported: it never changes
 BATCH_AXIS = "batch"
 TRACE_BATCH = 2  # torch.export takes a size of 1 for a constant
 
@@ -40,7 +39,7 @@ class _RawFaces(nn.Module):
 def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
     """Export `network` with a dynamic batch: uint8 `faces` in, float32 logits out.
 
-    The spec travels in the model's metadata under `fer_engine.artifact.spec`.
+    The spec travels in the model's metadata under `SPEC_KEY`.
 
     Raises:
         ExportError: PyTorch cannot export the network, or not in the opset of `spec`.
@@ -62,7 +61,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
             )
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError, ValueError) as error:
         raise ExportError(
-            f"PyTorch cannot export {spec.name} ({reason(_root(error))}); "
+            f"PyTorch cannot export {spec.name} ({first_line(_root(error))}); "
             "check that forward() has no branch on values and no operator unknown to torch.onnx"
         ) from error
     if program is None:

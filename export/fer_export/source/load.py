@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import ConfigError
+from fer_engine.errors import ConfigError, first_line
 from fer_export.graph.to_onnx import opset, to_onnx
-from fer_export.reason import reason
 from fer_export.source.onnx_file import ends_in_softmax, read, to_logits
 from fer_export.source.reference import OnnxReference
 from fer_export.source.wrap import with_opset, wrap
@@ -154,7 +153,7 @@ def _check_output(network: nn.Module, spec: ModelSpec, target: str, count: int) 
             given = network(normalize(torch.zeros((count, *spec.face_shape), dtype=torch.uint8), spec))
     except Exception as error:  # whatever the user's code raises
         raise ConfigError(
-            f"{target} fails on {taken} ({reason(error)}); does the spec say what it takes?"
+            f"{target} fails on {taken} ({first_line(error)}); does the spec say what it takes?"
         ) from error
     found = type(given).__name__
     if isinstance(given, Tensor):

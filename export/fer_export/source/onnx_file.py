@@ -8,8 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import ConfigError
-from fer_export.reason import reason
+from fer_engine.errors import ConfigError, first_line
 
 OUTPUTS = ("logits", "probabilities")
 HANDS_ON = {"Identity", "Reshape", "Flatten", "Squeeze"}  # operators that change no value
@@ -29,7 +28,7 @@ def read(path: Path, spec: ModelSpec) -> onnx.ModelProto:
     except OSError as error:
         raise ConfigError(f"cannot read the ONNX file {path} ({error.strerror or error})") from None
     except Exception as error:  # the errors of protobuf and of ONNX's checker share no base class
-        raise ConfigError(f"{path} is no valid ONNX file ({reason(error)}); export it again") from error
+        raise ConfigError(f"{path} is no valid ONNX file ({first_line(error)}); export it again") from error
     constants = {entry.name for entry in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     outputs = model.graph.output

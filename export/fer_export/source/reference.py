@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact import files
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import CheckpointError, ExportError
-from fer_export.reason import reason
+from fer_engine.errors import CheckpointError, ExportError, first_line
 from fer_export.source.onnx_file import to_logits
 
 MODEL_NAME = "model.onnx"
@@ -42,7 +41,7 @@ class OnnxReference:
             self._session = onnxruntime.InferenceSession(logits, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base class
             raise ExportError(
-                f"ONNX Runtime cannot load the file given for {spec.name} ({reason(error)})"
+                f"ONNX Runtime cannot load the file given for {spec.name} ({first_line(error)})"
             ) from error
         self._input = self._session.get_inputs()[0]
 
@@ -66,7 +65,7 @@ class OnnxReference:
                 parts.append(self._session.run(None, {self._input.name: pixels})[0][:count])
             except Exception as error:  # onnxruntime's errors share no base class
                 raise ExportError(
-                    f"ONNX Runtime cannot run the file given for {self.spec.name} ({reason(error)})"
+                    f"ONNX Runtime cannot run the file given for {self.spec.name} ({first_line(error)})"
                 ) from error
         return np.concatenate(parts) if parts else np.empty((0, len(self.spec.labels)), np.float32)
 

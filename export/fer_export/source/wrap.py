@@ -13,10 +13,9 @@ from onnxscript import optimizer, rewriter
 from onnxscript.rewriter.rules import common as rules
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
-from fer_engine.errors import ExportError
+from fer_engine.errors import ExportError, first_line
 from fer_export.graph.layers import CHANNEL_AXIS
 from fer_export.graph.to_onnx import BATCH_AXIS, finish, opset
-from fer_export.reason import reason
 
 # The first with INT8 weights by the channel; an older graph is converted.
 LEAST_OPSET = 13
@@ -53,7 +52,7 @@ def wrap(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
         return _wrapped(upgraded, spec)
     except Exception as error:  # those of ONNX and of its rewriter share no base class
         raise ExportError(
-            f"{spec.name} cannot be put behind raw faces ({reason(error)}); export it with a dynamic "
+            f"{spec.name} cannot be put behind raw faces ({first_line(error)}); export it with a dynamic "
             "batch and with constants folded"
         ) from error
 
@@ -91,7 +90,7 @@ def _upgraded(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     except Exception as error:  # the converter's errors share no base class
         raise ExportError(
             f"{spec.name} has opset {version}, at least {LEAST_OPSET} is needed, and ONNX cannot convert it "
-            f"({reason(error)}); export it with opset {spec.opset}"
+            f"({first_line(error)}); export it with opset {spec.opset}"
         ) from error
 
 

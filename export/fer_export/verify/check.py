@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
-from fer_engine.errors import ExportError
+from fer_engine.errors import ExportError, first_line
 from fer_engine.runtime.backend import at_hand
 from fer_export.graph.layers import Layer
 from fer_export.graph.to_onnx import BATCH_AXIS
-from fer_export.reason import reason
 from fer_export.verify import executed
 from fer_export.verify.parity import Parity, measure, noise
 
@@ -127,7 +126,7 @@ def check_interface(model: onnx.ModelProto, spec: ModelSpec) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(
-            f"ONNX's checker refuses the graph of {spec.name} ({reason(error)}); report this network"
+            f"ONNX's checker refuses the graph of {spec.name} ({first_line(error)}); report this network"
         ) from error
     found = [_interface(value) for value in (*model.graph.input, *model.graph.output)]
     expected = [
@@ -150,7 +149,7 @@ def _runner(model: onnx.ModelProto, precision: str, spec: ModelSpec) -> Callable
 
     def failed(what: str, error: Exception) -> ExportError:
         return ExportError(
-            f"ONNX Runtime cannot {what} the {precision} graph of {spec.name} ({reason(error)}); "
+            f"ONNX Runtime cannot {what} the {precision} graph of {spec.name} ({first_line(error)}); "
             "update onnxruntime, or leave this precision out"
         )
 

@@ -19,9 +19,8 @@ import onnxruntime
 from onnx import TensorProto
 
 from fer_engine.backends.openvino.layers import executed_layers
-from fer_engine.errors import BackendError, ConfigError, FerError
+from fer_engine.errors import BackendError, ConfigError, FerError, first_line
 from fer_export.graph.layers import CHANNEL_AXIS, Layer
-from fer_export.reason import reason
 
 Precisions = dict[str, str]  # of layers, by name
 
@@ -98,7 +97,8 @@ def read_back(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxr
         raise
     except Exception as error:  # the runtimes' errors share no base class
         raise BackendError(
-            f"{runtime} cannot load the graph to tell what it runs ({reason(error)}); update or uninstall it"
+            f"{runtime} cannot load the graph to tell what it runs ({first_line(error)}); "
+            "update or uninstall it"
         ) from error
     return Execution(
         runtime,

@@ -56,6 +56,7 @@ def run(model: onnx.ModelProto, faces: np.ndarray) -> np.ndarray:
 def test_float_graph_takes_raw_faces_with_a_dynamic_batch_and_carries_its_spec(graph, network):
     check_interface(graph, SPEC)
     properties = {entry.key: entry.value for entry in graph.metadata_props}
+    assert SPEC_KEY == "fer_engine.spec"  # files of earlier releases have it
     assert ModelSpec.loads(properties[SPEC_KEY]) == SPEC
     expected = logits(network, SPEC, FACES)
     for size in (1, 3, 40):
