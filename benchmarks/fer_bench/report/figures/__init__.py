@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from fer_bench.record import record as records
-from fer_bench.report.figures import confusion, latency, recall, roofline, scenarios, startup, sweep, tradeoff
+from fer_bench.report.figures import (
+    confusion_figure,
+    latency_figure,
+    recall_figure,
+    roofline_figure,
+    scenarios_figure,
+    startup_figure,
+    sweep_figure,
+    tradeoff_figure,
+)
 from fer_bench.report.figures.plot import Plot, write_png
 
 # In the order of the report.
 PLOTS: tuple[Plot, ...] = (
-    tradeoff.PLOT,
-    sweep.PLOT,
-    latency.PLOT,
-    roofline.PLOT,
-    scenarios.PLOT,
-    startup.PLOT,
-    confusion.PLOT,
-    recall.PLOT,
+    tradeoff_figure.PLOT,
+    sweep_figure.PLOT,
+    latency_figure.PLOT,
+    roofline_figure.PLOT,
+    scenarios_figure.PLOT,
+    startup_figure.PLOT,
+    confusion_figure.PLOT,
+    recall_figure.PLOT,
 )
 
 

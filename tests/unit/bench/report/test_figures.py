@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_bench.report import figures
-from fer_bench.report.figures import latency, theme
+from fer_bench.report.figures import latency_figure, theme
 from fer_bench.report.figures.plot import NARROW, WIDE, svg, write_png
 from fer_engine.errors import FerError
 
@@ -67,7 +67,7 @@ def test_a_hostile_name_stays_text(plot, width, full_record):
 
 
 def test_one_record_gives_one_drawing(full_record):
-    first, second = (svg(latency.PLOT, full_record, WIDE) for _ in range(2))
+    first, second = (svg(latency_figure.PLOT, full_record, WIDE) for _ in range(2))
     assert first == second
 
 
@@ -108,7 +108,7 @@ def test_agreement_stands_in_for_accuracy(full_record):
 
 
 def test_the_latency_figure_reaches_from_the_fastest_to_the_slowest_call(full_record):
-    panel = latency.draw(full_record, WIDE).axes[0]
+    panel = latency_figure.draw(full_record, WIDE).axes[0]
     ends = [list(line.get_xdata()) for line in panel.lines if len(line.get_xdata()) == 2]
     assert ends == [[3.0, 90.0]] * 3
     medians = [line.get_xdata()[0] for line in panel.lines if line.get_marker() == "o"]
