@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_bench.passes.loadgen import arguments
 from fer_engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
     from fer_bench.compare.baseline import Baseline
     from fer_bench.contenders.inputs import Inputs
+    from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
     from fer_bench.passes.options import BenchOptions
     from fer_engine.artifact.spec import ModelSpec
 
 MODEL = "mini_xception"
 ARTIFACT = Path("artifacts") / MODEL
 SPLIT = "PublicTest"
+MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 # What has a meaning where nothing is measured.
 RENDERING = {
     "render",
@@ -57,9 +60,42 @@ def bench_options(options: Namespace) -> BenchOptions:
         batches=numbers("--batch", options.batch),
         sweep=sweep,
         profile=options.profile,
-        scenarios=arguments.parse(options),
+        scenarios=_scenarios(options),
         **given,
     )
+
+
+def _scenarios(options: Namespace) -> ScenarioOptions | None:
+    """Return what is asked of LoadGen, or None where no scenario is.
+
+    Raises:
+        ConfigError: an option is wrong or has no scenario, or LoadGen is not installed.
+    """
+    from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
+
+    given = {
+        "target_qps": options.target_qps,
+        "latency_bound_ms": None if options.latency_bound is None else _milliseconds(options.latency_bound),
+        "seconds": options.scenario_seconds,
+        "min_queries": options.min_queries,
+        "samples_per_query": options.samples_per_query,
+        "modes": names("--loadgen-mode", options.loadgen_mode) or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.scenario is None:
+        if given:
+            raise ConfigError(
+                f"{', '.join(given).replace('_', ' ')} given without a scenario; name one with --scenario"
+            )
+        return None
+    logs = options.json.with_name(f"{options.json.stem}-loadgen")
+    asked = ScenarioOptions(names("--scenario", options.scenario), str(logs), **given)
+    if find_spec("mlperf_loadgen") is None:
+        raise ConfigError(
+            "--scenario needs MLPerf LoadGen, which is not installed; install it with "
+            "pip install mlcommons-loadgen"
+        )
+    return asked
 
 
 def faces(options: Namespace, spec: ModelSpec) -> Inputs:
@@ -182,6 +218,13 @@ def _share(option: str, text: str | None) -> float | None:
     except ValueError:
         pass
     raise ConfigError(f"{option} must be a percentage, as in 10%, got {text!r}")
+
+
+def _milliseconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s)", text.strip())
+    if found is None:
+        raise ConfigError(f"--latency-bound must be a number with us, ms or s, as in 10ms, got {text!r}")
+    return float(found[1]) * MILLISECONDS[found[2]]
 
 
 def _to_be_made(options: Namespace) -> bool:

@@ -16,12 +16,12 @@ from fer_bench.contenders import packages, reference
 from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.peers import answers
-from fer_bench.contenders.worker_client import Asked, working
+from fer_bench.contenders.worker_client import SupportsAsk, working
 from fer_bench.passes import accuracy, rounds, startup
 from fer_bench.passes.energy.meters import Meters
-from fer_bench.passes.limits import run as limits
-from fer_bench.passes.loadgen.options import ScenarioOptions
-from fer_bench.passes.loadgen.scenarios import Runs, taking_part
+from fer_bench.passes.limits import profile_pass
+from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
+from fer_bench.passes.loadgen.scenario_pass import Runs, taking_part
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment, record
 from fer_engine.artifact.manifest import Manifest
@@ -168,7 +168,7 @@ def _startup(
         return startup.measure(contenders, faces_path, options, advance)
 
 
-def _speed(workers: Mapping[str, Asked], batch: int, options: BenchOptions) -> list[dict[str, Any]]:
+def _speed(workers: Mapping[str, SupportsAsk], batch: int, options: BenchOptions) -> list[dict[str, Any]]:
     beside = f", beside {options.busy} busy processes" if options.busy else ""
     title = f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}"
     with bar(title, options.rounds * len(workers)) as advance:
@@ -178,7 +178,7 @@ def _speed(workers: Mapping[str, Asked], batch: int, options: BenchOptions) -> l
 
 def _scenarios(
     contenders: Sequence[Contender],
-    workers: Mapping[str, Asked],
+    workers: Mapping[str, SupportsAsk],
     inputs: Inputs,
     asked: ScenarioOptions | None,
     held_against: str,
@@ -191,11 +191,11 @@ def _scenarios(
 
 
 def _limits(
-    contenders: Sequence[Contender], workers: Mapping[str, Asked], options: BenchOptions
+    contenders: Sequence[Contender], workers: Mapping[str, SupportsAsk], options: BenchOptions
 ) -> dict[str, Any]:
     folder, batch = Path(contenders[0].artifact), max(options.batches)
-    with bar("the machine's limits and the runtimes' operators", limits.steps(contenders)) as advance:
-        return limits.measure(folder, contenders, workers, batch, advance)
+    with bar("the machine's limits and the runtimes' operators", profile_pass.steps(contenders)) as advance:
+        return profile_pass.measure(folder, contenders, workers, batch, advance)
 
 
 def _artifact(folder: Path, manifest: Manifest) -> dict[str, Any]:

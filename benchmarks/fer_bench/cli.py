@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_bench import arguments
-from fer_bench.passes.loadgen import arguments as loadgen_arguments
 from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
 
@@ -43,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_contenders,
         _add_faces,
         _add_method,
-        loadgen_arguments.add,
+        _add_loadgen,
         _add_results,
         _add_gate,
     ):
@@ -108,6 +107,24 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--busy", type=int, help="processes that keep a core busy beside (default: none)")
     group.add_argument("--seed", type=int, help="of the turns' order")
+
+
+def _add_loadgen(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("scenarios of MLPerf LoadGen, after the quick rounds")
+    group.add_argument("--scenario", help="as in single-stream,multi-stream,server,offline (default: none)")
+    group.add_argument(
+        "--loadgen-mode",
+        help="performance, accuracy or both, as in performance,accuracy (default: performance)",
+    )
+    group.add_argument(
+        "--target-qps",
+        type=float,
+        help="arrival rate of server (default: searched), expected rate of offline (default: estimated)",
+    )
+    group.add_argument("--latency-bound", help="of server, as in 10ms (default: 10ms)")
+    group.add_argument("--scenario-seconds", type=float, help="least length of a run (default: 10)")
+    group.add_argument("--min-queries", type=int, help="of a run; of offline, samples (default: by scenario)")
+    group.add_argument("--samples-per-query", type=int, help="of multi-stream (default: 8)")
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from fer_bench.record import record
 from fer_train import synthetic
 
 QUICK = ["--rounds", "1", "--seconds", "0.02", "--cold-starts", "1", "--batch", "1"]
-SCENARIO = ["--scenario", "single-stream,offline", "--mode", "performance,accuracy"]
+SCENARIO = ["--scenario", "single-stream,offline", "--loadgen-mode", "performance,accuracy"]
 SHORT = ["--scenario-seconds", "0.05", "--min-queries", "100", "--target-qps", "1000"]
 
 

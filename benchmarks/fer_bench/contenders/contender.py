@@ -23,7 +23,7 @@ CPU = "cpu"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One thing to measure; `kind` is a key of `fer_bench.contenders.runtimes.KINDS`.
+    """One thing to measure; `kind` is a key of `fer_bench.contenders.kinds.KINDS`.
 
     `file` is what it loads: a graph, the checkpoint folder, or the artifact where the engine chooses
     the graph. `threads` and `micro_batch` are None for the runtime's own choice. One that is

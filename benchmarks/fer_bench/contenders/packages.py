@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import fer_engine
-from fer_bench.contenders.runtimes import KINDS
+from fer_bench.contenders.kinds import KINDS
 
 OWN = "fer-engine"  # its distribution also holds what trains and measures: the engine's folder alone counts
 

@@ -17,7 +17,7 @@ from fer_engine.errors import BackendError
 CLOSE_SECONDS = 10.0  # a worker that is asked to end has nothing left to do
 
 
-class Asked(Protocol):
+class SupportsAsk(Protocol):
     """What answers requests; see `fer_bench.passes.worker_main.Session` for the requests there are."""
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]: ...

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from fer_bench.contenders.contender import OVERHEAD, REFERENCE
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.worker_client import Asked
+from fer_bench.contenders.worker_client import SupportsAsk
 from fer_export.verify import parity
 
 LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
 
 
 def measure(
-    workers: Mapping[str, Asked],
+    workers: Mapping[str, SupportsAsk],
     inputs: Inputs,
     folder: Path,
     advance: Callable[[int], None] = lambda _: None,

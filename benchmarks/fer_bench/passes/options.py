@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fer_bench.contenders.sweep import Sweep
-from fer_bench.passes.loadgen.options import ScenarioOptions
+from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_engine.backends.cuda.devices import CUDA
 from fer_engine.errors import ConfigError
 

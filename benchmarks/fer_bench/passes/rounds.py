@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fer_bench.contenders.contender import BASELINE, OVERHEAD
-from fer_bench.contenders.worker_client import Asked
+from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import statistics
 
@@ -24,7 +24,7 @@ while True:
 
 
 def run_rounds(
-    workers: Mapping[str, Asked],
+    workers: Mapping[str, SupportsAsk],
     batch: int,
     options: BenchOptions,
     advance: Callable[[int], None] = lambda _: None,

@@ -18,7 +18,8 @@ from importlib import import_module
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fer_bench.contenders.runtimes import KINDS, Runtime, Settings
+from fer_bench.contenders.kinds import KINDS
+from fer_bench.contenders.runtime import Runtime, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +91,7 @@ class Session:
         return {"faces": len(self.faces)}
 
     def loadgen(self, **test: Any) -> dict[str, Any]:
-        from fer_bench.passes.loadgen.run import run
+        from fer_bench.passes.loadgen.driver import run
 
         return run(self.runtime.predict, self.faces, **test)
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.peers.registry import PEERS
-from fer_bench.contenders.worker_client import Asked
+from fer_bench.contenders.worker_client import SupportsAsk
 from fer_export.verify import parity
 
 OWN = ("accuracy", "interval", "recall", "ece")  # what a network's answers say without another's
 
-AnyAsked = TypeVar("AnyAsked", bound=Asked)
+AnyAsked = TypeVar("AnyAsked", bound=SupportsAsk)
 
 
 def apart(workers: Mapping[str, AnyAsked]) -> tuple[dict[str, AnyAsked], dict[str, AnyAsked]]:
@@ -25,7 +25,9 @@ def apart(workers: Mapping[str, AnyAsked]) -> tuple[dict[str, AnyAsked], dict[st
     return ours, {name: workers[name] for name in workers if name in others}
 
 
-def measure(workers: Mapping[str, Asked], inputs: Inputs, folder: Path) -> dict[str, dict[str, Any] | None]:
+def measure(
+    workers: Mapping[str, SupportsAsk], inputs: Inputs, folder: Path
+) -> dict[str, dict[str, Any] | None]:
     """Return each network's accuracy measures, as `fer_export.verify.parity` names them; None without labels.
 
     The workers hold the faces of `inputs` and leave their logits in `folder`.

@@ -16,12 +16,12 @@ from executorch.extension.pybindings import portable_lib
 from executorch.runtime import Runtime as ExecuTorch
 
 from fer_bench.contenders.peers.normalize import mean_and_scale, normalize
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
 BOUND = 64
 

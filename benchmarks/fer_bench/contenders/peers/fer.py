@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from fer.fer import FER
 
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 
 if TYPE_CHECKING:
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
 LEAST = 1e-7  # of a probability, so that its logarithm is finite
 

@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from fer_bench.contenders.peers.normalize import mean_and_scale, normalize
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 from fer_engine.system.cpu import usable_cores
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
 
 def convert(network: nn.Module, example: Tensor, path: Path) -> None:

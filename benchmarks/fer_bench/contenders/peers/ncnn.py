@@ -16,13 +16,13 @@ import numpy as np
 
 from fer_bench.contenders.peers.normalize import mean_and_scale
 from fer_bench.contenders.peers.split import in_parts
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 from fer_engine.system.cpu import usable_cores
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from fer_bench.contenders.runtimes import Predict, Settings
+    from fer_bench.contenders.runtime import Predict, Settings
 
 
 def convert(network: nn.Module, example: Tensor, path: Path) -> None:

@@ -13,7 +13,7 @@ from fer_engine.errors import BackendError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
 
 def mean_and_scale(settings: Settings) -> tuple[float, float]:

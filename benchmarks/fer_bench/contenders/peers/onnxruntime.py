@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import onnxruntime
 
 from fer_bench.contenders.peers.split import in_parts
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 from fer_engine.system.cpu import usable_cores
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from fer_bench.contenders.runtimes import Predict, Settings
+    from fer_bench.contenders.runtime import Predict, Settings
 
 
 def load_single(settings: Settings) -> Runtime:

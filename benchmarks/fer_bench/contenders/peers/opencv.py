@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 
 from fer_bench.contenders.peers.normalize import mean_and_scale
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
 
 def convert(network: nn.Module, example: Tensor, path: Path) -> None:

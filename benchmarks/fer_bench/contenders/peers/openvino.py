@@ -19,12 +19,12 @@ import openvino
 from openvino import properties
 from openvino.properties import hint
 
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
     Compile = Callable[[int], openvino.CompiledModel]
 

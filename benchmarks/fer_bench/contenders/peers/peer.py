@@ -10,7 +10,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from fer_bench.contenders.runtimes import Runtime, Settings
+    from fer_bench.contenders.runtime import Runtime, Settings
 
 GRAPH = "graph"
 CHECKPOINT = "checkpoint"

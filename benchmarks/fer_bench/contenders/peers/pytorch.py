@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fer_bench.contenders.runtimes import Runtime
+from fer_bench.contenders.runtime import Runtime
 from fer_train import checkpoint, loop
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from fer_bench.contenders.runtimes import Settings
+    from fer_bench.contenders.runtime import Settings
 
 
 BATCH_SIZES = 64  # PyTorch compiles for so many at most; its own limit is 8

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from fer_bench.contenders.runtimes import Predict
+    from fer_bench.contenders.runtime import Predict
 
 
 def in_parts(predict: Predict, threads: int) -> Predict:

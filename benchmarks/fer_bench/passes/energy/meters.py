@@ -1,13 +1,48 @@
-"""All meters of a benchmark, and what the record has of them."""
+"""The energy meters of a benchmark, and workers whose turns are measured by them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from fer_bench.contenders.worker_client import Asked
+from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.energy import nvml, rapl
-from fer_bench.passes.energy.meter import Metered
+
+
+class Meter(Protocol):
+    """Measures one stretch of time after another."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> float:
+        """Return the joules since `start`."""
+        ...
+
+
+class Metered:
+    """A worker whose turns are metered; it answers as the worker does, which may be metered itself."""
+
+    def __init__(self, worker: SupportsAsk, meter: Meter | None) -> None:
+        self._worker = worker
+        self._meter = meter
+        self._joules = 0.0
+        self._images = 0
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        if self._meter is None or do != "turn":
+            return self._worker.ask(do, **arguments)
+        self._meter.start()
+        try:
+            reply = self._worker.ask(do, **arguments)
+        finally:
+            joules = self._meter.stop()
+        self._joules += joules
+        calls = arguments["warmup_calls"] + len(reply["samples_ns"])
+        self._images += calls * arguments["batch"]
+        return reply
+
+    def joules_an_image(self) -> float | None:
+        return self._joules / self._images if self._images else None
 
 
 class Meters:
@@ -26,7 +61,7 @@ class Meters:
             return "not measured"
         return self._gpu.name or "name not available"
 
-    def metered(self, workers: Mapping[str, Asked], on_gpu: Collection[str]) -> dict[str, Metered]:
+    def metered(self, workers: Mapping[str, SupportsAsk], on_gpu: Collection[str]) -> dict[str, Metered]:
         """Return the workers, metered; those `on_gpu` by the GPU's meter too."""
         self._by_cpu = {name: Metered(worker, self._cpu) for name, worker in workers.items()}
         if self._gpu is not None:

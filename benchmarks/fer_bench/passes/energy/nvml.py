@@ -1,41 +1,36 @@
 """Energy of an NVIDIA GPU, by NVML (the package nvidia-ml-py, module pynvml).
 
-From Volta on a GPU counts its millijoules (`nvmlDeviceGetTotalEnergyConsumption`). An older one tells
-only the milliwatts of the moment (`nvmlDeviceGetPowerUsage`), which are summed up over time here. Both
-are of the whole board: idle power, its memory and other processes are part of the figure.
-Source: NVIDIA, "NVML API Reference Guide", device queries.
+A GPU of the Volta generation (2017) or a later one counts the millijoules that it has used
+(`nvmlDeviceGetTotalEnergyConsumption`). The counter is of the whole board: idle power, memory and other
+processes are part of the figure. Source: NVIDIA, "NVML API Reference Guide", device queries.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import os
-import threading
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fer_engine.backends.cuda.devices import CUDA
 from fer_engine.errors import BackendError
 
-if TYPE_CHECKING:
-    from fer_bench.passes.energy.meter import Meter
-
-INTERVAL = 0.02  # seconds between two looks at the power: some dozen in a turn
 ORDER, VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 
 
 class Gpu(NamedTuple):
-    """What is known of a GPU: its name, and its meter or None; `source` says what that is, or why not."""
+    """What is known of a GPU.
+
+    `name` and `meter` are None where they cannot be had. `source` says what the meter reads, or why
+    there is none.
+    """
 
     name: str | None
-    meter: Meter | None
+    meter: EnergyCounter | None
     source: str
 
 
 class EnergyCounter:
-    """A GPU that counts its energy; `millijoules` reads the counter."""
+    """The energy counter of a GPU; `millijoules` reads it."""
 
     def __init__(self, millijoules: Callable[[], int]) -> None:
         self._read = millijoules
@@ -46,41 +41,6 @@ class EnergyCounter:
 
     def stop(self) -> float:
         return (self._read() - self._began) / 1e3
-
-
-class PowerIntegral:
-    """A GPU that tells its power, which `milliwatts` reads.
-
-    A thread looks every `INTERVAL`, and trapezoids between the looks make energy of them.
-    """
-
-    def __init__(self, milliwatts: Callable[[], int], clock: Callable[[], float] = time.perf_counter) -> None:
-        self._read = milliwatts
-        self._clock = clock
-        self._look()
-
-    def start(self) -> None:
-        self._looks = [self._look()]
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="gpu-power", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> float:
-        self._ended.set()
-        self._thread.join()
-        looks = [*self._looks, self._look()]
-        return sum(
-            (after - before) * (was + now) / 2 for (before, was), (after, now) in itertools.pairwise(looks)
-        )
-
-    def _look(self) -> tuple[float, float]:
-        """Return the time in seconds and the power in watts."""
-        return self._clock(), self._read() / 1e3
-
-    def _watch(self) -> None:
-        with contextlib.suppress(BackendError):  # `stop` looks once more, and will say what is wrong
-            while not self._ended.wait(INTERVAL):
-                self._looks.append(self._look())
 
 
 def find_gpu(device: str) -> Gpu:
@@ -97,25 +57,24 @@ def find_gpu(device: str) -> Gpu:
         try:
             pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         except pynvml.NVMLError_NotSupported:
-            pynvml.nvmlDeviceGetPowerUsage(handle)
-            meter: Meter = PowerIntegral(_reader(pynvml, "nvmlDeviceGetPowerUsage", handle))
-            how = f"its power, looked at every {1e3 * INTERVAL:g} ms"
-        else:
-            meter = EnergyCounter(_reader(pynvml, "nvmlDeviceGetTotalEnergyConsumption", handle))
-            how = "its counter of energy"
+            reason = f"{name} has no energy counter, GPUs before Volta (2017) have none"
+            return Gpu(name, None, f"not available: {reason}")
     except (pynvml.NVMLError, LookupError) as error:
         return Gpu(name, None, f"not available: {error}")
-    return Gpu(name, meter, f"NVML, {name}, {how}, idle power and other processes included")
+    meter = EnergyCounter(_reader(pynvml, handle))
+    return Gpu(name, meter, f"NVML, {name}, its counter of energy, idle power and other processes included")
 
 
-def _reader(nvml: Any, function: str, handle: object) -> Callable[[], int]:
-    """Return what calls a function of NVML for a GPU; it raises a BackendError where that fails."""
+def _reader(nvml: Any, handle: object) -> Callable[[], int]:
+    """Return what reads a GPU's counter of millijoules; it raises a BackendError where that fails."""
 
     def read() -> int:
         try:
-            value: int = getattr(nvml, function)(handle)
+            value: int = nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         except nvml.NVMLError as error:
-            raise BackendError(f"{function} failed during the measurement: {error}; run it again") from error
+            raise BackendError(
+                f"nvmlDeviceGetTotalEnergyConsumption failed during the measurement: {error}; run it again"
+            ) from error
         return value
 
     return read

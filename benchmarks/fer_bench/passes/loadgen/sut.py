@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import mlperf_loadgen
 import numpy as np
 
-from fer_bench.passes.loadgen.options import MAX_BATCH
+from fer_bench.passes.loadgen.scenario_options import MAX_BATCH
 from fer_engine.errors import BackendError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_bench.contenders.runtimes import Predict
+    from fer_bench.contenders.runtime import Predict
 
     Faces = NDArray[np.uint8]
 

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from fer_bench.contenders.runtimes import Kind, Runtime
+from fer_bench.contenders.kinds import Kind
+from fer_bench.contenders.runtime import Runtime
 from fer_bench.passes import worker_main
 from fer_bench.record.statistics import summarize
 from fer_engine.errors import BackendError
@@ -147,7 +148,8 @@ def test_steady_memory_is_without_the_faces(tmp_path):
 import sys
 import numpy as np
 import fer_bench.passes.worker_main as w
-from fer_bench.runtimes import Kind, Runtime
+from fer_bench.contenders.kinds import Kind
+from fer_bench.contenders.runtime import Runtime
 w.KINDS["fake"] = Kind(("numpy",), lambda _: Runtime(lambda faces: faces[:, 0, 0], True, dict))
 session = w.Session({"kind": "fake"})
 before = w.resident_bytes()

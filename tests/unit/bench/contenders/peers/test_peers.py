@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fer_bench import cli
-from fer_bench.contenders import runtimes
+from fer_bench.contenders import kinds
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.peers import answers, convert, isolated
 from fer_bench.contenders.peers.line_up import line_up
@@ -57,8 +57,8 @@ def test_every_peer_says_what_it_is(name):
     targets = [entry.target, *([entry.reads.target] if isinstance(entry.reads, Conversion) else [])]
     for target in targets:
         assert importlib.util.find_spec(target.partition(":")[0]) is not None
-    assert name in runtimes.KINDS
-    assert runtimes.KINDS[name].modules == entry.modules
+    assert name in kinds.KINDS
+    assert kinds.KINDS[name].modules == entry.modules
     assert entry.source.startswith("https://")
     assert entry.settings
     assert entry.packages

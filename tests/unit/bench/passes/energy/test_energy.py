@@ -1,7 +1,7 @@
 import pytest
 
 from fer_bench.passes.energy import rapl
-from fer_bench.passes.energy.meter import Metered
+from fer_bench.passes.energy.meters import Metered
 
 UJ = 1_000_000
 

@@ -2,7 +2,6 @@
 
 # ruff: noqa: N801, N802, N818 - these are pynvml's names
 
-import itertools
 import sys
 import types
 
@@ -14,7 +13,7 @@ from fer_engine.errors import BackendError
 
 
 class Nvml(types.ModuleType):
-    """Some GPUs: the millijoules that each has `spent`, and the `watts` that it takes."""
+    """Some GPUs: the millijoules that each has `spent`."""
 
     class NVMLError(Exception):
         pass
@@ -22,11 +21,10 @@ class Nvml(types.ModuleType):
     class NVMLError_NotSupported(NVMLError):
         pass
 
-    def __init__(self, names=("NVIDIA Abacus",), *, counts=True, tells_power=True):
+    def __init__(self, names=("NVIDIA Abacus",), *, counts=True):
         super().__init__("pynvml")
-        self.names, self.counts, self.tells_power = names, counts, tells_power
+        self.names, self.counts = names, counts
         self.spent = dict.fromkeys(names, 1_000_000)
-        self.watts = dict.fromkeys(names, 250.0)
         self.broken = None
 
     def nvmlInit(self):
@@ -53,12 +51,6 @@ class Nvml(types.ModuleType):
         if not self.counts:
             raise self.NVMLError_NotSupported("Not Supported")
         return self.spent[handle]
-
-    def nvmlDeviceGetPowerUsage(self, handle):
-        self.nvmlInit()
-        if not self.tells_power:
-            raise self.NVMLError_NotSupported("Not Supported")
-        return round(1e3 * self.watts[handle])
 
 
 @pytest.fixture
@@ -122,29 +114,6 @@ def test_a_record_of_the_cpu_says_nothing_of_a_gpu(install):
     assert set(meters.to_json()) == {"energy", "energy_source"}
 
 
-def test_the_power_of_an_older_gpu_is_summed_up_over_time(install, monkeypatch):
-    module = install(counts=False)
-    monkeypatch.setattr(nvml, "INTERVAL", 1e-4)
-    found = nvml.find_gpu("cuda")
-    assert "its power, looked at every" in found.source
-    looks = itertools.count()
-
-    def rising():  # 0, 1, 2, ... watts, one look a second: the triangle below the last
-        return round(1e3 * next(looks))
-
-    seconds = itertools.count()
-    meter = nvml.PowerIntegral(rising, clock=lambda: float(next(seconds)))
-    meter.start()
-    while len(meter._looks) < 5:
-        pass
-    joules = meter.stop()
-    first, last = 1, next(looks) - 1  # the constructor took the look at 0
-    assert joules == pytest.approx((last**2 - first**2) / 2)
-    module.watts["NVIDIA Abacus"] = 100.0
-    found.meter.start()
-    assert found.meter.stop() > 0
-
-
 @pytest.mark.parametrize(
     ("visible", "order", "device", "name"),
     [
@@ -192,9 +161,13 @@ def test_without_the_package_or_the_driver_the_reason_is_told(install, monkeypat
     assert Meters("cuda").gpu == "name not available"
 
 
-def test_a_gpu_that_tells_neither_is_named_without_a_figure(install):
-    install(counts=False, tells_power=False)
-    assert nvml.find_gpu("cuda") == ("NVIDIA Abacus", None, "not available: Not Supported")
+def test_a_gpu_without_the_counter_is_named_without_a_figure(install):
+    install(counts=False)
+    name, meter, source = nvml.find_gpu("cuda")
+    assert (name, meter) == ("NVIDIA Abacus", None)
+    assert source == (
+        "not available: NVIDIA Abacus has no energy counter, GPUs before Volta (2017) have none"
+    )
 
 
 def test_a_gpu_that_is_lost_on_the_way_ends_the_measurement(install):

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_bench.passes.limits import model, operators, run
+from fer_bench.passes.limits import model, operators, profile_pass
 from fer_bench.passes.limits.attribution import Attribution
 from fer_engine import BackendOptions, ModelSpec
 from fer_engine.runtime.backend import Model, find
@@ -92,7 +92,7 @@ def test_a_runtime_tells_the_time_of_each_layer(file, graph, backend):
     counted = operators.profile(np.zeros((4, 8, 8), np.uint8), backend, file, "fp32", threads=1)
     assert counted["faces"] == 4
     assert operators.LEAST_RUNS <= counted["runs"] <= operators.RUNS
-    found = run.attribute(counted, graph, LAYERS)["operators"]
+    found = profile_pass.attribute(counted, graph, LAYERS)["operators"]
     work = {entry["layer"]: entry["multiply_adds"] for entry in found if entry["layer"]}
     assert work == {name: 4 * count for name, count in LAYERS.items()}
     assert Counter(entry["layer"] for entry in found if entry["layer"]) == Counter(list(LAYERS))
@@ -137,7 +137,7 @@ def test_onnx_runtime_is_counted_with_the_settings_of_the_engine(file, tmp_path,
 def test_operators_that_are_no_layer_have_no_work(file, graph):
     counted = operators.profile(np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=None)
     assert counted["threads"] is None
-    found = run.attribute(counted, graph, LAYERS)["operators"]
+    found = profile_pass.attribute(counted, graph, LAYERS)["operators"]
     others = [entry for entry in found if not entry["layer"]]
     assert {"Cast", "ReduceMean"} <= {entry["type"] for entry in others}
     assert {entry["multiply_adds"] for entry in others} == {0}

@@ -4,7 +4,7 @@ import pytest
 
 from fer_bench import cli
 from fer_bench.passes.loadgen import rules
-from fer_bench.passes.loadgen.options import ScenarioOptions
+from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_engine.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ from fer_engine.errors import ConfigError
             "unknown scenario 'edge', expected some of single-stream, multi-stream, server",
         ),
         (
-            ["--scenario", "server", "--mode", "fast"],
+            ["--scenario", "server", "--loadgen-mode", "fast"],
             "unknown mode 'fast', expected some of performance, accuracy",
         ),
         (["--scenario", "server,"], "--scenario must be a list without gaps"),
@@ -45,7 +45,7 @@ from fer_engine.errors import ConfigError
             "min queries must be a whole number of at least 1, got 0",
         ),
         (["--scenario-seconds", "3"], "given without a scenario; name one with --scenario"),
-        (["--mode", "accuracy"], "given without a scenario; name one with --scenario"),
+        (["--loadgen-mode", "accuracy"], "given without a scenario; name one with --scenario"),
     ],
 )
 def test_bad_options_are_refused(tmp_path, monkeypatch, capsys, arguments, message):

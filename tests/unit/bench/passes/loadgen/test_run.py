@@ -10,7 +10,7 @@ pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 from fer_bench.contenders.contender import Contender
 from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.loadgen import log
-from fer_bench.passes.loadgen.run import run
+from fer_bench.passes.loadgen.driver import run
 from fer_engine.errors import BackendError
 
 SCENARIOS = ("SingleStream", "MultiStream", "Server", "Offline")
@@ -104,7 +104,7 @@ def test_a_run_that_ends_too_early_is_invalid(faces, tmp_path):
 FAILING = """
 import sys
 import numpy as np
-from fer_bench.loadgen.run import run
+from fer_bench.passes.loadgen.driver import run
 
 def raises(faces):
     raise ValueError("the accelerator is on fire")

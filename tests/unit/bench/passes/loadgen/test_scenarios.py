@@ -8,9 +8,9 @@ pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 from fer_bench.contenders.contender import Contender
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.passes.loadgen import log
-from fer_bench.passes.loadgen.options import ScenarioOptions
-from fer_bench.passes.loadgen.run import run
-from fer_bench.passes.loadgen.scenarios import Runs, taking_part
+from fer_bench.passes.loadgen.driver import run
+from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
+from fer_bench.passes.loadgen.scenario_pass import Runs, taking_part
 from fer_bench.report.loadgen_tables import tables
 
 FACES = 70

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from fer_bench.contenders.contender import BASELINE, CPU, Contender
-from fer_bench.contenders.worker_client import Asked
+from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.limits import machine, model
 from fer_bench.passes.limits.attribution import Attribution
 from fer_bench.passes.limits.operators import PROFILERS
@@ -19,7 +19,7 @@ from fer_engine.artifact.manifest import Manifest
 def measure(
     folder: Path,
     contenders: Sequence[Contender],
-    workers: Mapping[str, Asked],
+    workers: Mapping[str, SupportsAsk],
     batch: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:

@@ -5,30 +5,11 @@ A worker measures imports, so this module imports nothing outside the standard l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from fer_bench.contenders.peers.registry import PEERS
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-
-Settings = Mapping[str, Any]  # the fields of `fer_bench.contenders.contender.Contender`, as JSON
-
-
-class Runtime(NamedTuple):
-    """A loaded contender.
-
-    `predict` maps uint8 [n, 48, 48] to float32 [n, classes]; `splits` tells whether it splits
-    any n by itself, `info` tells its settings, some of which it may choose while it runs.
-    """
-
-    predict: Predict
-    splits: bool
-    info: Callable[[], dict[str, Any]]
+from fer_bench.contenders.runtime import Runtime, Settings
 
 
 class Kind(NamedTuple):

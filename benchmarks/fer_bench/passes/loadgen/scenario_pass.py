@@ -13,9 +13,9 @@ import numpy as np
 
 from fer_bench.contenders.contender import OVERHEAD, REFERENCE, Contender
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.worker_client import Asked
+from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.loadgen import log, rules, search
-from fer_bench.passes.loadgen.options import MAX_BATCH, MODES, ScenarioOptions
+from fer_bench.passes.loadgen.scenario_options import MAX_BATCH, MODES, ScenarioOptions
 from fer_engine.artifact import files
 from fer_export.verify import parity
 
@@ -35,7 +35,7 @@ def taking_part(contenders: Sequence[Contender]) -> list[str]:
 class Runs:
     """All runs of `options`, by the workers `names`; answers are held against those of `reference`."""
 
-    workers: Mapping[str, Asked]
+    workers: Mapping[str, SupportsAsk]
     names: Sequence[str]
     inputs: Inputs
     options: ScenarioOptions

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import mlperf_loadgen
 
-from fer_bench.passes.loadgen.options import MAX_BATCH
+from fer_bench.passes.loadgen.scenario_options import MAX_BATCH
 from fer_bench.passes.loadgen.sut import Answerer, Batcher
 
 if TYPE_CHECKING:
-    from fer_bench.contenders.runtimes import Predict
+    from fer_bench.contenders.runtime import Predict
     from fer_bench.passes.loadgen.sut import Faces
 
 
