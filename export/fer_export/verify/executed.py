@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
-from fer_engine.backends.openvino.layers import executed_layers
+from fer_engine.backends.openvino.layers import executed_layers, inference_precision
 from fer_engine.errors import BackendError, ConfigError, FerError, first_line
 from fer_export.graph.layers import CHANNEL_AXIS, Layer
 
@@ -146,8 +146,8 @@ def _in_openvino(model: onnx.ModelProto) -> Precisions:
             "pip install 'fer-engine[openvino]'"
         ) from None
     core = openvino.Core()
-    # As the engine asks for it: without the hint, float layers run in bfloat16 where the CPU can.
-    settings = {"INFERENCE_PRECISION_HINT": "f16" if "fp16" in declared_precisions(model).values() else "f32"}
+    half = "fp16" in declared_precisions(model).values()
+    settings = {"INFERENCE_PRECISION_HINT": inference_precision(core, half=half)}  # as the engine asks for it
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", settings)
     # An operator that gives an output of the graph is called by that output's name.
     producers = {name: node.name for node in model.graph.node for name in node.output}

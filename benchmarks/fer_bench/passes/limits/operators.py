@@ -104,19 +104,21 @@ def _in_openvino(faces: Faces, file: str, precision: str, threads: int | None) -
     from openvino import properties
     from openvino.properties import hint
 
-    from fer_engine.backends.openvino.backend import DEVICE, FLOAT_TYPES
+    from fer_engine.backends.openvino.backend import DEVICE
     from fer_engine.backends.openvino.folding import suit_matrix_units
+    from fer_engine.backends.openvino.layers import inference_precision
 
+    core = openvino.Core()
+    float_precision = inference_precision(core, half=precision == "fp16")
     settings = {
-        hint.inference_precision: FLOAT_TYPES.get(precision, openvino.Type.f32),
+        hint.inference_precision: float_precision,
         properties.num_streams: 1,
         hint.enable_cpu_pinning: False,
         properties.enable_profiling: True,
     }
     if threads is not None:
         settings[properties.inference_num_threads] = threads
-    core = openvino.Core()
-    graph = suit_matrix_units(core.read_model(file), precision)
+    graph = suit_matrix_units(core.read_model(file), float_precision)
     request = core.compile_model(graph, DEVICE, settings).create_infer_request()
     request.set_input_tensor(openvino.Tensor(faces))
     times: Times = defaultdict(list)

@@ -20,7 +20,7 @@ from openvino import properties
 from openvino.properties import hint
 
 from fer_engine.backends.openvino.folding import suit_matrix_units
-from fer_engine.backends.openvino.layers import executed_layers
+from fer_engine.backends.openvino.layers import executed_layers, inference_precision
 from fer_engine.backends.openvino.requests import Request, Requests
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
@@ -31,9 +31,6 @@ DEVICE = "CPU"
 MICRO_BATCHES = (8, 16, 32, 64)
 UNDER_WAY = 2  # micro-batches for each stream, so that none waits for the next while answers are read
 
-# Left to itself OpenVINO computes float layers in bfloat16 where the CPU can. Integer layers come
-# from the graph; what is left in a graph of theirs is float32.
-FLOAT_TYPES = {"fp16": openvino.Type.f16}
 KINDS = {"u8": "uint8", "f32": "float32"}
 
 
@@ -69,10 +66,11 @@ class OpenVinoBackend(Backend):
         except Exception as error:
             raise _unloadable(model, error) from error
         check_interface(model, ports)
-        settings, shape = _settings(model.precision, options), model.spec.face_shape
+        precision = inference_precision(core, half=model.precision == "fp16")
+        settings, shape = _settings(precision, options), model.spec.face_shape
         try:
             single = core.compile_model(_of_one_face(graph, shape), DEVICE, settings | _lone(options))
-            many = core.compile_model(suit_matrix_units(graph, model.precision), DEVICE, settings)
+            many = core.compile_model(suit_matrix_units(graph, precision), DEVICE, settings)
             requests = Requests(single, shape, (1,), lone=True), Requests(many, shape, _sizes(options))
         except Exception as error:
             raise _unloadable(model, error) from error
@@ -144,7 +142,7 @@ def _sizes(options: BackendOptions) -> tuple[int, ...]:
 
 def _settings(precision: str, options: BackendOptions) -> dict[str, object]:
     settings = {
-        hint.inference_precision: FLOAT_TYPES.get(precision, openvino.Type.f32),
+        hint.inference_precision: precision,
         properties.inference_num_threads: options.cores,
         properties.num_streams: options.workers,
         # A stream that is tied to its core cannot leave it to another process.

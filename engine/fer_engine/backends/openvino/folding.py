@@ -24,8 +24,11 @@ LARGEST = np.finfo(np.float16).max
 
 
 def suit_matrix_units(graph: openvino.Model, precision: str) -> openvino.Model:
-    """Return `graph` folded where that is faster: in float16, on a CPU whose matrix units take it."""
-    if precision != "fp16" or not _half_on_matrix_unit():
+    """Return `graph` folded where that is faster: in float16, on a CPU whose matrix units take it.
+
+    `precision` is what OpenVINO is asked to compute float layers in, "f16" or "f32".
+    """
+    if precision != "f16" or not _half_on_matrix_unit():
         return graph
     return fold_depthwise(graph) or graph
 

@@ -8,6 +8,7 @@ import openvino
 import pytest
 
 from fer_engine import BackendError, ConfigError, Engine
+from fer_engine.backends.openvino.layers import inference_precision
 from fer_engine.backends.openvino.requests import Request
 from fer_engine.system import cpu
 
@@ -30,6 +31,25 @@ def test_float32_is_float32_on_every_cpu(artifact):
         assert engine.info.executed == {"fp32": 1}
         faces = artifact.faces(100)
         np.testing.assert_array_equal(engine.logits(faces), artifact.logits(faces))
+
+
+class Cpu:
+    """A CPU as OpenVINO describes it, of whatever class this machine is."""
+
+    def __init__(self, *capabilities):
+        self.capabilities = ["FP32", "INT8", *capabilities]
+
+    def get_property(self, device, name):
+        assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+        return self.capabilities
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "half"), [((), "f32"), (("BF16",), "f32"), (("FP16",), "f16"), (("BF16", "FP16"), "f16")]
+)
+def test_float16_is_asked_for_where_the_cpu_has_it_and_bfloat16_nowhere(capabilities, half):
+    assert inference_precision(Cpu(*capabilities), half=True) == half
+    assert inference_precision(Cpu(*capabilities), half=False) == "f32"
 
 
 @pytest.mark.parametrize("mode", ["throughput", "latency"])

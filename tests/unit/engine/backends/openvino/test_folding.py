@@ -91,9 +91,9 @@ def test_weights_that_float16_cannot_hold_stay_apart():
 @pytest.mark.parametrize(
     ("precision", "matrix_unit", "expected"),
     [
-        ("fp16", True, ["Convolution"]),
-        ("fp16", False, ["GroupConvolution", "Convolution"]),
-        ("fp32", True, ["GroupConvolution", "Convolution"]),
+        ("f16", True, ["Convolution"]),
+        ("f16", False, ["GroupConvolution", "Convolution"]),
+        ("f32", True, ["GroupConvolution", "Convolution"]),
     ],
 )
 def test_only_float16_on_matrix_units_is_folded(monkeypatch, precision, matrix_unit, expected):
@@ -104,7 +104,7 @@ def test_only_float16_on_matrix_units_is_folded(monkeypatch, precision, matrix_u
 def test_a_graph_without_such_a_pair_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(folding, "_half_on_matrix_unit", lambda: True)
     graph = network(between="relu")
-    assert suit_matrix_units(graph, "fp16") is graph
+    assert suit_matrix_units(graph, "f16") is graph
 
 
 def test_the_kind_of_matrix_unit_is_found_without_a_graph():
