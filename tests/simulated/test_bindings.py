@@ -99,7 +99,7 @@ UNREADABLE = """
 import importlib, sys
 from pathlib import Path
 from fer_engine import BackendError, ModelSpec
-from fer_engine.backend import Model
+from fer_engine.runtime.backend import Model
 from fer_engine.backends.tensorrt.engine import LoadedPlan
 
 try:
