@@ -33,7 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the shipped mini_xception in all precisions, fast here or not; tests must not change it."""
     output = tmp_path_factory.mktemp("artifacts") / "mini_xception"
-    return export_model(ExportOptions("mini_xception", output, fp16=True, int8=Int8Options(), force=True))
+    return export_model(
+        ExportOptions("mini_xception", output, fp16=True, int8=Int8Options(), force=True)
+    ).folder
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fer_bench.contenders.inputs import Inputs
     from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
     from fer_bench.passes.options import BenchOptions
+    from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.spec import ModelSpec
 
 MODEL = "mini_xception"
@@ -162,19 +163,21 @@ def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.u
 
 def spec(options: Namespace) -> ModelSpec:
     """Return what the artifact's network takes and gives, before a default artifact is made."""
-    from fer_engine.artifact.manifest import Manifest
+    from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.spec import ModelSpec
 
     if _to_be_made(options):
         return ModelSpec(MODEL)  # the form of a spec's defaults is that of the shipped network
-    return Manifest.load(options.artifact or ARTIFACT).spec
+    return Artifact.open(options.artifact or ARTIFACT).spec
 
 
-def artifact(options: Namespace) -> Path:
-    """Return the artifact's folder; the default one is made where there is none."""
+def artifact(options: Namespace) -> Artifact:
+    """Return the artifact; the default one is made where there is none."""
+    from fer_engine.artifact.artifact import Artifact
+
     if _to_be_made(options):
         _make_artifact(ARTIFACT)
-    return options.artifact or ARTIFACT
+    return Artifact.open(options.artifact or ARTIFACT)
 
 
 def baseline(options: Namespace) -> Baseline | None:
@@ -228,9 +231,9 @@ def _milliseconds(text: str) -> float:
 
 
 def _to_be_made(options: Namespace) -> bool:
-    from fer_engine.artifact.manifest import MANIFEST_NAME
+    from fer_engine.artifact.artifact import Artifact
 
-    return options.artifact is None and not (ARTIFACT / MANIFEST_NAME).exists()
+    return options.artifact is None and not Artifact.is_at(ARTIFACT)
 
 
 def _make_artifact(folder: Path) -> None:

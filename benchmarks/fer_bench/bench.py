@@ -24,21 +24,18 @@ from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.loadgen.scenario_pass import Runs, taking_part
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment, record
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError
-from fer_engine.selection.select import failing
 from fer_engine.system.progress import bar
-from fer_export.verify.acceptance import refusals
 
 
 def subject(
-    folder: Path, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions
+    artifact: Artifact, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions
 ) -> dict[str, Any]:
     """Return the part of the record that is known before anything is measured."""
-    manifest = Manifest.load(folder)
     return {
-        "artifact": _artifact(folder, manifest),
-        "reference": reference.of_artifact(folder, manifest),
+        "artifact": _describe(artifact),
+        "reference": reference.of_artifact(artifact),
         "inputs": inputs.to_json(),
         "options": options.to_json(),
         "contenders": [contender.to_json() for contender in contenders],
@@ -46,14 +43,14 @@ def subject(
 
 
 def measure(
-    folder: Path,
+    artifact: Artifact,
     contenders: Sequence[Contender],
     skipped: Sequence[Skipped],
     inputs: Inputs,
     options: BenchOptions,
     command: str,
 ) -> dict[str, Any]:
-    """Measure the contenders of the artifact in `folder`; return the record, which names `command`.
+    """Measure the contenders of an artifact; return the record, which names `command`.
 
     `skipped` are those known not to run here; the optional contenders that turn out so join them.
 
@@ -69,7 +66,7 @@ def measure(
         file=sys.stderr,
         flush=True,
     )
-    known, meters = subject(folder, contenders, inputs, options), Meters(options.device)
+    known, meters = subject(artifact, contenders, inputs, options), Meters(options.device)
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         measured = _measure(contenders, skipped, inputs, options, known["reference"], meters, Path(scratch))
     load = {"before": load_before, "after": environment.load_average()}
@@ -146,7 +143,7 @@ def _left(
 def _described(contender: Contender, info: dict[str, Any]) -> dict[str, Any]:
     size = contender.bytes
     if size is None:
-        size = Manifest.load(Path(contender.artifact)).files[info["precision"]].bytes
+        size = Artifact.open(contender.artifact).files[info["precision"]].bytes
     return contender.to_json() | {"file": _without_home(contender.file), "bytes": size, "info": info}
 
 
@@ -193,22 +190,22 @@ def _scenarios(
 def _limits(
     contenders: Sequence[Contender], workers: Mapping[str, SupportsAsk], options: BenchOptions
 ) -> dict[str, Any]:
-    folder, batch = Path(contenders[0].artifact), max(options.batches)
+    artifact, batch = Artifact.open(contenders[0].artifact), max(options.batches)
     with bar("the machine's limits and the runtimes' operators", profile_pass.steps(contenders)) as advance:
-        return profile_pass.measure(folder, contenders, workers, batch, advance)
+        return profile_pass.measure(artifact, contenders, workers, batch, advance)
 
 
-def _artifact(folder: Path, manifest: Manifest) -> dict[str, Any]:
+def _describe(artifact: Artifact) -> dict[str, Any]:
     return {
-        "path": str(folder),
-        "model": manifest.spec.name,
-        "labels": list(manifest.spec.labels),
-        "spec": manifest.spec.to_json(),
-        "checkpoint_sha256": manifest.spec.checkpoint_sha256,
+        "path": str(artifact.folder),
+        "model": artifact.spec.name,
+        "labels": list(artifact.spec.labels),
+        "spec": artifact.spec.to_json(),
+        "checkpoint_sha256": artifact.spec.checkpoint_sha256,
         "files": {
             precision: {"sha256": file.sha256, "bytes": file.bytes}
-            for precision, file in manifest.files.items()
+            for precision, file in artifact.files.items()
         },
-        "refused": refusals(manifest.gate),
-        "failing": sorted([found.backend, found.precision] for found in failing(manifest)),
+        "refused": artifact.refusals(),
+        "failing": sorted([backend, precision] for precision, backend in artifact.failing()),
     }

@@ -171,7 +171,6 @@ def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
     from fer_bench import bench
     from fer_bench.contenders.contender import line_up
     from fer_bench.record import record
-    from fer_engine.artifact.manifest import Manifest
 
     _import_renderers(options)
     arguments.check_page(options)
@@ -181,19 +180,18 @@ def _bench(options: argparse.Namespace, argv: Sequence[str] | None) -> int:
         if path is not None:
             record.check_writable(path)
     inputs = arguments.faces(options, arguments.spec(options))
-    folder = arguments.artifact(options)
-    manifest = Manifest.load(folder)
-    contenders, skipped = line_up(folder, manifest, settings.sweep, settings.device)
+    artifact = arguments.artifact(options)
+    contenders, skipped = line_up(artifact, settings.sweep, settings.device)
     if options.peers is not None:
         from fer_bench.contenders.peers.line_up import line_up as line_up_peers
 
         named = arguments.names("--peers", options.peers or None)
-        found, absent = line_up_peers(folder, named, settings.sweep.shared_threads)
+        found, absent = line_up_peers(artifact, named, settings.sweep.shared_threads)
         contenders, skipped = [*contenders, *found], [*skipped, *absent]
     if earlier is not None:
-        earlier.check(bench.subject(folder, contenders, inputs, settings))
+        earlier.check(bench.subject(artifact, contenders, inputs, settings))
     line = shlex.join(["fer-bench", *(sys.argv[1:] if argv is None else argv)])
-    measured = bench.measure(folder, contenders, skipped, inputs, settings, line)
+    measured = bench.measure(artifact, contenders, skipped, inputs, settings, line)
     record.write(options.json, measured)
     _show(measured, options)
     print(f"record: {options.json}")

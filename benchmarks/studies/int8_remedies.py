@@ -17,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from fer_bench.record import environment
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
@@ -170,10 +170,10 @@ def measure_float_layers(work: Remedies) -> dict[str, Any]:
 
 def read_artifact(work: Remedies, folder: Path) -> onnx.ModelProto:
     """The INT8 graph of an artifact that was made from the same float checkpoint."""
-    manifest = Manifest.load(folder)
-    if manifest.spec.checkpoint_sha256 != work.spec.checkpoint_sha256:
+    artifact = Artifact.open(folder)
+    if artifact.spec.checkpoint_sha256 != work.spec.checkpoint_sha256:
         raise ConfigError(f"{folder} was exported from another checkpoint than the one that is measured")
-    return onnx.load_from_string(manifest.read_model(folder, "int8"))
+    return onnx.load_from_string(artifact.read_graph("int8"))
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_bench.contenders.contender import CHECKPOINT, REFERENCE, Contender
+from fer_bench.contenders.contender import REFERENCE, Contender
 from fer_bench.contenders.inputs import Inputs, of_dataset
 from fer_bench.contenders.worker_client import Worker, working
 from fer_bench.passes import accuracy, rounds
@@ -27,12 +27,10 @@ from fer_bench.record import environment
 from fer_bench.record import record as records
 from fer_bench.record.statistics import compare, throughput
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
 from fer_engine.runtime.backend import at_hand
-from fer_engine.selection.select import failing
-from fer_engine.selection.speed_probe import Candidate
 from fer_train.models import find
 from studies.models_page import render
 
@@ -43,16 +41,16 @@ COMMAND = "benchmarks/studies/models.py"  # as errors name it
 RUNS = Path(__file__).parents[2] / "docs" / "results" / "training"  # run.json and log.csv by network
 
 
-def line_up(folder: Path, manifest: Manifest) -> list[Contender]:
+def line_up(artifact: Artifact) -> list[Contender]:
     """Return the reference, each precision on each backend where it keeps its answers, and flip averaging."""
-    artifact, unfit = str(folder), failing(manifest)
-    contenders = [Contender(REFERENCE, "pytorch", artifact, str(folder / CHECKPOINT))]
+    folder, unfit = str(artifact.folder), artifact.failing()
+    contenders = [Contender(REFERENCE, "pytorch", folder, str(artifact.checkpoint))]
     for backend in at_hand("cpu"):
-        for precision, file in manifest.files.items():
-            if Candidate(precision, backend) not in unfit:
+        for precision in artifact.files:
+            if (precision, backend) not in unfit:
                 name = f"{backend}/{precision}"
-                graph = str(folder / file.path)
-                contenders.append(Contender(name, "engine", artifact, graph, precision, backend))
+                graph = str(artifact.graph(precision))
+                contenders.append(Contender(name, "engine", folder, graph, precision, backend))
                 if precision == "fp32":
                     flipped = dataclasses.replace(contenders[-1], name=f"{name}/flip", tta="flip")
                     contenders.append(flipped)
@@ -63,14 +61,13 @@ def line_up(folder: Path, manifest: Manifest) -> list[Contender]:
 class Subject:
     """One network's artifact with its contenders and faces."""
 
-    folder: Path
-    manifest: Manifest
+    artifact: Artifact
     contenders: list[Contender]
     inputs: Inputs
 
     @property
     def name(self) -> str:
-        return self.manifest.spec.name
+        return self.artifact.spec.name
 
     def describe(self) -> dict[str, Any]:
         entry = find(self.name)
@@ -79,9 +76,9 @@ class Subject:
             "source": entry.source,
             "parameters": entry.parameters,
             "multiply_adds": entry.multiply_adds,
-            "face_shape": list(self.manifest.spec.face_shape),
-            "checkpoint_sha256": self.manifest.spec.checkpoint_sha256,
-            "bytes": {precision: file.bytes for precision, file in self.manifest.files.items()},
+            "face_shape": list(self.artifact.spec.face_shape),
+            "checkpoint_sha256": self.artifact.spec.checkpoint_sha256,
+            "bytes": {precision: file.bytes for precision, file in self.artifact.files.items()},
             "training": training(RUNS / self.name),
         }
 
@@ -116,10 +113,10 @@ def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
     """
     subjects = []
     for folder in folders:
-        manifest = Manifest.load(folder)
-        find(manifest.spec.name)  # hours before its entry is asked for
-        inputs = of_dataset(data, SPLIT, manifest.spec)
-        subjects.append(Subject(folder, manifest, line_up(folder, manifest), inputs))
+        artifact = Artifact.open(folder)
+        find(artifact.spec.name)  # hours before its entry is asked for
+        inputs = of_dataset(data, SPLIT, artifact.spec)
+        subjects.append(Subject(artifact, line_up(artifact), inputs))
     names = [subject.name for subject in subjects]
     if names.count(YARDSTICK) != 1 or len(set(names)) < len(names):
         raise ConfigError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine._version import __version__
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model, find
@@ -103,7 +103,7 @@ class Engine:
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Artifact,
         *,
         precision: str = "fp32",
         device: str = "cpu",
@@ -115,10 +115,10 @@ class Engine:
         rebuild: str = "never",
         tta: str = "none",
     ) -> Engine:
-        """Load one graph of an artifact folder and run it once.
+        """Load one graph of an artifact and run it once.
 
         Args:
-            path: The folder that `fer-export` wrote.
+            path: The folder that `fer-export` wrote, or its `fer_engine.artifact.artifact.Artifact`.
             precision: One of those that the artifact holds, or "auto" for the fastest of those that
                 the export's gate accepted.
             device: Where to run; it is an error where the backend cannot run there.
@@ -144,15 +144,15 @@ class Engine:
             raise ConfigError(f"tta must be one of {', '.join(TTA)}, got {tta!r}")
         kept_in = None if cache is None else Path(cache)
         options = BackendOptions(device, threads, micro_batch, mode, kept_in, rebuild)
-        folder = Path(path)
-        manifest = Manifest.load(folder)
-        chosen, choice = choose(folder, manifest, Candidate(precision, backend), options)
+        artifact = path if isinstance(path, Artifact) else Artifact.open(path)
+        chosen, choice = choose(artifact, Candidate(precision, backend), options)
         kind = find(chosen.backend)
-        spec = manifest.spec
-        model = Model(spec, chosen.precision, manifest.read_model(folder, chosen.precision), folder)
+        model = Model.of_artifact(artifact, chosen.precision)
         loaded = kind.load(model, options)
         try:
-            loaded.infer(np.zeros((1, *spec.face_shape), np.uint8))  # a graph that cannot run shows it now
+            loaded.infer(
+                np.zeros((1, *model.spec.face_shape), np.uint8)
+            )  # a graph that cannot run shows it now
         except BaseException:
             loaded.close()
             raise

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from fer_engine._version import __version__
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, ConfigError, ExportError, FerError
 from fer_engine.system import progress
@@ -93,12 +93,12 @@ def _checkpoint(model: str) -> str:
     return ModelSpec.loads(specs[model].read_text("utf-8")).checkpoint_sha256
 
 
-def _is_sound(artifact: Path) -> bool:
+def _is_sound(folder: Path) -> bool:
     """Say whether an artifact is what its manifest says; a damaged one is logged."""
     try:
-        manifest = Manifest.load(artifact)
-        for precision in manifest.files:
-            manifest.read_model(artifact, precision)
+        artifact = Artifact.open(folder)
+        for precision in artifact.files:
+            artifact.read_graph(precision)
     except ArtifactError as error:
         LOG.warning("the exported model in the cache is damaged and will be made anew: %s", error)
         return False

@@ -15,18 +15,12 @@ import onnx
 
 from fer_engine._version import __version__
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest, ModelFile
-from fer_export.int8.calibrate import CALIBRATION_NAME, Calibration
+from fer_engine.artifact.artifact import GRAPH_NAMES, Artifact
+from fer_engine.artifact.manifest import Manifest, ModelFile
+from fer_export.int8.calibrate import Calibration
 from fer_export.report import render
 from fer_export.source.load import Source
 
-FILE_NAMES = {
-    "fp32": "model.onnx",
-    "fp16": "model.fp16.onnx",
-    "int8": "model.int8.onnx",
-    "int8-cpu": "model.int8-cpu.onnx",
-}
-REPORT_NAME = "report.md"
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -53,19 +47,21 @@ def write(
     made: dict[str, Any],
     verification: dict[str, Any],
     gate: dict[str, Any],
-) -> Path:
+) -> Artifact:
     """Write an artifact in place of `output`; return it."""
+    contents = {precision: graph.SerializeToString(deterministic=True) for precision, graph in graphs.items()}
+    entries = {
+        precision: ModelFile(GRAPH_NAMES[precision], hashlib.sha256(content).hexdigest(), len(content))
+        for precision, content in contents.items()
+    }
+    manifest = Manifest(source.spec, entries, made, verification, gate)
     with files.folder(output) as fresh:
-        graphs_in = {}
-        for precision, graph in graphs.items():
-            content = graph.SerializeToString(deterministic=True)
-            (fresh / FILE_NAMES[precision]).write_bytes(content)
-            digest = hashlib.sha256(content).hexdigest()
-            graphs_in[precision] = ModelFile(FILE_NAMES[precision], digest, len(content))
-        source.save(fresh / "checkpoint")
+        written = Artifact(fresh, manifest)
+        for precision, content in contents.items():
+            written.graph(precision).write_bytes(content)
+        source.save(written.checkpoint)
         if calibration is not None:
-            (fresh / CALIBRATION_NAME).write_text(calibration.dumps(), "utf-8")
-        manifest = Manifest(source.spec, graphs_in, made, verification, gate)
-        (fresh / MANIFEST_NAME).write_text(manifest.dumps(), "utf-8")
-        (fresh / REPORT_NAME).write_text(render(json.loads(manifest.dumps())), "utf-8")
-    return output
+            written.calibration.write_text(calibration.dumps(), "utf-8")
+        written.write_manifest()
+        written.report.write_text(render(json.loads(manifest.dumps())), "utf-8")
+    return Artifact(output, manifest)

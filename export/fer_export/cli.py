@@ -14,6 +14,7 @@ from fer_engine.errors import ConfigError
 from fer_export.tensorrt import arguments
 
 if TYPE_CHECKING:
+    from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.spec import ModelSpec
     from fer_export.int8.make import Int8Options
     from fer_export.source.load import OnnxFile, UserNetwork
@@ -126,6 +127,7 @@ def _run(options: argparse.Namespace) -> int:
     plans, precisions = arguments.options(options, _parser()), arguments.precisions(options)
     if plans is None:
         return _export(options)[1]
+    from fer_engine.artifact.artifact import Artifact
     from fer_export.tensorrt.engines import build_engines, check
 
     likely = ("fp32", *(name for name in ("fp16", "int8") if getattr(options, name)))
@@ -133,17 +135,15 @@ def _run(options: argparse.Namespace) -> int:
         if options.artifact is None and name in ("fp16", "int8") and name not in likely:
             raise ConfigError(f"--engine-precision {name} needs its graph: add --{name}, or give --artifact")
     check(plans, precisions or likely)
-    folder, code = (options.artifact, 0) if options.artifact else _export(options)
+    artifact, code = (Artifact.open(options.artifact), 0) if options.artifact else _export(options)
     # What was just asked for and refused by the gate is an error here, not a plan less.
     wanted = precisions or (() if options.artifact else likely)
-    for path, plan in build_engines(folder, plans, wanted, options.engines):
+    for path, plan in build_engines(artifact, plans, wanted, options.engines):
         print(f"plan: {path}: {plan.describe()}")
     return code
 
 
-def _export(options: argparse.Namespace) -> tuple[Path, int]:
-    from fer_engine.artifact.manifest import Manifest
-    from fer_export.artifact import REPORT_NAME
+def _export(options: argparse.Namespace) -> tuple[Artifact, int]:
     from fer_export.pipeline import ExportOptions, export_model
     from fer_export.source.load import spec_of
     from fer_export.verify import acceptance
@@ -175,14 +175,14 @@ def _export(options: argparse.Namespace) -> tuple[Path, int]:
         thresholds=acceptance.Thresholds(**{name: bar for name, bar in bars.items() if bar is not None}),
         force=options.force,
     )
-    folder = export_model(export)
-    print((folder / REPORT_NAME).read_text("utf-8"))
-    print(f"artifact: {folder}")
-    refusals = acceptance.refusals(Manifest.load(folder).gate)
+    artifact = export_model(export)
+    print(artifact.report.read_text("utf-8"))
+    print(f"artifact: {artifact.folder}")
+    refusals = artifact.refusals()
     for precision, reason in refusals.items():
         kept = "kept all the same" if options.force else "not kept; --force keeps it, as for another machine"
         print(f"refused: {precision}: {reason} ({kept})", file=sys.stderr)
-    return folder, EXIT_REFUSED if refusals and options.strict else 0
+    return artifact, EXIT_REFUSED if refusals and options.strict else 0
 
 
 def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import MANIFEST_NAME
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
 from fer_engine.runtime.backend import BackendOptions, Logits, Model, at_hand
@@ -63,8 +64,8 @@ class ExportOptions:
             raise ConfigError(f"max_batch must be at least 1, got {self.max_batch}")
 
 
-def export_model(options: ExportOptions) -> Path:
-    """Export, verify, judge and write an artifact folder; return it.
+def export_model(options: ExportOptions) -> Artifact:
+    """Export, verify, judge and write an artifact; return it.
 
     Raises:
         FerError: the checkpoint, the data or the output folder cannot be used, or a graph failed
@@ -111,7 +112,7 @@ def _check_output(output: Path) -> None:
             f"cannot write {output}: {nearest} is no folder that you may write to; give another --output"
         )
     files.recover(output)
-    if output.exists() and not (output / MANIFEST_NAME).exists() and not _is_empty_folder(output):
+    if output.exists() and not Artifact.is_at(output) and not _is_empty_folder(output):
         raise ConfigError(
             f"{output} exists and is no artifact folder; it would be replaced: give another --output"
         )
@@ -153,8 +154,9 @@ def _judge(
     options: ExportOptions, spec: ModelSpec, graphs: Graphs, samples: Samples, reference: Logits
 ) -> dict[str, Any]:
     """Measure speed and answers of every precision on every backend at hand, and let the gate decide."""
+    unwritten = Artifact(options.output, Manifest(spec, {}))
     models = {
-        precision: Model(spec, precision, graph.SerializeToString(deterministic=True), options.output)
+        precision: Model(unwritten, precision, graph.SerializeToString(deterministic=True))
         for precision, graph in graphs.items()
     }
     candidates = [Candidate(precision, backend) for precision in models for backend in at_hand()]

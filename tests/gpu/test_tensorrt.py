@@ -13,7 +13,7 @@ import pytest
 from fer_bench.record.statistics import summarize, throughput
 from fer_engine import BackendOptions, Engine
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.tensorrt.backend import TensorRtBackend
 from fer_engine.runtime.backend import Model
@@ -43,8 +43,7 @@ class WithoutGraphs(CudaBindings):
 
 def load(folder, flavour, precision, cuda):
     trt = importlib.import_module(flavour)
-    manifest = Manifest.load(folder)
-    model = Model(manifest.spec, precision, b"", folder)
+    model = Model(Artifact.open(folder), precision, b"")
 
     class Backend(TensorRtBackend):
         name = BACKENDS[flavour]

@@ -8,6 +8,7 @@ from fer_bench.contenders.peers.line_up import line_up
 from fer_bench.contenders.peers.registry import PEERS
 from fer_bench.contenders.worker_client import working
 from fer_bench.record import record
+from fer_engine.artifact.artifact import Artifact
 from fer_train import checkpoint, loop, synthetic
 
 COUNT = 70  # more than a call of the worker's, and not a multiple of any part
@@ -42,7 +43,7 @@ def test_a_peer_gives_the_answers_of_pytorch(name, artifact, faces, reference, t
     if PEERS[name].missing():
         pytest.skip(f"pip install {PEERS[name].packages}")
     np.save(tmp_path / "faces.npy", faces)
-    (contender,), skipped = line_up(artifact, (name,), threads=2)
+    (contender,), skipped = line_up(Artifact.open(artifact), (name,), threads=2)
     assert not skipped
     with working([contender], str(tmp_path / "faces.npy")) as workers:
         workers[name].ask("logits", path=str(tmp_path / "logits.npy"))

@@ -9,7 +9,7 @@ import sys
 
 import torch
 
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_export.cli import main
 from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
@@ -19,10 +19,10 @@ from fer_train.models import find
 
 
 def test_the_artifact_holds_what_its_manifest_says(artifact, content):
-    manifest = Manifest.load(artifact)
-    assert list(manifest.files) == ["fp32", "fp16", "int8", "int8-cpu"]
-    for precision, file in manifest.files.items():
-        data = manifest.read_model(artifact, precision)
+    opened = Artifact.open(artifact)
+    assert list(opened.files) == ["fp32", "fp16", "int8", "int8-cpu"]
+    for precision, file in opened.files.items():
+        data = opened.read_graph(precision)
         assert (len(data), hashlib.sha256(data).hexdigest()) == (file.bytes, file.sha256)
     # Other tests share the artifact, and an engine that chooses by itself keeps its probe there.
     assert set(content(artifact)) - {"probes.json"} == {
@@ -30,7 +30,7 @@ def test_the_artifact_holds_what_its_manifest_says(artifact, content):
         "calibration.json", "report.md",
         "checkpoint/model.safetensors", "checkpoint/spec.json",
     }  # fmt: skip
-    assert manifest.spec.checkpoint_sha256 == checkpoint.load(artifact / "checkpoint")[1].checkpoint_sha256
+    assert opened.spec.checkpoint_sha256 == checkpoint.load(artifact / "checkpoint")[1].checkpoint_sha256
     assert sorted(path.name for path in artifact.parent.iterdir()) == [artifact.name]
 
 
@@ -43,7 +43,7 @@ def test_the_report_is_made_from_the_manifest_alone(artifact):
 
 
 def test_verification_is_on_record_for_every_precision(artifact):
-    verification = Manifest.load(artifact).verification
+    verification = Artifact.open(artifact).manifest.verification
     assert verification["fp32"]["difference"] <= 1e-4
     assert verification["fp32"]["batches"] == [1, 3, 64]
     assert verification["fp16"]["declared"] == {"fp16": 1.0}
@@ -57,7 +57,7 @@ def test_the_same_input_gives_the_same_graphs(artifact, tmp_path):
     again = export_model(
         ExportOptions("mini_xception", tmp_path / "again", fp16=True, int8=Int8Options(), force=True)
     )
-    first, second = Manifest.load(artifact), Manifest.load(again)
+    first, second = Artifact.open(artifact), again
     assert first.files == second.files
 
 
@@ -74,7 +74,7 @@ def test_a_foreign_state_dict_needs_its_normalization(small, tmp_path, error_of)
     assert not output.exists()
     argv = ["--checkpoint", path, *normalization, "--int8", "--data", small, "--calibration-size", 64]
     assert main([str(word) for word in [*argv, "--output", output]]) == 0
-    spec = Manifest.load(output).spec
+    spec = Artifact.open(output).spec
     assert spec.scale == (255.0,)
     assert spec.checkpoint_sha256 == checkpoint.load(output / "checkpoint")[1].checkpoint_sha256
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_train import checkpoint
 from fer_train.checkpoint import PRETRAINED
 
@@ -91,11 +91,11 @@ def test_an_export_killed_at_any_moment_leaves_a_whole_artifact(artifact, tmp_pa
         time.sleep(wait)
         process.kill()
         process.wait()
-        manifest = Manifest.load(output)
-        for precision in manifest.files:
-            manifest.read_model(output, precision)
+        found = Artifact.open(output)
+        for precision in found.files:
+            found.read_graph(precision)
         checkpoint.load(output / "checkpoint")
-        if "fp16" in manifest.files:  # the new one has none
+        if "fp16" in found.files:  # the new one has none
             assert content(output) == before
 
 

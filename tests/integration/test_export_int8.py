@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_export.cli import main
 from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
@@ -24,7 +24,7 @@ def test_the_command_calibrates_and_verifies_on_a_dataset(small, tmp_path, capsy
     argv += ["--max-batch", 5, "--output", output]
     assert main([str(word) for word in argv]) == 0
     assert f"artifact: {output}" in capsys.readouterr().out
-    manifest = Manifest.load(output)
+    manifest = Artifact.open(output).manifest
     assert manifest.made["calibration"]["samples"] == 70
     assert manifest.made["int8"] == {"method": "max"}
     assert manifest.verification["int8"]["samples"] == "small.npz PublicTest, n=70"
@@ -36,7 +36,7 @@ def test_a_report_says_what_each_step_bought_and_each_layer_costs(small, tmp_pat
     output = tmp_path / "a"
     argv = ["--int8", "--report", "--data", small, "--calibration-size", 70, "--force", "--output", output]
     assert main([str(word) for word in argv]) == 0
-    made = Manifest.load(output).made["int8"]
+    made = Artifact.open(output).manifest.made["int8"]
     assert list(made["steps"]) == [
         "ranges by max", "ranges by mse", "equalization", "bias correction", "the CPU file instead",
     ]  # fmt: skip
@@ -54,7 +54,7 @@ def test_weights_trained_for_int8_are_exported_with_their_ranges(tmp_path, error
     output = tmp_path / "a"
     argv = ["--int8", "--qat", str(tmp_path / "tuned"), "--force", "--output", str(output)]
     assert main(argv) == 0
-    manifest = Manifest.load(output)
+    manifest = Artifact.open(output).manifest
     assert manifest.made["int8"]["checkpoint_sha256"] == tuned.checkpoint_sha256
     assert manifest.made["int8"]["ranges"] == ranges
     graph = onnx.load(output / "model.int8.onnx").graph
@@ -71,7 +71,7 @@ def test_layers_are_left_in_float_until_the_agreement_is_reached(small, tmp_path
     output = tmp_path / "a"
     argv = ["--int8", "--float-layers", 1.0, "--data", small, "--calibration-size", 70, "--force"]
     assert main([str(word) for word in [*argv, "--output", output]]) == 0
-    manifest = Manifest.load(output)
+    manifest = Artifact.open(output).manifest
     chosen = manifest.made["int8"]["float_layers"]
     assert chosen["agreement"] == 1.0
     assert 0 < chosen["share"] < 1
@@ -82,8 +82,10 @@ def test_layers_are_left_in_float_until_the_agreement_is_reached(small, tmp_path
 def test_calibration_of_the_test_splits_is_impossible(small, tmp_path):
     """The samples' hash on record is that of faces of Training."""
     dataset = load(small)
-    folder = export_model(ExportOptions("mini_xception", tmp_path / "a", int8=Int8Options(), dataset=dataset))
+    exported = export_model(
+        ExportOptions("mini_xception", tmp_path / "a", int8=Int8Options(), dataset=dataset)
+    )
     faces, labels = dataset.split("Training")
     rows = stratified(labels, len(labels), 0)  # all: there are fewer than are taken of more
-    made = Manifest.load(folder).made["calibration"]
+    made = exported.manifest.made["calibration"]
     assert made["samples_sha256"] == hashlib.sha256(faces[rows].tobytes()).hexdigest()

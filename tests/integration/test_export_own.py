@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fer_engine import Engine
-from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest
+from fer_engine.artifact.artifact import MANIFEST_NAME, Artifact
 from fer_engine.errors import ArtifactError
 from fer_export.cli import main
 from fer_export.source import reference
@@ -74,16 +74,16 @@ def faces(count: int = 20) -> np.ndarray:
 
 def check_every_precision(folder, expected):
     """Run the engine on all that the artifact holds, against the reference's logits."""
-    manifest = Manifest.load(folder)
-    assert list(manifest.files) == ["fp32", "fp16", "int8", "int8-cpu"]
-    assert manifest.spec.labels == tuple(LABELS)
-    for precision in manifest.files:
+    opened = Artifact.open(folder)
+    assert list(opened.files) == ["fp32", "fp16", "int8", "int8-cpu"]
+    assert opened.spec.labels == tuple(LABELS)
+    for precision in opened.files:
         with Engine.load(folder, precision=precision) as engine:
             found = engine.logits(faces())
             assert engine.predict(faces()).labels == [LABELS[i] for i in found.argmax(1)]
         tolerance = {"fp32": 1e-4, "fp16": 1e-2}.get(precision, 0.1)
         np.testing.assert_allclose(found, expected, atol=tolerance * np.ptp(expected))
-    return manifest
+    return opened.manifest
 
 
 @pytest.mark.usefixtures("here")
@@ -129,7 +129,7 @@ def test_labels_of_ones_own_are_compared(tmp_path):
     argv = ["--module", "smile_net:SmileNet", "--checkpoint", "w.pth", "--spec", "spec.json"]
     argv += ["--data", str(tmp_path / "own.npz"), "--labels", ",".join(LABELS), "--min-accuracy", "0.5"]
     assert main([*argv, "--output", str(tmp_path / "a")]) == 0
-    manifest = Manifest.load(tmp_path / "a")
+    manifest = Artifact.open(tmp_path / "a").manifest
     assert manifest.gate["answers"] == "accuracy"
     assert manifest.verification["fp32"]["samples"] == "own.npz PublicTest, n=30"
 
@@ -149,7 +149,7 @@ def test_a_regression_is_judged_by_agreement(tmp_path, error_of):
     argv += ["--data", tmp_path / "own.npz", "--labels", ",".join(LABELS), "--output", tmp_path / "a"]
     assert "--min-accuracy needs labels, and a classification" in error_of([*argv, "--min-accuracy", 0.5])
     assert main([str(word) for word in [*argv, "--min-agreement", 0.5]]) == 0
-    gate = Manifest.load(tmp_path / "a").gate
+    gate = Artifact.open(tmp_path / "a").manifest.gate
     assert (gate["answers"], gate["thresholds"]["agreement"]) == ("agreement", 0.5)
 
 

@@ -19,8 +19,8 @@ import onnxruntime
 import pytest
 
 import integer_reference
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import INPUT_NAME
-from fer_export.artifact import FILE_NAMES
 from fer_train import synthetic
 
 FACES = synthetic.faces(64, seed=1)
@@ -80,7 +80,7 @@ DIFFERENCE = {
 
 @pytest.fixture(scope="module")
 def files(artifact: Path) -> dict[str, bytes]:
-    return {name: (artifact / FILE_NAMES[name]).read_bytes() for name in ("fp32", "int8", "int8-cpu")}
+    return {name: Artifact.open(artifact).read_graph(name) for name in ("fp32", "int8", "int8-cpu")}
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from fer_engine import ConfigError, Engine
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.runtime.backend import BACKENDS, BackendOptions, Model, at_hand
@@ -109,7 +110,9 @@ def test_every_precision_answers_as_pytorch(trip, precision, backend, tmp_path):
         pytest.skip(f"the runtime of backend {backend} is not installed")
     images = faces(trip.spec, FACES, seed=9)
     expected = logits(trip.network, trip.spec, images)
-    model = Model(trip.spec, precision, trip.graphs[precision].SerializeToString(), tmp_path)
+    model = Model(
+        Artifact(tmp_path, Manifest(trip.spec, {})), precision, trip.graphs[precision].SerializeToString()
+    )
     with running(model, backend, BackendOptions(threads=1)) as run:
         gap = run(images) - expected
     if precision.startswith("int8"):
@@ -144,17 +147,17 @@ def test_the_engine_gives_the_values_of_a_regression_and_the_gate_compares_them(
     given = ExportOptions(
         spec.name, tmp_path / "artifact", checkpoint=tmp_path / "best", fp16=True, force=True
     )
-    folder = export_model(given)
+    exported = export_model(given)
     network, _ = checkpoint.load(tmp_path / "best")
     images = faces(spec, FACES)
-    with Engine.load(folder, precision="fp16") as engine:
+    with Engine.load(exported, precision="fp16") as engine:
         values = engine.estimate(images)
         with pytest.raises(ConfigError, match=r"without probabilities; use estimate\(faces\)"):
             engine.predict(images)
     assert list(values) == ["valence", "arousal"]
     gap = np.stack(list(values.values()), 1) - logits(network, spec, images)
     assert np.abs(gap).max() < SAME_VALUE
-    verified = Manifest.load(folder).verification["fp16"]["parity"]
+    verified = exported.manifest.verification["fp16"]["parity"]
     assert verified["agreement"] == 1
     assert verified["max_abs_difference"] < SAME_VALUE
 

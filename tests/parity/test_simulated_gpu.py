@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fer_engine import Engine
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import ENGINES, Plan, write
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import Plan
 from fer_train import synthetic
 from simulated.cudart import SimulatedCudart
 from simulated.tensorrt import SimulatedTensorRt, make_plan
@@ -51,8 +51,8 @@ def test_the_shipped_model(artifact, device, tmp_path, precision):
 
 
 def add_plan(folder, precision):
-    manifest = Manifest.load(folder)
-    content = make_plan(manifest.read_model(folder, precision), [(size,) * 3 for size in BUCKETS])
+    opened = Artifact.open(folder)
+    content = make_plan(opened.read_graph(precision), [(size,) * 3 for size in BUCKETS])
     plan = Plan(
         flavour="tensorrt",
         version=SimulatedTensorRt.__version__,
@@ -61,8 +61,8 @@ def add_plan(folder, precision):
         compute_capabilities=("8.9",),
         precision=precision,
         profiles=tuple((size,) * 3 for size in BUCKETS),
-        source=manifest.files[precision].path,
-        source_sha256=manifest.files[precision].sha256,
+        source=opened.files[precision].path,
+        source_sha256=opened.files[precision].sha256,
         calibration_sha256=None,
         layers={precision: 1.0},
         options={},
@@ -70,4 +70,4 @@ def add_plan(folder, precision):
         plan_sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
     )
-    write(folder / ENGINES, plan, content)
+    opened.plans.write(plan, content)

@@ -12,8 +12,9 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_engine import BackendOptions, Choice, Engine, ModelSpec
-from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest, ModelFile
-from fer_engine.artifact.plan import ENGINES, Plan, write
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Manifest, ModelFile
+from fer_engine.artifact.plan import Plan
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.cuda.protocol import Cuda
 from fer_engine.backends.tensorrt.backend import TensorRtBackend
@@ -71,7 +72,8 @@ class Rig:
         content = make_plan(graph, self.profiles) if content is None else content
         (self.folder / "model.onnx").write_bytes(graph)
         entry = ModelFile("model.onnx", hashlib.sha256(graph).hexdigest(), len(graph))
-        (self.folder / MANIFEST_NAME).write_text(Manifest(SPEC, {"fp32": entry}).dumps())
+        artifact = Artifact(self.folder, Manifest(SPEC, {"fp32": entry}))
+        artifact.write_manifest()
         fields = {
             "flavour": self.trt.__name__,
             "version": self.trt.__version__,
@@ -89,8 +91,8 @@ class Rig:
             "plan_sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
         }
-        write(self.folder / ENGINES, Plan(**fields | (sidecar or {})), content)
-        return Model(SPEC, "fp32", graph, self.folder)
+        artifact.plans.write(Plan(**fields | (sidecar or {})), content)
+        return Model(artifact, "fp32", graph)
 
     def load(self, options: BackendOptions | None = None, **changes: Any) -> TensorRtBackend:
         """Make the artifact and load its plan; `changes` are those of `make`."""
@@ -114,7 +116,7 @@ class Rig:
     def engine(self, options: BackendOptions | None = None) -> Engine:
         options = options or BackendOptions("cuda")
         loaded = self.load(options)
-        return Engine(loaded, Model(SPEC, "fp32", b"", self.folder), options, Choice("given"))
+        return Engine(loaded, Model(Artifact.open(self.folder), "fp32", b""), options, Choice("given"))
 
     def check_released(self) -> None:
         """Raise where something is left of a backend that was closed."""

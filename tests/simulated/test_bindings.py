@@ -99,11 +99,13 @@ UNREADABLE = """
 import importlib, sys
 from pathlib import Path
 from fer_engine import BackendError, ModelSpec
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.runtime.backend import Model
 from fer_engine.backends.tensorrt.engine import LoadedPlan
 
 try:
-    model = Model(ModelSpec("tiny"), "fp32", b"", Path("folder"))
+    model = Model(Artifact(Path("folder"), Manifest(ModelSpec("tiny"), {})), "fp32", b"")
     LoadedPlan(importlib.import_module(sys.argv[1]), b"no plan at all" * 100, model, host_code=False)
 except BackendError as error:
     print(error)

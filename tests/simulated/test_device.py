@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.cuda.protocol import CudaError
 from fer_engine.backends.tensorrt.engine import LoadedPlan
@@ -32,7 +34,7 @@ def stream(cuda):
 def context(late, cuda, stream, tmp_path):
     """Give a context that is ready to run one face, and its input and output on the device."""
     trt = SimulatedTensorRt(late)
-    model = Model(SPEC, "fp32", b"", tmp_path)
+    model = Model(Artifact(tmp_path, Manifest(SPEC, {})), "fp32", b"")
     context = LoadedPlan(trt, make_plan(graph_bytes(), [(1, 1, 1)]), model, host_code=False).context()
     context.set_device_memory(cuda.allocate(SCRATCH), SCRATCH)
     assert context.set_optimization_profile_async(0, stream)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fer_engine import ArtifactError, BackendError, BackendOptions
-from fer_engine.artifact.plan import ENGINES
+from fer_engine.artifact.artifact import ENGINES_NAME
 from simulated.rig import graph_bytes
 from simulated.tensorrt import make_plan
 
@@ -75,7 +75,7 @@ def test_a_plan_built_earlier_for_this_gpu_is_found_in_the_cache(rig, tmp_path):
     rig.make()
     graph = hashlib.sha256(graph_bytes()).hexdigest()
     cache = tmp_path / "cache"
-    shutil.move(rig.folder / ENGINES, cache / graph[:16] / rig.trt.__version__)
+    shutil.move(rig.folder / ENGINES_NAME, cache / graph[:16] / rig.trt.__version__)
     model = rig.make(sidecar={"compute_capabilities": ("8.6",)})
     with pytest.raises(BackendError, match=r"built for compute capability 8\.6, this GPU has 8\.9"):
         rig.load_made(model, BackendOptions("cuda", cache=cache))

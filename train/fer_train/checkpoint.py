@@ -20,14 +20,13 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from fer_engine.artifact import files
+from fer_engine.artifact.artifact import SPEC_NAME, WEIGHTS_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError
 from fer_train import module
 from fer_train.models import MODELS, find
 from fer_train.tracing import layers
 
-WEIGHTS_NAME = "model.safetensors"
-SPEC_NAME = "spec.json"
 QUANTIZATION_NAME = "quantization.json"
 QUANTIZATION_VERSION = 1
 COUNTER = ".num_batches_tracked"

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fer_bench.contenders import reference
-from fer_bench.contenders.reference import CHECKPOINT, WEIGHTS
 from fer_bench.contenders.sweep import Setting, Sweep
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import CHECKPOINT_NAME, WEIGHTS_NAME, Artifact
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.runtime.backend import BACKENDS, find
 from fer_engine.selection.select import AUTO
@@ -51,8 +50,8 @@ class Contender:
         if self.precision == AUTO:
             return None
         path = Path(self.file)
-        if path.name == CHECKPOINT:
-            path /= WEIGHTS
+        if path.name == CHECKPOINT_NAME:
+            path /= WEIGHTS_NAME
         files = path.iterdir() if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files)
 
@@ -64,9 +63,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def line_up(
-    folder: Path, manifest: Manifest, sweep: Sweep, device: str = CPU
-) -> tuple[list[Contender], list[Skipped]]:
+def line_up(artifact: Artifact, sweep: Sweep, device: str = CPU) -> tuple[list[Contender], list[Skipped]]:
     """Return the contenders, and the backends that are not installed and were not asked for by name.
 
     The contenders are the reference, the baseline, the engine on `device` in every setting, and the
@@ -77,28 +74,28 @@ def line_up(
         BackendError: a backend is not known, or one that was named is not installed.
         ConfigError: the backend that computes nothing was named, or the network is no classification.
     """
-    _check(folder, manifest, sweep)
+    _check(artifact, sweep)
     backends, skipped = _at_hand(device) if not sweep.backends else (sweep.backends, [])
-    settings = sweep.settings(backends, manifest.files)
+    settings = sweep.settings(backends, artifact.files)
     threads, micro_batch = sweep.shared_threads, sweep.shared_micro_batch
-    artifact, graph = str(folder), str(folder / manifest.files["fp32"].path)
+    folder, graph = str(artifact.folder), str(artifact.graph("fp32"))
     contenders = [
-        Contender(BASELINE, "onnxruntime", artifact, graph),
-        *(_engine(folder, manifest, sweep, setting, device) for setting in settings),
-        Contender(OVERHEAD, "engine", artifact, graph, "fp32", "null", threads, micro_batch),
+        Contender(BASELINE, "onnxruntime", folder, graph),
+        *(_engine(artifact, sweep, setting, device) for setting in settings),
+        Contender(OVERHEAD, "engine", folder, graph, "fp32", "null", threads, micro_batch),
     ]
-    if reference.of_artifact(folder, manifest) == REFERENCE:
-        weights = str(folder / CHECKPOINT)
-        contenders.insert(0, Contender(REFERENCE, "pytorch", artifact, weights, threads=threads))
+    if reference.of_artifact(artifact) == REFERENCE:
+        weights = str(artifact.checkpoint)
+        contenders.insert(0, Contender(REFERENCE, "pytorch", folder, weights, threads=threads))
     return contenders, skipped
 
 
-def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting, device: str) -> Contender:
-    file = folder if setting.precision == AUTO else folder / manifest.files[setting.precision].path
+def _engine(artifact: Artifact, sweep: Sweep, setting: Setting, device: str) -> Contender:
+    file = artifact.folder if setting.precision == AUTO else artifact.graph(setting.precision)
     return Contender(
         sweep.name(setting),
         "engine",
-        str(folder),
+        str(artifact.folder),
         str(file),
         setting.precision,
         setting.backend,
@@ -110,10 +107,10 @@ def _engine(folder: Path, manifest: Manifest, sweep: Sweep, setting: Setting, de
     )
 
 
-def _check(folder: Path, manifest: Manifest, sweep: Sweep) -> None:
-    if manifest.spec.task != "classification":
+def _check(artifact: Artifact, sweep: Sweep) -> None:
+    if artifact.spec.task != "classification":
         raise ConfigError(
-            f"{folder} holds a network for {manifest.spec.task}, fer-bench compares the answers of "
+            f"{artifact.folder} holds a network for {artifact.spec.task}, fer-bench compares the answers of "
             "classifications alone; the report of fer-export has its parity"
         )
     for backend in sweep.backends:
@@ -123,8 +120,8 @@ def _check(folder: Path, manifest: Manifest, sweep: Sweep) -> None:
             )
         if backend != AUTO:
             find(backend)
-    for precision in {"fp32", *(sweep.precisions or manifest.files)} - {AUTO}:
-        manifest.read_model(folder, precision)
+    for precision in {"fp32", *(sweep.precisions or artifact.files)} - {AUTO}:
+        artifact.read_graph(precision)
 
 
 def _at_hand(device: str) -> tuple[list[str], list[Skipped]]:

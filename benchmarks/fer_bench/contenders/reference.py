@@ -7,30 +7,28 @@ there it is ONNX Runtime on the artifact's float32 graph, which is also the base
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import ArtifactError
 
 PYTORCH = "pytorch"
 ONNXRUNTIME = "onnxruntime"
 TITLES = {PYTORCH: "PyTorch", ONNXRUNTIME: "ONNX Runtime in float32"}
-CHECKPOINT = "checkpoint"  # folder of an artifact with the weights that its graphs were made from
-WEIGHTS = "model.safetensors"  # in that folder
 
 
-def of_artifact(folder: Path, manifest: Manifest) -> str:
+def of_artifact(artifact: Artifact) -> str:
     """Return the contender that is the reference for an artifact.
 
     Raises:
         ArtifactError: its PyTorch weights are missing.
     """
-    if "outputs" in manifest.made.get("checkpoint", {}):  # only a given ONNX file has them
+    if artifact.is_from_onnx:
         return ONNXRUNTIME
-    if not (folder / CHECKPOINT / WEIGHTS).is_file():
+    if not artifact.weights.is_file():
+        weights = artifact.weights.relative_to(artifact.folder).as_posix()
         raise ArtifactError(
-            f"{folder} holds no PyTorch weights ({CHECKPOINT}/{WEIGHTS}), against which parity is measured; "
+            f"{artifact.folder} holds no PyTorch weights ({weights}), against which parity is measured; "
             "run fer-export again"
         )
     return PYTORCH

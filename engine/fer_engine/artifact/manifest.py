@@ -1,19 +1,14 @@
-"""The manifest of an artifact folder: what is in it, and whether it still is."""
+"""The manifest of an artifact: what is in its folder, how it was made and how good it was found."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from fer_engine.artifact.files import read_verified
 from fer_engine.artifact.spec import FORMAT_VERSION, ModelSpec
 from fer_engine.errors import ArtifactError
-
-MANIFEST_NAME = "manifest.json"
-MADE = ("fp16", "int8", "int8-cpu")  # what fer-export makes if it is asked to
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Manifest:
     gate: dict[str, Any] = field(default_factory=dict)
 
     def dumps(self) -> str:
-        """Return the JSON text of `manifest.json`."""
+        """Return the JSON text of the file."""
         files = {
             precision: {"path": file.path, "sha256": file.sha256, "bytes": file.bytes}
             for precision, file in self.files.items()
@@ -59,20 +54,15 @@ class Manifest:
         return json.dumps(data, indent=2) + "\n"
 
     @classmethod
-    def load(cls, folder: Path) -> Manifest:
-        """Read the manifest of an artifact folder.
+    def read(cls, path: Path) -> Manifest:
+        """Read a manifest.
 
         Raises:
-            ArtifactError: the folder or its manifest is missing, damaged or of another version.
+            ArtifactError: it is damaged or of another version.
+            OSError: the file cannot be read.
         """
-        path = folder / MANIFEST_NAME
         try:
             data = json.loads(path.read_text("utf-8"))
-        except OSError:
-            raise ArtifactError(
-                f"{folder} is not an artifact folder: {path} cannot be read; make one with "
-                f"'fer-export --model mini_xception --output {folder}'"
-            ) from None
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{path} is damaged ({error}); run fer-export again") from None
         version = data.get("format_version") if isinstance(data, dict) else None
@@ -90,57 +80,6 @@ class Manifest:
                 f"{path} is damaged: missing or wrong {error}; run fer-export again"
             ) from None
         return cls(ModelSpec.from_json(spec), files, made, verification, gate)
-
-    def accepted(self) -> tuple[str, ...]:
-        """Return the precisions here that the gate accepted; float32 needs no verdict."""
-        unmeasured = {"fp32": {"accepted": True}}
-        verdicts = unmeasured | self.gate.get("verdicts", {})
-        return tuple(name for name in self.files if name in verdicts and verdicts[name]["accepted"])
-
-    def file(self, folder: Path, precision: str) -> ModelFile:
-        """Return the entry of one graph of the artifact in `folder`; a refused one that was kept too.
-
-        Raises:
-            ArtifactError: there is no such precision; the text says how to make it.
-        """
-        if precision not in self.files:
-            raise ArtifactError(self._absent(folder, precision))
-        return self.files[precision]
-
-    def read_model(self, folder: Path, precision: str) -> bytes:
-        """Return the bytes of one graph, once their hash is found right.
-
-        Raises:
-            ArtifactError: there is no such precision, or the file is missing or changed.
-        """
-        entry = self.file(folder, precision)
-        what = "the file that the manifest vouches for"
-        return read_verified(folder / entry.path, entry.sha256, entry.bytes, what, "run fer-export again")
-
-    def _absent(self, folder: Path, precision: str) -> str:
-        option = precision.partition("-")[0]  # "int8-cpu" comes with --int8
-        export = f"fer-export {shlex.join(self._arguments(folder))} --{option}"
-        output = shlex.quote(str(folder))
-        verdict = self.gate.get("verdicts", {}).get(precision)
-        if verdict is not None and not verdict["accepted"]:
-            return (
-                f"{folder} holds no {precision!r} graph, the gate refused it: {verdict['reason']}; "
-                f"keep it all the same with '{export} --force --output {output}'"
-            )
-        made = f"; make it with '{export} --output {output}'" if precision in MADE else ""
-        return f"{folder} holds no {precision!r} graph, it has {', '.join(self.files) or 'none'}{made}"
-
-    def _arguments(self, folder: Path) -> list[str]:
-        """Return what makes fer-export start from this very network, which `folder` keeps."""
-        source = self.made.get("checkpoint", {})
-        kept = folder / "checkpoint"
-        weights, spec = str(kept / "model.safetensors"), str(kept / "spec.json")
-        if "module" in source:
-            return ["--module", str(source["module"]), "--checkpoint", weights, "--spec", spec]
-        if "outputs" in source:
-            return ["--onnx", str(kept / "model.onnx"), "--outputs", str(source["outputs"]), "--spec", spec]
-        shipped = source.get("path", "shipped") == "shipped"
-        return ["--model", self.spec.name, *(() if shipped else ("--checkpoint", str(kept)))]
 
 
 def _made(made: Any) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from fer_engine.artifact.files import read_verified
 from fer_engine.errors import ArtifactError
 
 FORMAT_VERSION = 1
-ENGINES = "engines"  # folder of an artifact
 FLAVOURS = {"tensorrt": "--tensorrt", "tensorrt_rtx": "--tensorrt-rtx"}  # module and option of fer-export
 VERSION = re.compile(r"\d+(\.\d+)+")
 CAPABILITY = re.compile(r"\d+\.\d+")
@@ -96,46 +95,50 @@ class Plan:
         return cls(**{name: _checked(name, value) for name, value in data.items()})
 
 
-def write(engines: Path, plan: Plan, content: bytes) -> Path:
-    """Write a plan and its sidecar into the folder `engines`; return the plan's path.
+@dataclass(frozen=True, slots=True)
+class PlanFolder:
+    """A folder of plans, of an artifact or of a cache; it need not exist yet."""
 
-    Raises:
-        FerError: the folder cannot be written.
-    """
-    path = engines / f"{plan.name}.plan"
-    # A crash in between leaves a plan that its older sidecar does not vouch for: it is never loaded.
-    files.write_bytes(path, content)
-    files.write_text(path.with_suffix(".json"), plan.dumps())
-    return path
+    path: Path
 
+    def find(self, precision: str, flavour: str) -> list[Plan]:
+        """Return the plans of that precision and flavour, by their sidecars alone; see `read`.
 
-def find(engines: Path, precision: str, flavour: str) -> list[Plan]:
-    """Return the plans of that precision and flavour, by their sidecars alone; see `read`.
+        Raises:
+            ArtifactError: a sidecar is damaged or of another version.
+        """
+        plans = []
+        for path in sorted(self.path.glob("*.json")):
+            try:
+                plan = Plan.loads(path.read_text("utf-8"))
+            except (ArtifactError, OSError, UnicodeDecodeError) as error:
+                raise ArtifactError(f"{path} {error}; delete it and build the plan again") from None
+            if plan.name != path.stem:
+                raise ArtifactError(f"{path} describes {plan.name}.plan, not the plan beside it; delete both")
+            plans.append(plan)
+        return [plan for plan in plans if (plan.precision, plan.flavour) == (precision, flavour)]
 
-    Raises:
-        ArtifactError: a sidecar is damaged or of another version.
-    """
-    plans = []
-    for path in sorted(engines.glob("*.json")):
-        try:
-            plan = Plan.loads(path.read_text("utf-8"))
-        except (ArtifactError, OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"{path} {error}; delete it and build the plan again") from None
-        if plan.name != path.stem:
-            raise ArtifactError(f"{path} describes {plan.name}.plan, not the plan beside it; delete both")
-        plans.append(plan)
-    return [plan for plan in plans if (plan.precision, plan.flavour) == (precision, flavour)]
+    def read(self, plan: Plan) -> bytes:
+        """Return the bytes of a plan, once they are found to be those that its sidecar vouches for.
 
+        Raises:
+            ArtifactError: the file is missing, truncated or altered.
+        """
+        path = self.path / f"{plan.name}.plan"
+        what = "the plan that its sidecar vouches for"
+        return read_verified(path, plan.plan_sha256, plan.bytes, what, "build the plan again")
 
-def read(engines: Path, plan: Plan) -> bytes:
-    """Return the bytes of a plan, once they are found to be those that its sidecar vouches for.
+    def write(self, plan: Plan, content: bytes) -> Path:
+        """Write a plan and its sidecar into the folder; return the plan's path.
 
-    Raises:
-        ArtifactError: the file is missing, truncated or altered.
-    """
-    path = engines / f"{plan.name}.plan"
-    what = "the plan that its sidecar vouches for"
-    return read_verified(path, plan.plan_sha256, plan.bytes, what, "build the plan again")
+        Raises:
+            FerError: the folder cannot be written.
+        """
+        path = self.path / f"{plan.name}.plan"
+        # A crash in between leaves a plan that its older sidecar does not vouch for: it is never loaded.
+        files.write_bytes(path, content)
+        files.write_text(path.with_suffix(".json"), plan.dumps())
+        return path
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.system.cpu import usable_cores
@@ -78,10 +79,28 @@ class BackendOptions:
 class Model:
     """A graph of an artifact whose hash was found right, as a backend takes it."""
 
-    spec: ModelSpec
+    artifact: Artifact
     precision: str
     content: bytes
-    folder: Path
+
+    @classmethod
+    def of_artifact(cls, artifact: Artifact, precision: str) -> Model:
+        """Read one graph of an artifact.
+
+        Raises:
+            ArtifactError: there is no such precision, or the file is missing or changed.
+        """
+        return cls(artifact, precision, artifact.read_graph(precision))
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the network takes and gives."""
+        return self.artifact.spec
+
+    @property
+    def folder(self) -> Path:
+        """Where the graph comes from."""
+        return self.artifact.folder
 
 
 class Backend(ABC):

@@ -11,7 +11,6 @@ from typing import Any
 from fer_engine.artifact import files
 from fer_engine.selection.speed_probe import Candidate, Measured
 
-NAME = "probes.json"
 FORMAT_VERSION = 1
 
 Conditions = Mapping[str, Any]  # JSON; all that a measurement depends on
@@ -19,23 +18,23 @@ Conditions = Mapping[str, Any]  # JSON; all that a measurement depends on
 SUBJECT = ("cpu", "options", "candidates")
 
 
-def find(folder: Path, conditions: Conditions, candidates: Sequence[Candidate]) -> Measured | None:
+def find(path: Path, conditions: Conditions, candidates: Sequence[Candidate]) -> Measured | None:
     """Return what was kept for exactly these conditions and candidates, if it is whole."""
-    for entry in _read(folder):
+    for entry in _read(path):
         if entry["conditions"] == conditions:
             return _measured(entry, candidates)
     return None
 
 
-def keep(folder: Path, conditions: Conditions, measured: Measured) -> None:
+def keep(path: Path, conditions: Conditions, measured: Measured) -> None:
     """Write a measurement beside those of other CPUs and settings, in the place of an older one.
 
     Raises:
-        FerError: the folder cannot be written.
+        FerError: the file cannot be written.
     """
     others = [
         entry
-        for entry in _read(folder)
+        for entry in _read(path)
         if any(entry["conditions"].get(key) != conditions[key] for key in SUBJECT)
     ]
     entry = {
@@ -44,13 +43,13 @@ def keep(folder: Path, conditions: Conditions, measured: Measured) -> None:
         "failures": {str(candidate): reason for candidate, reason in measured.failures.items()},
     }
     data = {"format_version": FORMAT_VERSION, "probes": [*others, entry]}
-    files.write_text(folder / NAME, json.dumps(data, indent=2) + "\n")
+    files.write_text(path, json.dumps(data, indent=2) + "\n")
 
 
-def _read(folder: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[dict[str, Any]]:
     """Return the entries of the file; none where it is missing, damaged or of another version."""
     try:
-        data = json.loads((folder / NAME).read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8"))
         if data["format_version"] != FORMAT_VERSION:
             return []
         return [entry for entry in data["probes"] if isinstance(entry["conditions"], dict)]

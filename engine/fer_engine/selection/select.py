@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fer_engine._version import __version__
-from fer_engine.artifact.manifest import Manifest, ModelFile
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import ModelFile
 from fer_engine.errors import ArtifactError, BackendError, FerError
 from fer_engine.runtime.backend import BackendOptions, Model, at_hand, find
 from fer_engine.selection import probe_cache, speed_probe
@@ -34,9 +34,7 @@ class Choice:
     not_kept: str | None = None
 
 
-def choose(
-    folder: Path, manifest: Manifest, wanted: Candidate, options: BackendOptions
-) -> tuple[Candidate, Choice]:
+def choose(artifact: Artifact, wanted: Candidate, options: BackendOptions) -> tuple[Candidate, Choice]:
     """Return the fastest candidate for what `wanted` leaves open with "auto".
 
     Candidates are the precisions that the gate accepted, on every backend whose runtime is installed.
@@ -49,63 +47,53 @@ def choose(
     """
     if AUTO not in wanted:
         return wanted, Choice("given")
-    candidates = _candidates(folder, manifest, wanted, options.device)
+    candidates = _candidates(artifact, wanted, options.device)
     if len(candidates) == 1:
         return candidates[0], Choice("only one")
-    files = {candidate.precision: manifest.file(folder, candidate.precision) for candidate in candidates}
+    files = {candidate.precision: artifact.file(candidate.precision) for candidate in candidates}
     conditions = _conditions(files, candidates, options)
-    measured = probe_cache.find(folder, conditions, candidates)
+    measured = probe_cache.find(artifact.probes, conditions, candidates)
     by, not_kept = "kept probe", None
     if measured is None:
-        models = {
-            name: Model(manifest.spec, name, manifest.read_model(folder, name), folder) for name in files
-        }
+        models = {name: Model.of_artifact(artifact, name) for name in files}
         by, measured = "probe", speed_probe.measure(models, candidates, options)
         if not measured.speeds:
             raise BackendError(f"no candidate can run: {'; '.join(measured.failures.values())}")
-        not_kept = _keep(folder, conditions, measured, options.device)
+        not_kept = _keep(artifact, conditions, measured, options.device)
     fastest = max(measured.speeds, key=measured.speeds.__getitem__)
     speeds = {str(candidate): speed for candidate, speed in measured.speeds.items()}
     failures = {str(candidate): reason for candidate, reason in measured.failures.items()}
     return fastest, Choice(by, speeds, failures, not_kept)
 
 
-def _keep(folder: Path, conditions: probe_cache.Conditions, measured: Measured, device: str) -> str | None:
+def _keep(
+    artifact: Artifact, conditions: probe_cache.Conditions, measured: Measured, device: str
+) -> str | None:
     """Write a measurement into the artifact; return why it was not, if so."""
     if device != "cpu":
         return "speeds of a GPU are measured at each load: nothing here would tell it from another"
     if measured.failures:
         return "a candidate failed, which may pass: the next load tries it again"
     try:
-        probe_cache.keep(folder, conditions, measured)
+        probe_cache.keep(artifact.probes, conditions, measured)
     except FerError as error:
         return str(error)
     return None
 
 
-def _candidates(folder: Path, manifest: Manifest, wanted: Candidate, device: str) -> list[Candidate]:
-    precisions = manifest.accepted() if wanted.precision == AUTO else (wanted.precision,)
+def _candidates(artifact: Artifact, wanted: Candidate, device: str) -> list[Candidate]:
+    precisions = artifact.accepted() if wanted.precision == AUTO else (wanted.precision,)
     backends = at_hand(device) if wanted.backend == AUTO else (wanted.backend,)
     if not precisions:
         raise ArtifactError(
-            f"{folder} holds no precision that the gate accepted; give one by its name: "
-            f"{', '.join(manifest.files)}"
+            f"{artifact.folder} holds no precision that the gate accepted; give one by its name: "
+            f"{', '.join(artifact.files)}"
         )
     if not backends:
         raise BackendError("no runtime is installed; install one with: pip install 'fer-engine[cpu]'")
     candidates = [Candidate(precision, backend) for precision in precisions for backend in backends]
-    unfit = failing(manifest)
+    unfit = artifact.failing()
     return [candidate for candidate in candidates if candidate not in unfit] or candidates
-
-
-def failing(manifest: Manifest) -> set[Candidate]:
-    """Return the pairs whose answers the gate found too far from the reference's."""
-    verdicts = manifest.gate.get("verdicts", {})
-    return {
-        Candidate(precision, backend)
-        for precision, verdict in verdicts.items()
-        for backend in set(verdict.get("trials", ())) - set(verdict.get("passing", ()))
-    }
 
 
 def _conditions(

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fer_engine.artifact.artifact import CALIBRATION_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, ConfigError, ExportError
 from fer_export.graph.layers import Layer, find_layers
@@ -21,7 +22,6 @@ from fer_export.int8.range_methods import METHODS
 from fer_train import checkpoint
 from fer_train.fake_quant import exact_reach
 
-CALIBRATION_NAME = "calibration.json"
 FORMAT_VERSION = 1
 
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, first_line
 from fer_export.graph.to_onnx import opset, to_onnx
@@ -172,8 +173,8 @@ def spec_of(model: str, path: Path | None) -> ModelSpec:
         ConfigError: there is no such network.
         ArtifactError: the folder's spec is damaged.
     """
-    if path is not None and (path / checkpoint.SPEC_NAME).is_file():
-        return ModelSpec.loads((path / checkpoint.SPEC_NAME).read_text("utf-8", "replace"))
+    if path is not None and (path / SPEC_NAME).is_file():
+        return ModelSpec.loads((path / SPEC_NAME).read_text("utf-8", "replace"))
     return find(model).spec
 
 

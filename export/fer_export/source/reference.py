@@ -13,12 +13,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fer_engine.artifact import files
+from fer_engine.artifact.artifact import ONNX_NAME, SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ExportError, first_line
 from fer_export.source.onnx_file import to_logits
 
-MODEL_NAME = "model.onnx"
-SPEC_NAME = "spec.json"
 OUTPUTS_NAME = "outputs.json"
 FORMAT_VERSION = 1
 BATCH = 64  # faces at once, where the file leaves it open
@@ -78,7 +77,7 @@ class OnnxReference:
         """Write the file, its spec and what it gives in place of `folder`."""
         entry = {"format_version": FORMAT_VERSION, "outputs": self.outputs}
         with files.folder(folder) as fresh:
-            (fresh / MODEL_NAME).write_bytes(self.content)
+            (fresh / ONNX_NAME).write_bytes(self.content)
             (fresh / SPEC_NAME).write_text(json.dumps(self.spec.to_json(), indent=2) + "\n", "utf-8")
             (fresh / OUTPUTS_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
 
@@ -90,7 +89,7 @@ def load(folder: Path) -> OnnxReference:
         CheckpointError: a file is missing, damaged, or does not belong to the others.
     """
     try:
-        content = (folder / MODEL_NAME).read_bytes()
+        content = (folder / ONNX_NAME).read_bytes()
         spec = ModelSpec.loads((folder / SPEC_NAME).read_text("utf-8"))
         entry = json.loads((folder / OUTPUTS_NAME).read_text("utf-8"))
         version, outputs = entry["format_version"], entry["outputs"]
@@ -106,7 +105,7 @@ def load(folder: Path) -> OnnxReference:
     digest = hashlib.sha256(content).hexdigest()
     if digest != spec.checkpoint_sha256:
         raise CheckpointError(
-            f"{folder / MODEL_NAME} is not the file that {SPEC_NAME} vouches for: SHA-256 {digest[:12]}..., "
+            f"{folder / ONNX_NAME} is not the file that {SPEC_NAME} vouches for: SHA-256 {digest[:12]}..., "
             f"expected {spec.checkpoint_sha256[:12]}...; run fer-export again"
         )
     return OnnxReference(onnx.load_from_string(content), spec, outputs)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import onnx
 
-from fer_engine.artifact import plan as plans
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import ENGINES, Plan
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import Plan, PlanFolder
 from fer_engine.errors import ConfigError, ExportError
 from fer_engine.system import progress
 from fer_export.tensorrt import flavour, reader
@@ -39,7 +38,7 @@ def check(options: BuildOptions, precisions: Iterable[str]) -> None:
 
 
 def build_engines(
-    artifact: Path, options: BuildOptions, precisions: tuple[str, ...] = (), engines: Path | None = None
+    artifact: Artifact, options: BuildOptions, precisions: tuple[str, ...] = (), engines: Path | None = None
 ) -> Iterator[tuple[Path, Plan]]:
     """Build the plans of an artifact in `precisions`, by default in all that its graphs have.
 
@@ -51,16 +50,16 @@ def build_engines(
         ConfigError: an option does not go with the precision or the installed library.
         BackendError: the library is not available, or the build failed.
     """
-    manifest = Manifest.load(artifact)
-    wanted = precisions or tuple(name for name in PRECISIONS if name in manifest.files)
+    wanted = precisions or tuple(name for name in PRECISIONS if name in artifact.files)
     check(options, wanted)
-    graphs = {precision: manifest.read_model(artifact, precision) for precision in wanted}
+    graphs = {precision: artifact.read_graph(precision) for precision in wanted}
+    plans = PlanFolder(engines) if engines else artifact.plans
     for precision, graph in graphs.items():
-        content, plan = _build(manifest, precision, graph, options)
-        yield plans.write(engines or artifact / ENGINES, plan, content), plan
+        content, plan = _build(artifact, precision, graph, options)
+        yield plans.write(plan, content), plan
 
 
-def _build(manifest: Manifest, precision: str, graph: bytes, options: BuildOptions) -> tuple[bytes, Plan]:
+def _build(artifact: Artifact, precision: str, graph: bytes, options: BuildOptions) -> tuple[bytes, Plan]:
     title = f"build {options.flavour} plan in {precision}"
     reached = 0
 
@@ -71,11 +70,11 @@ def _build(manifest: Manifest, precision: str, graph: bytes, options: BuildOptio
             advance(int(share * STEPS) - reached)
             reached = int(share * STEPS)
 
-        content, reply = build_apart(graph, manifest.spec.face_shape, options, report)
+        content, reply = build_apart(graph, artifact.spec.face_shape, options, report)
     expected = _declared_convolutions(graph)
     found = reader.of_convolutions(reply.precisions, expected)
     check_precisions(expected, found, precision)
-    source = manifest.files[precision]
+    source = artifact.files[precision]
     return content, Plan(
         flavour=options.flavour,
         version=reply.version,
@@ -86,7 +85,7 @@ def _build(manifest: Manifest, precision: str, graph: bytes, options: BuildOptio
         profiles=options.profiles,
         source=source.path,
         source_sha256=source.sha256,
-        calibration_sha256=_calibration_sha256(manifest, precision),
+        calibration_sha256=_calibration_sha256(artifact, precision),
         layers=reader.shares(found),
         options=options.to_json(),
         build_seconds=round(reply.seconds, 3),
@@ -121,8 +120,8 @@ def _declared_convolutions(graph: bytes) -> dict[str, str]:
     return {name: kind for name, kind in declared_precisions(model).items() if name in names}
 
 
-def _calibration_sha256(manifest: Manifest, precision: str) -> str | None:
+def _calibration_sha256(artifact: Artifact, precision: str) -> str | None:
     """Return the hash of the faces behind the graph's ranges; training for INT8 brings its own ranges."""
-    if precision != "int8" or manifest.made.get("int8", {}).get("method") == "qat":
+    if precision != "int8" or artifact.manifest.made.get("int8", {}).get("method") == "qat":
         return None
-    return str(manifest.made["calibration"]["samples_sha256"])
+    return str(artifact.manifest.made["calibration"]["samples_sha256"])

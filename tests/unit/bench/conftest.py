@@ -4,6 +4,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest, ModelFile
 from fer_engine.artifact.spec import ModelSpec
 
@@ -19,7 +20,7 @@ def artifact(tmp_path):
         content = precision.encode() * 10
         (folder / name).write_bytes(content)
         files[precision] = ModelFile(name, hashlib.sha256(content).hexdigest(), len(content))
-    (folder / "manifest.json").write_text(Manifest(ModelSpec("tiny"), files).dumps())
+    Artifact(folder, Manifest(ModelSpec("tiny"), files)).write_manifest()
     return folder
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest, ModelFile
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Manifest, ModelFile
 from fer_engine.artifact.spec import ModelSpec
 
 LABELS = ("angry", "happy", "neutral")
@@ -57,7 +58,7 @@ class TinyArtifact:
         """Replace the graph and vouch for it."""
         (self.folder / "model.onnx").write_bytes(content)
         entry = ModelFile("model.onnx", hashlib.sha256(content).hexdigest(), len(content))
-        (self.folder / MANIFEST_NAME).write_text(Manifest(self.spec, {"fp32": entry}).dumps())
+        Artifact(self.folder, Manifest(self.spec, {"fp32": entry})).write_manifest()
 
 
 def make_artifact(folder: Path, spec: ModelSpec) -> TinyArtifact:

@@ -7,16 +7,16 @@ import sys
 import fer_engine
 
 SERVER = (
-    "answer",
     "app",
     "body",
     "connection",
-    "inference",
     "metrics",
     "page",
-    "picture",
+    "picture_route",
+    "responses",
     "server",
     "service",
+    "v2_routes",
 )
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino")
 # What an extra brings is imported here at once; the command, its options and the rest of the package are not.

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fer_engine import ConfigError, ExportError, FerError, __version__, shipped
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.shipped import cache_folder, shipped_artifact
 
 EXPORTER = """
@@ -56,7 +56,7 @@ def test_it_is_exported_once(cache, capsys):
     assert shipped_artifact() == first
     assert capsys.readouterr().err == ""
     assert exports(cache) == ["--model mini_xception"]
-    assert Manifest.load(first).read_model(first, "fp32")
+    assert Artifact.open(first).read_graph("fp32")
     assert leftovers() == []
 
 
@@ -91,7 +91,7 @@ def test_callers_at_once_get_one_artifact():
     with ThreadPoolExecutor(4) as pool:
         folders = list(pool.map(lambda _: shipped_artifact(), range(4)))
     assert len(set(folders)) == 1
-    assert Manifest.load(folders[0]).read_model(folders[0], "fp32")
+    assert Artifact.open(folders[0]).read_graph("fp32")
     assert leftovers() == []
 
 
@@ -122,7 +122,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_used(monkeypatch):
             assert process.poll() is None
         process.kill()
     assert len(leftovers()) == 1
-    assert Manifest.load(shipped_artifact()).files
+    assert Artifact.open(shipped_artifact()).files
     monkeypatch.setattr(shipped, "STALE_SECONDS", -1.0)
     shipped_artifact(precision="auto")
     assert leftovers() == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from fer_engine.artifact.artifact import SPEC_NAME, WEIGHTS_NAME
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError
 from fer_train import checkpoint
 from fer_train.models import find
@@ -33,7 +34,7 @@ def test_round_trip_keeps_every_weight_and_the_spec(saved):
 
 
 def test_truncated_weights_are_refused(saved):
-    path = saved[0] / checkpoint.WEIGHTS_NAME
+    path = saved[0] / WEIGHTS_NAME
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match=r"not the file that spec\.json vouches for"):
         checkpoint.load(saved[0])
@@ -45,13 +46,13 @@ def test_missing_folder_says_what_was_expected(tmp_path):
 
 
 def test_damaged_spec_is_refused(saved):
-    (saved[0] / checkpoint.SPEC_NAME).write_text("{")
+    (saved[0] / SPEC_NAME).write_text("{")
     with pytest.raises(ArtifactError, match="spec is not JSON"):
         checkpoint.load(saved[0])
 
 
 def test_spec_of_another_network_is_refused(saved):
-    path = saved[0] / checkpoint.SPEC_NAME
+    path = saved[0] / SPEC_NAME
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "name": "fer_teacher"}))
     with pytest.raises(CheckpointError, match="was not made for fer_teacher"):

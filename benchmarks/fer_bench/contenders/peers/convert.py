@@ -13,24 +13,24 @@ from fer_bench.contenders.peers.peer import Conversion, resolve
 from fer_bench.contenders.subprocess_run import output_of
 from fer_engine._version import __version__
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError
 from fer_train.data.cache import user_folder
 
 SECONDS = 600  # the slowest takes half a minute on a quiet machine
 
 
-def converted(conversion: Conversion, artifact: Path, checkpoint: Path) -> Path:
+def converted(conversion: Conversion, artifact: Artifact) -> Path:
     """Return the model file made from the artifact's checkpoint, in an earlier run where there was one.
 
     Raises:
         BackendError: the converter failed.
         FerError: the cache cannot be written.
     """
-    folder = _place(conversion, Manifest.load(artifact).spec.checkpoint_sha256)
+    folder = _place(conversion, artifact.spec.checkpoint_sha256)
     if not (folder / conversion.file).exists():
         with files.folder(folder) as fresh:
-            _run(conversion.target, checkpoint, fresh / conversion.file)
+            _run(conversion.target, artifact.checkpoint, fresh / conversion.file)
     return folder / conversion.file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fer_bench.contenders import reference
 from fer_bench.contenders.contender import Contender, Skipped
@@ -11,13 +10,15 @@ from fer_bench.contenders.peers import isolated
 from fer_bench.contenders.peers.convert import converted
 from fer_bench.contenders.peers.peer import CHECKPOINT, Conversion
 from fer_bench.contenders.peers.registry import PEERS
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.system.progress import bar
 
 
-def line_up(folder: Path, names: Sequence[str], threads: int | None) -> tuple[list[Contender], list[Skipped]]:
-    """Return the peers of the artifact in `folder` that can take part, and why the others cannot.
+def line_up(
+    artifact: Artifact, names: Sequence[str], threads: int | None
+) -> tuple[list[Contender], list[Skipped]]:
+    """Return the peers of an artifact that can take part, and why the others cannot.
 
     Without `names` these are all that are installed. A name before "/" stands for all of a runtime.
     What a peer needs is converted here; one with another network is installed, where it was named.
@@ -41,7 +42,7 @@ def line_up(folder: Path, names: Sequence[str], threads: int | None) -> tuple[li
     with bar("peers: converting the network to their formats", len(present)) as advance:
         for name in present:
             try:
-                contenders.append(_contender(name, folder, threads))
+                contenders.append(_contender(name, artifact, threads))
             except BackendError as error:
                 skipped.append(Skipped(name, str(error)))
             advance(1)
@@ -74,23 +75,22 @@ def _absent(name: str) -> str:
     return f"peer {name!r} needs {absent}; install with: pip install {peer.packages}" if absent else ""
 
 
-def _contender(name: str, folder: Path, threads: int | None) -> Contender:
-    peer, manifest = PEERS[name], Manifest.load(folder)
-    checkpoint = folder / reference.CHECKPOINT
+def _contender(name: str, artifact: Artifact, threads: int | None) -> Contender:
+    peer = PEERS[name]
     from_network = isinstance(peer.reads, Conversion) or peer.reads == CHECKPOINT
-    if from_network and reference.of_artifact(folder, manifest) != reference.PYTORCH:
+    if from_network and reference.of_artifact(artifact) != reference.PYTORCH:
         raise BackendError(
             f"{name} starts from the PyTorch network, and this artifact was made from an ONNX file; "
             "onnxruntime and openvino read the artifact's graph"
         )
     if isinstance(peer.reads, Conversion):
-        file = converted(peer.reads, folder, checkpoint)
+        file = converted(peer.reads, artifact)
     elif peer.other_network:
         file = isolated.installed_file(name, peer.reads)
     elif peer.reads == CHECKPOINT:
-        file = checkpoint
+        file = artifact.checkpoint
     else:
-        file = folder / manifest.files["fp32"].path
+        file = artifact.graph("fp32")
     return Contender(
-        name, name, str(folder), str(file), precision=peer.precision, threads=threads, optional=True
+        name, name, str(artifact.folder), str(file), precision=peer.precision, threads=threads, optional=True
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def mean_and_scale(settings: Settings) -> tuple[float, float]:
     Raises:
         BackendError: the network takes colours.
     """
-    spec = Manifest.load(Path(settings["artifact"])).spec
+    spec = Artifact.open(settings["artifact"]).spec
     if spec.channels != 1:
         raise BackendError(
             f"this peer normalizes gray faces alone, the network takes {spec.channels} channels; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -13,11 +12,11 @@ from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.limits import machine, model
 from fer_bench.passes.limits.attribution import Attribution
 from fer_bench.passes.limits.operators import PROFILERS
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 
 
 def measure(
-    folder: Path,
+    artifact: Artifact,
     contenders: Sequence[Contender],
     workers: Mapping[str, SupportsAsk],
     batch: int,
@@ -31,8 +30,7 @@ def measure(
         FerError: a probe or a contender failed.
     """
     machine_limits = machine.measure(advance)
-    files = Manifest.load(folder).files
-    graphs = {precision: str(folder / file.path) for precision, file in files.items()}
+    graphs = {precision: str(artifact.graph(precision)) for precision in artifact.files}
     needs = model.describe(onnx.load(graphs["fp32"]))
     operators = {}
     for contender in contenders:

@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import ENGINES, Plan, read
+from fer_engine.artifact.plan import Plan
 from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
@@ -130,16 +129,18 @@ class TensorRtBackend(Backend):
 
 def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) -> tuple[Plan, bytes]:
     """Return the plan for this library and GPU, and its bytes."""
-    engines = model.folder / ENGINES
-    wanted = (model.folder, Manifest.load(model.folder), model.precision)
+    artifact, precision = model.artifact, model.precision
     version, capability = trt.__version__, cuda.device().compute_capability
     if options.rebuild == "never":
-        plan = select(*wanted, flavour=trt.__name__, version=version, compute_capability=capability)
-        return plan, read(engines, plan)
+        plan = select(
+            artifact, precision, flavour=trt.__name__, version=version, compute_capability=capability
+        )
+        return plan, artifact.plans.read(plan)
     return select_or_rebuild(
-        *wanted,
+        artifact,
+        precision,
         flavour=trt.__name__,
         version=version,
         compute_capability=capability,
-        cache=options.cache or engines,
+        cache=options.cache or artifact.plans.path,
     )

@@ -4,54 +4,52 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import ENGINES, FLAVOURS, Plan, Profile, find
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import FLAVOURS, Plan, PlanFolder, Profile
 from fer_engine.errors import ArtifactError, BackendError
 
 
 def select(
-    artifact: Path,
-    manifest: Manifest,
+    artifact: Artifact,
     precision: str,
     *,
     flavour: str,
     version: str,
     compute_capability: str,
-    engines: Path | None = None,
+    plans: PlanFolder | None = None,
 ) -> Plan:
     """Return the plan of `precision` that this library, and a GPU of this capability, can run.
 
-    `engines` is the folder to look in, by default that of the artifact.
+    `plans` is the folder to look in, by default that of the artifact.
 
     Raises:
         ArtifactError: there is none, or it was built from another graph.
         BackendError: those there are were built for other versions or GPUs.
     """
-    engines = engines or artifact / ENGINES
+    plans = plans or artifact.plans
     refusals: list[ArtifactError | BackendError] = []
-    for plan in find(engines, precision, flavour):
-        refusal = _refusal(plan, artifact, manifest, version, compute_capability)
+    for plan in plans.find(precision, flavour):
+        refusal = _refusal(plan, artifact, version, compute_capability)
         if refusal is None:
             return plan
         refusals.append(refusal)
     if refusals:
         raise refusals[0]
     raise ArtifactError(
-        f"{engines} holds no {precision!r} plan for {flavour}; "
+        f"{plans.path} holds no {precision!r} plan for {flavour}; "
         f"build it with: {_command(artifact, flavour, precision, compute_capability)}"
     )
 
 
 def _refusal(
-    plan: Plan, artifact: Path, manifest: Manifest, version: str, compute_capability: str
+    plan: Plan, artifact: Artifact, version: str, compute_capability: str
 ) -> ArtifactError | BackendError | None:
     """Return what differs, as the error to raise; None where the plan fits."""
-    here = f"the {plan.precision!r} plan of {artifact}"
+    here = f"the {plan.precision!r} plan of {artifact.folder}"
     command = _command(artifact, plan.flavour, plan.precision, compute_capability, plan)
     rebuild = f"build it again with: {command}"
-    graph = manifest.files.get(plan.precision)
+    graph = artifact.files.get(plan.precision)
     if graph is None or graph.sha256 != plan.source_sha256:
         held = "no such graph" if graph is None else f"SHA-256 {graph.sha256[:12]}..."
         return ArtifactError(
@@ -71,13 +69,13 @@ def _refusal(
 
 
 def rebuild_arguments(
-    artifact: Path, flavour: str, precision: str, compute_capability: str, plan: Plan | None = None
+    artifact: Artifact, flavour: str, precision: str, compute_capability: str, plan: Plan | None = None
 ) -> list[str]:
     """Return the arguments of fer-export that build a plan for this GPU from the artifact's own graph.
 
     `plan` is one whose profiles and compatibility shall be kept.
     """
-    arguments = ["--artifact", str(artifact), FLAVOURS[flavour], "--engine-precision", precision]
+    arguments = ["--artifact", str(artifact.folder), FLAVOURS[flavour], "--engine-precision", precision]
     if flavour == "tensorrt_rtx":  # the other flavour builds for the GPU that it finds
         arguments += ["--target", compute_capability]
     if plan is not None:
@@ -97,7 +95,7 @@ def render_profiles(profiles: Sequence[Profile]) -> str:
 
 
 def _command(
-    artifact: Path, flavour: str, precision: str, compute_capability: str, plan: Plan | None = None
+    artifact: Artifact, flavour: str, precision: str, compute_capability: str, plan: Plan | None = None
 ) -> str:
     arguments = rebuild_arguments(artifact, flavour, precision, compute_capability, plan)
     return f"fer-export {shlex.join(arguments)}"

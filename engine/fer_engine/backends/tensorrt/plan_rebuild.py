@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import logging
 import subprocess
@@ -9,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import ENGINES, Plan, find, read
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import Plan, PlanFolder
 from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
 from fer_engine.errors import ArtifactError, BackendError
 
@@ -19,8 +20,7 @@ BUILDER = ("fer_export", "onnx")  # what fer-export needs to build from graphs t
 
 
 def select_or_rebuild(
-    artifact: Path,
-    manifest: Manifest,
+    artifact: Artifact,
     precision: str,
     *,
     flavour: str,
@@ -38,37 +38,37 @@ def select_or_rebuild(
         BackendError: the plan cannot be built; the text has the builder's own.
     """
 
-    def fitting(engines: Path) -> tuple[Plan, bytes]:
+    def fitting(plans: PlanFolder) -> tuple[Plan, bytes]:
         plan = select(
             artifact,
-            manifest,
             precision,
             flavour=flavour,
             version=version,
             compute_capability=compute_capability,
-            engines=engines,
+            plans=plans,
         )
-        return plan, read(engines, plan)  # a plan that is damaged does not fit
+        return plan, plans.read(plan)  # a plan that is damaged does not fit
 
     try:
-        return fitting(artifact / ENGINES)
+        return fitting(artifact.plans)
     except (ArtifactError, BackendError) as reason:
         why = str(reason)
     # One folder a graph and version: plans of others have the same name.
-    engines = cache / manifest.file(artifact, precision).sha256[:16] / version
+    plans = PlanFolder(cache / artifact.file(precision).sha256[:16] / version)
     try:
-        return fitting(engines)
+        return fitting(plans)
     except (ArtifactError, BackendError):
-        LOG.warning("building a plan into %s, since %s", engines, why)
-    known = _known(artifact / ENGINES, precision, flavour)
-    _export(rebuild_arguments(artifact.resolve(), flavour, precision, compute_capability, known), engines)
-    return fitting(engines)
+        LOG.warning("building a plan into %s, since %s", plans.path, why)
+    known = _known(artifact.plans, precision, flavour)
+    whole = dataclasses.replace(artifact, folder=artifact.folder.resolve())
+    _export(rebuild_arguments(whole, flavour, precision, compute_capability, known), plans.path)
+    return fitting(plans)
 
 
-def _known(engines: Path, precision: str, flavour: str) -> Plan | None:
+def _known(plans: PlanFolder, precision: str, flavour: str) -> Plan | None:
     """Return a plan for another GPU or version, whose profiles the new one shall have too."""
     try:
-        return next(iter(find(engines, precision, flavour)), None)
+        return next(iter(plans.find(precision, flavour)), None)
     except ArtifactError:  # a damaged sidecar tells nothing about how to build
         return None
 

@@ -1,17 +1,16 @@
-import dataclasses
-
 import pytest
 
 from fer_bench.contenders import contender, reference
 from fer_bench.contenders.contender import line_up
 from fer_bench.contenders.sweep import Sweep
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 
 
 def everyone(artifact, **sweep):
-    contenders, _ = line_up(artifact, Manifest.load(artifact), Sweep(**sweep))
+    contenders, _ = line_up(Artifact.open(artifact), Sweep(**sweep))
     return {entry.name: entry for entry in contenders}
 
 
@@ -76,15 +75,18 @@ def test_an_artifact_without_pytorch_weights_is_refused(artifact):
 
 def test_for_an_onnx_file_the_plain_session_is_the_reference(artifact):
     (artifact / "checkpoint" / "model.safetensors").rename(artifact / "checkpoint" / "model.onnx")
-    manifest = dataclasses.replace(Manifest.load(artifact), made={"checkpoint": {"outputs": "logits"}})
-    contenders, _ = line_up(artifact, manifest, Sweep(backends=("onnxruntime",), precisions=("fp32",)))
+    manifest = Manifest(
+        ModelSpec("tiny"), Artifact.open(artifact).files, {"checkpoint": {"outputs": "logits"}}
+    )
+    given = Artifact(artifact, manifest)
+    contenders, _ = line_up(given, Sweep(backends=("onnxruntime",), precisions=("fp32",)))
     assert [entry.name for entry in contenders] == ["onnxruntime", "engine/onnxruntime/fp32", "null"]
-    assert reference.of_artifact(artifact, manifest) == "onnxruntime"
+    assert reference.of_artifact(given) == "onnxruntime"
 
 
 def test_the_engine_alone_runs_on_another_device(artifact, monkeypatch):
     monkeypatch.setattr(contender, "find", lambda _: None)
-    contenders, _ = line_up(artifact, Manifest.load(artifact), Sweep(precisions=("fp32",)), "cuda:1")
+    contenders, _ = line_up(Artifact.open(artifact), Sweep(precisions=("fp32",)), "cuda:1")
     assert {entry.name: entry.device for entry in contenders} == {
         "pytorch": "cpu",
         "onnxruntime": "cpu",
@@ -98,9 +100,9 @@ def test_the_engine_alone_runs_on_another_device(artifact, monkeypatch):
 
 def test_a_regression_is_refused(artifact):
     spec = ModelSpec("tiny", labels=AFFECT, task="regression")
-    manifest = dataclasses.replace(Manifest.load(artifact), spec=spec)
+    regression = Artifact(artifact, Manifest(spec, Artifact.open(artifact).files))
     with pytest.raises(ConfigError, match=r"a network for regression, fer-bench .* classifications"):
-        line_up(artifact, manifest, Sweep())
+        line_up(regression, Sweep())
 
 
 def test_by_default_the_engine_s_own_choice_takes_part(artifact, monkeypatch):
@@ -120,7 +122,7 @@ def test_a_backend_that_is_not_installed_is_left_out_with_the_reason(artifact, m
             raise BackendError("install its runtime")
 
     monkeypatch.setattr(contender, "find", find)
-    contenders, skipped = line_up(artifact, Manifest.load(artifact), Sweep())
+    contenders, skipped = line_up(Artifact.open(artifact), Sweep())
     assert skipped == [("engine/openvino", "install its runtime")]
     assert {entry.backend for entry in contenders} == {None, "onnxruntime", "auto", "null"}
 

@@ -8,7 +8,7 @@ from fer_bench import bench
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.passes.options import BenchOptions
 from fer_bench.report.headline import headlines
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 
 
 def entry(name, median, rates, batch=64):
@@ -66,10 +66,10 @@ def test_a_backend_whose_answers_failed_makes_no_headline(raced):
 def test_the_record_names_the_pairs_whose_answers_failed(artifact):
     verdict = {"accepted": True, "reason": "fast", "trials": {"openvino": {}, "onnxruntime": {}}}
     gate = {"verdicts": {"int8": verdict | {"passing": ["onnxruntime"]}}}
-    manifest = dataclasses.replace(Manifest.load(artifact), gate=gate)
-    (artifact / "manifest.json").write_text(manifest.dumps())
+    manifest = dataclasses.replace(Artifact.open(artifact).manifest, gate=gate)
+    Artifact(artifact, manifest).write_manifest()
     faces = Inputs("faces", np.zeros((1, 48, 48), np.uint8), None)
-    found = bench.subject(artifact, [], faces, BenchOptions())["artifact"]
+    found = bench.subject(Artifact.open(artifact), [], faces, BenchOptions())["artifact"]
     assert (found["refused"], found["failing"]) == ({}, [["openvino", "int8"]])
 
 

@@ -4,7 +4,7 @@ import shlex
 import pytest
 
 from fer_engine import ArtifactError
-from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest
+from fer_engine.artifact.artifact import MANIFEST_NAME, Artifact
 
 
 def edit(folder, change):
@@ -15,41 +15,41 @@ def edit(folder, change):
 
 
 def test_gives_back_what_was_written(artifact):
-    manifest = Manifest.load(artifact.folder)
-    assert manifest.spec == artifact.spec
-    assert manifest.read_model(artifact.folder, "fp32") == (artifact.folder / "model.onnx").read_bytes()
-    (artifact.folder / MANIFEST_NAME).write_text(manifest.dumps())
-    assert Manifest.load(artifact.folder) == manifest
+    opened = Artifact.open(artifact.folder)
+    assert opened.spec == artifact.spec
+    assert opened.read_graph("fp32") == (artifact.folder / "model.onnx").read_bytes()
+    opened.write_manifest()
+    assert Artifact.open(artifact.folder) == opened
 
 
 def test_missing_folder_says_how_to_make_one(tmp_path):
     with pytest.raises(ArtifactError, match=r"is not an artifact folder.*fer-export --model"):
-        Manifest.load(tmp_path / "nothing")
+        Artifact.open(tmp_path / "nothing")
 
 
 def test_a_manifest_that_is_nested_without_end(artifact):
     (artifact.folder / MANIFEST_NAME).write_text("[" * 200_000)
     with pytest.raises(ArtifactError, match=r"is damaged.*run fer-export again"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize("made", [None, [], {"checkpoint": "shipped"}])
 def test_a_damaged_account_of_its_making(artifact, made):
     edit(artifact.folder, lambda data: data.update(made=made))
     with pytest.raises(ArtifactError, match="is damaged: missing or wrong account of how it was made"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize("name", ["a\0.onnx", "\ud800.onnx"])
 def test_a_name_that_no_file_can_have(artifact, name):
     edit(artifact.folder, lambda data: data["files"]["fp32"].update(path=name))
     with pytest.raises(ArtifactError, match="cannot be read"):
-        Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")
+        Artifact.open(artifact.folder).read_graph("fp32")
 
 
 def test_a_precision_that_nothing_makes_names_no_command(artifact):
     with pytest.raises(ArtifactError, match=r"holds no 'int4' graph, it has [\w, -]+$"):
-        Manifest.load(artifact.folder).read_model(artifact.folder, "int4")
+        Artifact.open(artifact.folder).read_graph("int4")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 40, -3])
@@ -57,21 +57,21 @@ def test_truncated_manifest(artifact, keep):
     path = artifact.folder / MANIFEST_NAME
     path.write_text(path.read_text()[:keep])
     with pytest.raises(ArtifactError, match=r"is damaged.*run fer-export again"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format_version": 99}'])
 def test_foreign_manifest(artifact, text):
     (artifact.folder / MANIFEST_NAME).write_text(text)
     with pytest.raises(ArtifactError, match=r"this release reads 1"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize("key", ["spec", "files", "made", "verification"])
 def test_manifest_without_a_part(artifact, key):
     edit(artifact.folder, lambda data: data.pop(key))
     with pytest.raises(ArtifactError, match=f"is damaged: missing or wrong '{key}'"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_manifest_without_a_part(artifact, key):
 def test_damaged_file_entry(artifact, entry):
     edit(artifact.folder, lambda data: data["files"].update(fp32=entry))
     with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,18 @@ def test_damaged_file_entry(artifact, entry):
 def test_path_outside_the_folder(artifact, path):
     edit(artifact.folder, lambda data: data["files"]["fp32"].update(path=path))
     with pytest.raises(ArtifactError, match=r"a path outside its folder: do not load"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)
 
 
 def test_absent_precision_names_those_present(artifact):
     with pytest.raises(ArtifactError, match=r"holds no 'int8' graph, it has fp32; make it with"):
-        Manifest.load(artifact.folder).read_model(artifact.folder, "int8")
+        Artifact.open(artifact.folder).read_graph("int8")
 
 
 def test_missing_graph(artifact):
     (artifact.folder / "model.onnx").unlink()
     with pytest.raises(ArtifactError, match=r"model.onnx cannot be read"):
-        Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")
+        Artifact.open(artifact.folder).read_graph("fp32")
 
 
 def test_changed_and_truncated_graph(artifact):
@@ -115,7 +115,7 @@ def test_changed_and_truncated_graph(artifact):
     for damaged in (content[:-1], content[:-1] + b"?", b""):
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match=r"is not the file that the manifest vouches for: SHA-256"):
-            Manifest.load(artifact.folder).read_model(artifact.folder, "fp32")
+            Artifact.open(artifact.folder).read_graph("fp32")
 
 
 def judged(artifact, **verdicts):
@@ -126,16 +126,16 @@ def judged(artifact, **verdicts):
     }
     edit(artifact.folder, lambda data: data.update(gate={"machine": "any", "verdicts": gate}))
     edit(artifact.folder, lambda data: data["files"].update(fp16=data["files"]["fp32"]))
-    return Manifest.load(artifact.folder)
+    return Artifact.open(artifact.folder)
 
 
 def test_a_manifest_without_a_gate_accepts_float32_alone(artifact):
     assert judged(artifact).accepted() == ("fp32",)
     edit(artifact.folder, lambda data: data.pop("gate"))
-    manifest = Manifest.load(artifact.folder)
-    assert manifest.gate == {}
-    assert set(manifest.files) == {"fp32", "fp16"}
-    assert manifest.accepted() == ("fp32",)
+    opened = Artifact.open(artifact.folder)
+    assert opened.manifest.gate == {}
+    assert set(opened.files) == {"fp32", "fp16"}
+    assert opened.accepted() == ("fp32",)
 
 
 def test_the_gate_accepts_and_refuses(artifact):
@@ -145,15 +145,15 @@ def test_the_gate_accepts_and_refuses(artifact):
 
 
 def test_a_refused_graph_that_was_kept_can_be_read(artifact):
-    manifest = judged(artifact, fp16="0.35x of FP32")
-    assert manifest.read_model(artifact.folder, "fp16") == (artifact.folder / "model.onnx").read_bytes()
+    opened = judged(artifact, fp16="0.35x of FP32")
+    assert opened.read_graph("fp16") == (artifact.folder / "model.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-cpu"])
 def test_a_refused_graph_that_was_not_kept_gives_the_reason(artifact, precision):
-    manifest = judged(artifact, int8="0.35x of FP32", int8_cpu="0.35x of FP32")
+    opened = judged(artifact, int8="0.35x of FP32", int8_cpu="0.35x of FP32")
     with pytest.raises(ArtifactError) as caught:
-        manifest.read_model(artifact.folder, precision)
+        opened.read_graph(precision)
     output = shlex.quote(str(artifact.folder))
     assert str(caught.value) == (
         f"{artifact.folder} holds no {precision!r} graph, the gate refused it: 0.35x of FP32; "
@@ -180,7 +180,7 @@ def test_the_command_that_makes_a_precision_starts_from_the_same_network(artifac
     folder = artifact.folder.rename(artifact.folder.with_name("my artifact"))
     edit(folder, lambda data: data["made"].update(checkpoint=source))
     with pytest.raises(ArtifactError) as caught:
-        Manifest.load(folder).read_model(folder, "int8")
+        Artifact.open(folder).read_graph("int8")
     command = str(caught.value).partition("make it with '")[2].removesuffix("'")
     words = [word.format(kept=(folder / "checkpoint").as_posix()) for word in arguments.split()]
     found = [word.replace("\\", "/") for word in shlex.split(command)]
@@ -203,4 +203,4 @@ def test_the_command_that_makes_a_precision_starts_from_the_same_network(artifac
 def test_a_damaged_gate(artifact, gate):
     edit(artifact.folder, lambda data: data.update(gate=gate))
     with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong .*; run fer-export again"):
-        Manifest.load(artifact.folder)
+        Artifact.open(artifact.folder)

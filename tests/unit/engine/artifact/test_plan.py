@@ -7,8 +7,8 @@ import json
 import pytest
 
 from fer_engine import ArtifactError, BackendError, FerError
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import ENGINES, Plan, find, read, write
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import Plan, PlanFolder
 from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
 
 CONTENT = b"a plan" * 100
@@ -16,12 +16,12 @@ HERE = {"flavour": "tensorrt", "version": "11.4.1.5", "compute_capability": "8.9
 
 
 @pytest.fixture
-def manifest(artifact):
-    return Manifest.load(artifact.folder)
+def opened(artifact):
+    return Artifact.open(artifact.folder)
 
 
 @pytest.fixture
-def plan(manifest):
+def plan(opened):
     return Plan(
         flavour="tensorrt",
         version="11.4.1.5",
@@ -31,7 +31,7 @@ def plan(manifest):
         precision="fp32",
         profiles=((1, 1, 1), (1, 8, 64)),
         source="model.onnx",
-        source_sha256=manifest.files["fp32"].sha256,
+        source_sha256=opened.files["fp32"].sha256,
         calibration_sha256=None,
         layers={"fp32": 1.0},
         options={"version_compatible": False, "hardware_compatibility": "none"},
@@ -42,17 +42,17 @@ def plan(manifest):
 
 
 @pytest.fixture
-def engines(artifact, plan):
-    write(artifact.folder / ENGINES, plan, CONTENT)
-    return artifact.folder / ENGINES
+def plans(opened, plan):
+    opened.plans.write(plan, CONTENT)
+    return opened.plans
 
 
-def test_gives_back_what_was_written(engines, plan):
+def test_gives_back_what_was_written(plans, plan):
     assert Plan.loads(plan.dumps()) == plan
-    assert find(engines, "fp32", "tensorrt") == [plan]
-    assert read(engines, plan) == CONTENT
-    assert find(engines, "fp16", "tensorrt") == find(engines, "fp32", "tensorrt_rtx") == []
-    assert find(engines / "none", "fp32", "tensorrt") == []
+    assert plans.find("fp32", "tensorrt") == [plan]
+    assert plans.read(plan) == CONTENT
+    assert plans.find("fp16", "tensorrt") == plans.find("fp32", "tensorrt_rtx") == []
+    assert PlanFolder(plans.path / "none").find("fp32", "tensorrt") == []
 
 
 def test_the_description_names_precision_gpu_and_version(plan):
@@ -62,14 +62,14 @@ def test_the_description_names_precision_gpu_and_version(plan):
 
 
 @pytest.mark.parametrize("content", [CONTENT[:50], b"b" + CONTENT[1:], b""])
-def test_a_truncated_or_altered_plan_is_not_read(engines, plan, content):
-    path = engines / f"{plan.name}.plan"
+def test_a_truncated_or_altered_plan_is_not_read(plans, plan, content):
+    path = plans.path / f"{plan.name}.plan"
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"is not the plan that its sidecar vouches for: SHA-256"):
-        read(engines, plan)
+        plans.read(plan)
     path.unlink()
     with pytest.raises(ArtifactError, match=r"cannot be read \(No such file.*build the plan again"):
-        read(engines, plan)
+        plans.read(plan)
 
 
 @pytest.mark.parametrize(
@@ -93,38 +93,38 @@ def test_a_truncated_or_altered_plan_is_not_read(engines, plan, content):
         ("source_sha256", 5),
     ],
 )
-def test_a_damaged_sidecar_is_refused(engines, plan, key, value):
-    path = engines / f"{plan.name}.json"
+def test_a_damaged_sidecar_is_refused(plans, plan, key, value):
+    path = plans.path / f"{plan.name}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(ArtifactError, match=rf"\.json has {key} .*, expected .*build the plan again"):
-        find(engines, "fp32", "tensorrt")
+        plans.find("fp32", "tensorrt")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', "\x00", "[" * 200_000])
-def test_a_foreign_sidecar_is_refused(engines, plan, text):
-    (engines / f"{plan.name}.json").write_text(text)
+def test_a_foreign_sidecar_is_refused(plans, plan, text):
+    (plans.path / f"{plan.name}.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"(is not JSON|this release reads 1).*delete it"):
-        find(engines, "fp32", "tensorrt")
+        plans.find("fp32", "tensorrt")
 
 
-def test_a_sidecar_without_or_with_more_keys_is_refused(engines, plan):
-    path = engines / f"{plan.name}.json"
+def test_a_sidecar_without_or_with_more_keys_is_refused(plans, plan):
+    path = plans.path / f"{plan.name}.json"
     whole = json.loads(path.read_text())
     for data in ({key: whole[key] for key in whole if key != "bytes"}, whole | {"more": 1}):
         path.write_text(json.dumps(data))
         with pytest.raises(ArtifactError, match="should have the keys"):
-            find(engines, "fp32", "tensorrt")
+            plans.find("fp32", "tensorrt")
 
 
-def test_a_sidecar_under_another_name_is_refused(engines, plan):
-    (engines / f"{plan.name}.json").rename(engines / "other.json")
+def test_a_sidecar_under_another_name_is_refused(plans, plan):
+    (plans.path / f"{plan.name}.json").rename(plans.path / "other.json")
     with pytest.raises(ArtifactError, match=r"describes tensorrt-fp32-sm89\.plan, not the plan beside it"):
-        find(engines, "fp32", "tensorrt")
+        plans.find("fp32", "tensorrt")
 
 
-def test_a_plan_that_fits_passes(artifact, manifest, plan, engines):
-    assert select(artifact.folder, manifest, "fp32", **HERE) == plan
-    assert select(artifact.folder, manifest, "fp32", **HERE, engines=engines) == plan
+def test_a_plan_that_fits_passes(opened, plan, plans):
+    assert select(opened, "fp32", **HERE) == plan
+    assert select(opened, "fp32", **HERE, plans=plans) == plan
 
 
 @pytest.mark.parametrize(
@@ -137,34 +137,31 @@ def test_a_plan_that_fits_passes(artifact, manifest, plan, engines):
 )
 @pytest.mark.parametrize(("flavour", "target"), [("tensorrt", ""), ("tensorrt_rtx", " --target {}")])
 def test_a_plan_from_elsewhere_is_refused_with_the_command_that_rebuilds(
-    artifact, manifest, plan, here, text, flavour, target
+    opened, plan, here, text, flavour, target
 ):
-    write(artifact.folder / ENGINES, dataclasses.replace(plan, flavour=flavour), CONTENT)
+    opened.plans.write(dataclasses.replace(plan, flavour=flavour), CONTENT)
     here = HERE | {"flavour": flavour} | here
     with pytest.raises(BackendError) as error:
-        select(artifact.folder, manifest, "fp32", **here)
+        select(opened, "fp32", **here)
     message = str(error.value)
     assert text.replace("by tensorrt", f"by {flavour}") in message
     option = "--" + flavour.replace("_", "-") + " --engine-precision fp32"
     target = target.format(here["compute_capability"])
-    assert message.endswith(
-        f"fer-export --artifact {artifact.folder} {option}{target} --engine-batch 1,1:8:64"
-    )
+    assert message.endswith(f"fer-export --artifact {opened.folder} {option}{target} --engine-batch 1,1:8:64")
 
 
-def test_a_plan_of_another_flavour_is_not_looked_at(artifact, manifest, engines):
-    with pytest.raises(ArtifactError, match=f"{engines} holds no 'fp32' plan for tensorrt_rtx"):
-        select(artifact.folder, manifest, "fp32", **HERE | {"flavour": "tensorrt_rtx"})
+def test_a_plan_of_another_flavour_is_not_looked_at(opened, plans):
+    with pytest.raises(ArtifactError, match=f"{plans.path} holds no 'fp32' plan for tensorrt_rtx"):
+        select(opened, "fp32", **HERE | {"flavour": "tensorrt_rtx"})
 
 
-def test_a_plan_of_another_graph_is_refused(artifact, manifest, plan):
-    engines = artifact.folder / ENGINES
-    write(engines, dataclasses.replace(plan, source_sha256="0" * 64), CONTENT)
+def test_a_plan_of_another_graph_is_refused(opened, plan):
+    opened.plans.write(dataclasses.replace(plan, source_sha256="0" * 64), CONTENT)
     with pytest.raises(ArtifactError, match=r"SHA-256 0{12}\.\.\., the artifact holds SHA-256"):
-        select(artifact.folder, manifest, "fp32", **HERE)
-    write(engines, dataclasses.replace(plan, precision="int8"), CONTENT)
+        select(opened, "fp32", **HERE)
+    opened.plans.write(dataclasses.replace(plan, precision="int8"), CONTENT)
     with pytest.raises(ArtifactError, match="the artifact holds no such graph"):
-        select(artifact.folder, manifest, "int8", **HERE)
+        select(opened, "int8", **HERE)
 
 
 @pytest.mark.parametrize(
@@ -178,55 +175,56 @@ def test_a_plan_of_another_graph_is_refused(artifact, manifest, plan):
         ("10.3.0.30", "12.0.0.1", False),
     ],
 )
-def test_a_version_compatible_plan_runs_in_later_versions(artifact, manifest, plan, built, version, fits):
+def test_a_version_compatible_plan_runs_in_later_versions(opened, plan, built, version, fits):
     compatible = dataclasses.replace(plan, version=built, options={"version_compatible": True})
-    write(artifact.folder / ENGINES, compatible, CONTENT)
+    opened.plans.write(compatible, CONTENT)
     here = HERE | {"version": version}
     if fits:
-        assert select(artifact.folder, manifest, "fp32", **here) == compatible
+        assert select(opened, "fp32", **here) == compatible
     else:
         with pytest.raises(BackendError, match=r"is installed; .*--version-compatible"):
-            select(artifact.folder, manifest, "fp32", **here)
+            select(opened, "fp32", **here)
 
 
 @pytest.mark.parametrize(
     ("capability", "fits"), [("8.0", True), ("8.6", True), ("9.0", True), ("12.0", True), ("7.5", False)]
 )
-def test_ampere_plus_runs_on_ampere_and_later(artifact, manifest, plan, capability, fits):
+def test_ampere_plus_runs_on_ampere_and_later(opened, plan, capability, fits):
     portable = dataclasses.replace(plan, options={"hardware_compatibility": "ampere_plus"})
-    write(artifact.folder / ENGINES, portable, CONTENT)
+    opened.plans.write(portable, CONTENT)
     here = HERE | {"compute_capability": capability}
     if fits:
-        assert select(artifact.folder, manifest, "fp32", **here) == portable
+        assert select(opened, "fp32", **here) == portable
     else:
         with pytest.raises(BackendError, match=r"this GPU has 7\.5; .*--hardware-compatibility ampere_plus"):
-            select(artifact.folder, manifest, "fp32", **here)
+            select(opened, "fp32", **here)
 
 
-def test_of_several_plans_the_one_that_fits_is_taken(artifact, manifest, plan, engines):
+def test_of_several_plans_the_one_that_fits_is_taken(opened, plan, plans):
     ada = dataclasses.replace(plan, compute_capabilities=("12.0",))
-    write(engines, ada, CONTENT)
-    assert select(artifact.folder, manifest, "fp32", **HERE) == plan
-    assert select(artifact.folder, manifest, "fp32", **HERE | {"compute_capability": "12.0"}) == ada
+    plans.write(ada, CONTENT)
+    assert select(opened, "fp32", **HERE) == plan
+    assert select(opened, "fp32", **HERE | {"compute_capability": "12.0"}) == ada
     with pytest.raises(BackendError, match=r"this GPU has 8\.6"):
-        select(artifact.folder, manifest, "fp32", **HERE | {"compute_capability": "8.6"})
+        select(opened, "fp32", **HERE | {"compute_capability": "8.6"})
 
 
-def test_where_there_is_no_plan_the_message_says_how_to_build_one(artifact, manifest):
+def test_where_there_is_no_plan_the_message_says_how_to_build_one(artifact, opened):
     here = {"flavour": "tensorrt_rtx", "version": "1.7.1.116", "compute_capability": "8.9"}
     with pytest.raises(ArtifactError) as error:
-        select(artifact.folder, manifest, "fp32", **here)
+        select(opened, "fp32", **here)
     command = f"fer-export --artifact {artifact.folder} --tensorrt-rtx --engine-precision fp32 --target 8.9"
     assert str(error.value).endswith(f"holds no 'fp32' plan for tensorrt_rtx; build it with: {command}")
 
 
-def test_a_command_quotes_what_a_shell_would_split(manifest, tmp_path):
+def test_a_command_quotes_what_a_shell_would_split(opened, tmp_path):
+    elsewhere = dataclasses.replace(opened, folder=tmp_path / "my models")
     with pytest.raises(ArtifactError, match=r"--artifact '.*/my models'"):
-        select(tmp_path / "my models", manifest, "fp32", **HERE)
-    assert str(tmp_path / "my models") in rebuild_arguments(tmp_path / "my models", "tensorrt", "fp32", "8.9")
+        select(elsewhere, "fp32", **HERE)
+    assert str(elsewhere.folder) in rebuild_arguments(elsewhere, "tensorrt", "fp32", "8.9")
 
 
 def test_a_folder_that_cannot_be_written_is_named(plan, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FerError, match="cannot write"):
-        write(tmp_path / "file" / ENGINES, plan, CONTENT)
+        PlanFolder(tmp_path / "file" / "engines").write(plan, CONTENT)

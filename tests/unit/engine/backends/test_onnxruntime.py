@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 
 from fer_engine import BackendError, Engine
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
@@ -102,7 +102,7 @@ def test_all_nodes_on_the_gpu(artifact, claiming, name, provider, tmp_path):
     ((asked, settings),) = sessions[0].asked[0]
     assert (asked, settings["device_id"]) == (provider, "1")
     if provider == TENSORRT:
-        digest = Manifest.load(artifact.folder).files["fp32"].sha256
+        digest = Artifact.open(artifact.folder).files["fp32"].sha256
         assert settings["trt_engine_cache_path"] == str(cache / digest[:16])  # a folder for each graph
     else:
         assert settings["use_tf32"] == "0"

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from fer_engine import ArtifactError, BackendError, BackendOptions, Choice, Engine
-from fer_engine.artifact.manifest import MANIFEST_NAME, Manifest
+from fer_engine.artifact.artifact import MANIFEST_NAME, PROBES_NAME, Artifact
 from fer_engine.selection import speed_probe
-from fer_engine.selection.probe_cache import NAME
 from fer_engine.selection.speed_probe import Candidate, Measured
 
 SPEEDS = {"onnxruntime/fp32": 100.0, "openvino/fp32": 200.0}
@@ -47,7 +46,7 @@ def add_precision(artifact, accepted, **verdict):
     path.write_text(json.dumps(data))
 
 
-def change(artifact, edit, name=NAME):
+def change(artifact, edit, name=PROBES_NAME):
     path = artifact.folder / name
     data = json.loads(path.read_text())
     edit(data)
@@ -76,7 +75,7 @@ def test_graphs_that_are_not_chosen_are_not_read_once_all_were_measured(artifact
 
 def test_the_fastest_wins(artifact, probes):
     assert load(artifact).backend == "openvino"
-    (artifact.folder / NAME).unlink()
+    (artifact.folder / PROBES_NAME).unlink()
     probes.speeds = SPEEDS | {"onnxruntime/fp32": 300.0}
     info = load(artifact)
     assert info.backend == "onnxruntime"
@@ -87,7 +86,7 @@ def test_what_is_given_is_not_measured(artifact, probes):
     assert load(artifact, "fp32", "onnxruntime").choice == Choice("given")
     assert load(artifact, "auto", "onnxruntime").choice == Choice("only one")
     assert probes.count == 0
-    assert not (artifact.folder / NAME).exists()
+    assert not (artifact.folder / PROBES_NAME).exists()
 
 
 def test_only_what_the_gate_accepted_takes_part(artifact, probes):
@@ -132,7 +131,7 @@ def test_other_conditions_are_measured_anew(artifact, probes, place, value):
     assert load(artifact).choice.by == "probe"
     assert load(artifact).choice.by == "kept probe"
     assert probes.count == 2
-    kept = json.loads((artifact.folder / NAME).read_text())["probes"]
+    kept = json.loads((artifact.folder / PROBES_NAME).read_text())["probes"]
     assert len(kept) == (2 if place == "cpu" else 1)  # other CPUs keep theirs, what is out of date goes
 
 
@@ -162,20 +161,24 @@ def test_damaged_figures_are_not_trusted(artifact, probes, edit):
     ["", "[]", "{", "null", '{"format_version": 99, "probes": []}', '{"format_version": 1, "probes": 5}'],
 )
 def test_a_damaged_file_is_not_trusted(artifact, probes, text):
-    (artifact.folder / NAME).write_text(text)
+    (artifact.folder / PROBES_NAME).write_text(text)
     assert load(artifact).choice.by == "probe"
     assert load(artifact).choice.by == "kept probe"
     assert probes.count == 1
 
 
 def test_an_artifact_that_cannot_be_written_is_measured_each_time(artifact, probes):
-    (artifact.folder / NAME).mkdir()  # refuses even the superuser, whom permissions do not stop
+    (artifact.folder / PROBES_NAME).mkdir()  # refuses even the superuser, whom permissions do not stop
     for count in (1, 2):
         choice = load(artifact).choice
         assert (choice.by, choice.speeds) == ("probe", SPEEDS)
         assert re.match(r"cannot write .*probes\.json", choice.not_kept)
         assert probes.count == count
-    assert sorted(path.name for path in artifact.folder.iterdir()) == [MANIFEST_NAME, "model.onnx", NAME]
+    assert sorted(path.name for path in artifact.folder.iterdir()) == [
+        MANIFEST_NAME,
+        "model.onnx",
+        PROBES_NAME,
+    ]
 
 
 def test_what_cannot_run_is_reported_and_tried_again(artifact, probes):
@@ -193,7 +196,7 @@ def test_nothing_runs(artifact, probes):
     probes.speeds = {}
     with pytest.raises(BackendError, match=r"^no candidate can run: onnxruntime/fp32 is broken; openvino"):
         load(artifact)
-    assert not (artifact.folder / NAME).exists()
+    assert not (artifact.folder / PROBES_NAME).exists()
 
 
 def test_an_unknown_device_is_nowhere(artifact):
@@ -230,4 +233,4 @@ def test_no_runtime_is_installed(artifact, monkeypatch):
 
 def test_candidates_are_plain_tuples(artifact):
     assert Candidate("fp32", "openvino") == ("fp32", "openvino")
-    assert Manifest.load(artifact.folder).accepted() == ("fp32",)
+    assert Artifact.open(artifact.folder).accepted() == ("fp32",)

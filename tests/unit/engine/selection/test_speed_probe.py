@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from fer_engine import BackendOptions
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.backends.null import NullBackend
 from fer_engine.errors import BackendError
 from fer_engine.runtime.backend import Model
@@ -12,7 +13,7 @@ from fer_engine.selection.speed_probe import FACES, Candidate, measure
 
 @pytest.fixture
 def model(artifact):
-    return Model(artifact.spec, "fp32", (artifact.folder / "model.onnx").read_bytes(), artifact.folder)
+    return Model.of_artifact(Artifact.open(artifact.folder), "fp32")
 
 
 def test_gives_a_speed_for_every_candidate(model):

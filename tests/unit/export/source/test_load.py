@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError, ExportError
 from fer_export.source.load import PYTORCH, UserNetwork, of_user, spec_of
@@ -200,7 +201,7 @@ def test_an_opset_that_pytorch_does_not_give_is_told(given):
 
 
 def test_a_spec_that_is_no_text_is_told(tmp_path):
-    (tmp_path / checkpoint.SPEC_NAME).write_bytes(b"\xff\xfe{}")
+    (tmp_path / SPEC_NAME).write_bytes(b"\xff\xfe{}")
     with pytest.raises(ArtifactError):
         spec_of("mini_xception", tmp_path)
 

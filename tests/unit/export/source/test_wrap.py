@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from fer_engine.artifact.artifact import ONNX_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ConfigError, ExportError
 from fer_export.graph.fp16 import to_fp16
@@ -259,8 +260,8 @@ def test_the_reference_is_loaded_from_its_folder_again(save, tmp_path):
     assert again.spec == source.spec
     np.testing.assert_array_equal(again.logits(faces(COLOUR)), source.logits(faces(COLOUR)))
     assert again.logits(faces(COLOUR, 0)).shape == (0, 3)
-    content = (folder / reference.MODEL_NAME).read_bytes()
-    (folder / reference.MODEL_NAME).write_bytes(content + b"\0")
+    content = (folder / ONNX_NAME).read_bytes()
+    (folder / ONNX_NAME).write_bytes(content + b"\0")
     with pytest.raises(CheckpointError, match=r"not the file that spec\.json vouches for"):
         reference.load(folder)
     (folder / reference.OUTPUTS_NAME).unlink()

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from fer_engine import ArtifactError, BackendError
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import read
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import PlanFolder
 from fer_engine.backends.tensorrt.plan_rebuild import select_or_rebuild
 from fer_export.tensorrt.engines import build_engines
 from fer_export.tensorrt.options import BuildOptions
@@ -36,8 +36,8 @@ def in_cache(cache, plan):
 
 def test_a_plan_of_the_artifact_that_fits_is_taken(folder, tmp_path, caplog):
     options = BuildOptions("tensorrt_rtx", targets=("8.9",))
-    ((path, plan),) = build_engines(folder, options, ("fp16",))
-    found = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=tmp_path / "cache")
+    ((path, plan),) = build_engines(Artifact.open(folder), options, ("fp16",))
+    found = select_or_rebuild(Artifact.open(folder), "fp16", **HERE, cache=tmp_path / "cache")
     assert found == (plan, path.read_bytes())
     assert not (tmp_path / "cache").exists()
     assert caplog.records == []
@@ -45,35 +45,35 @@ def test_a_plan_of_the_artifact_that_fits_is_taken(folder, tmp_path, caplog):
 
 def test_another_gpu_gets_a_plan_of_its_own_once(folder, tmp_path, caplog):
     options = BuildOptions("tensorrt_rtx", targets=("8.6",), profiles=parse("1,8"))
-    list(build_engines(folder, options, ("fp16",)))
-    manifest, cache = Manifest.load(folder), tmp_path / "cache"
+    list(build_engines(Artifact.open(folder), options, ("fp16",)))
+    opened, cache = Artifact.open(folder), tmp_path / "cache"
     with caplog.at_level(logging.WARNING):
-        plan, content = select_or_rebuild(folder, manifest, "fp16", **HERE, cache=cache)
+        plan, content = select_or_rebuild(opened, "fp16", **HERE, cache=cache)
     (record,) = caplog.records
     assert "was built for compute capability 8.6, this GPU has 8.9" in record.getMessage()
     assert (plan.compute_capabilities, plan.profiles) == (("8.9",), parse("1,8"))
     assert in_cache(cache, plan).read_bytes() == content
-    assert select_or_rebuild(folder, manifest, "fp16", **HERE, cache=cache) == (plan, content)
+    assert select_or_rebuild(opened, "fp16", **HERE, cache=cache) == (plan, content)
     assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("damage", ["plan", "sidecar"])
 def test_a_damaged_plan_of_the_artifact_is_built_anew(folder, tmp_path, caplog, damage):
     options = BuildOptions("tensorrt_rtx", targets=("8.9",), profiles=parse("1,8"))
-    ((path, _),) = build_engines(folder, options, ("fp16",))
+    ((path, _),) = build_engines(Artifact.open(folder), options, ("fp16",))
     (path if damage == "plan" else path.with_suffix(".json")).write_bytes(b"{}")
     cache = tmp_path / "cache"
-    plan, content = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=cache)
+    plan, content = select_or_rebuild(Artifact.open(folder), "fp16", **HERE, cache=cache)
     assert in_cache(cache, plan).read_bytes() == content
     assert len(caplog.records) == 1
 
 
 def test_an_altered_cache_is_not_read(folder, tmp_path):
-    plan, _ = select_or_rebuild(folder, Manifest.load(folder), "fp16", **HERE, cache=tmp_path / "cache")
+    plan, _ = select_or_rebuild(Artifact.open(folder), "fp16", **HERE, cache=tmp_path / "cache")
     path = in_cache(tmp_path / "cache", plan)
     path.write_bytes(b"something else")
     with pytest.raises(ArtifactError, match="is not the plan that its sidecar vouches for"):
-        read(path.parent, plan)
+        PlanFolder(path.parent).read(plan)
 
 
 def test_what_the_builder_refuses_is_told(folder, tmp_path):
@@ -81,9 +81,9 @@ def test_what_the_builder_refuses_is_told(folder, tmp_path):
     with pytest.raises(
         BackendError, match=r"could not build the plan: TensorRT for RTX cannot build .* '9\.0'"
     ):
-        select_or_rebuild(folder, Manifest.load(folder), "fp16", **hopper, cache=tmp_path / "cache")
+        select_or_rebuild(Artifact.open(folder), "fp16", **hopper, cache=tmp_path / "cache")
     with pytest.raises(ArtifactError, match="holds no 'fp8' graph"):
-        select_or_rebuild(folder, Manifest.load(folder), "fp8", **HERE, cache=tmp_path / "cache")
+        select_or_rebuild(Artifact.open(folder), "fp8", **HERE, cache=tmp_path / "cache")
 
 
 def test_building_from_an_artifact_needs_neither_pytorch_nor_a_runtime(folder):

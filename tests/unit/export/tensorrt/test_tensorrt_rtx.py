@@ -17,8 +17,8 @@ import pytest
 from onnx import numpy_helper
 
 from fer_engine import ArtifactError, BackendError
-from fer_engine.artifact.manifest import Manifest
-from fer_engine.artifact.plan import find, read
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.plan import PlanFolder
 from fer_engine.backends.cuda.protocol import Device
 from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
 from fer_engine.errors import ExportError
@@ -42,7 +42,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 def convolutions(artifact, precision):
     """Return the names of the convolutions, and that each is declared in the precision."""
-    graph = onnx.load_from_string(Manifest.load(artifact).read_model(artifact, precision))
+    graph = onnx.load_from_string(Artifact.open(artifact).read_graph(precision))
     names = {node.name for node in graph.graph.node if node.op_type == "Conv"}
     declared = declared_precisions(graph)
     assert {declared[name] for name in names} == {precision}
@@ -51,17 +51,21 @@ def convolutions(artifact, precision):
 
 @pytest.fixture(scope="module")
 def graph(artifact):
-    return {name: Manifest.load(artifact).read_model(artifact, name) for name in (*PRECISIONS, "int8-cpu")}
+    return {name: Artifact.open(artifact).read_graph(name) for name in (*PRECISIONS, "int8-cpu")}
 
 
 @pinned
 @pytest.mark.parametrize("target", RTX_DEFAULT)
 def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path, target):
-    manifest = Manifest.load(artifact)
-    built = list(build_engines(artifact, BuildOptions("tensorrt_rtx", targets=(target,)), engines=tmp_path))
+    opened = Artifact.open(artifact)
+    built = list(
+        build_engines(
+            Artifact.open(artifact), BuildOptions("tensorrt_rtx", targets=(target,)), engines=tmp_path
+        )
+    )
     assert [plan.precision for _, plan in built] == list(PRECISIONS)
     for path, plan in built:
-        content = read(tmp_path, plan)
+        content = PlanFolder(tmp_path).read(plan)
         assert path.read_bytes() == content
         expected = dict.fromkeys(convolutions(artifact, plan.precision), plan.precision)
         assert len(expected) == 23
@@ -71,12 +75,12 @@ def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path,
         assert b"tf32=1" not in content
         assert (plan.compute_capabilities, plan.gpu, plan.cuda) == ((target,), None, "13")
         assert plan.profiles == parse("1:64:256")
-        assert plan.source_sha256 == manifest.files[plan.precision].sha256
+        assert plan.source_sha256 == opened.files[plan.precision].sha256
         assert (plan.calibration_sha256 is None) == (
-            plan.precision != "int8" or manifest.made["int8"]["method"] == "qat"
+            plan.precision != "int8" or opened.manifest.made["int8"]["method"] == "qat"
         )
         here = {"flavour": "tensorrt_rtx", "version": trt.__version__, "compute_capability": target}
-        assert select(artifact, manifest, plan.precision, **here, engines=tmp_path) == plan
+        assert select(opened, plan.precision, **here, plans=PlanFolder(tmp_path)) == plan
 
 
 @pinned
@@ -94,7 +98,7 @@ def test_int8_that_comes_out_in_float_is_refused(artifact, tmp_path, monkeypatch
     with pytest.raises(
         ExportError, match=r"int8 plan computes 23 of 23 convolutions in another .* in fp32, "
     ):
-        list(build_engines(artifact, options, ("int8",), tmp_path))
+        list(build_engines(Artifact.open(artifact), options, ("int8",), tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,7 +186,7 @@ def test_an_interrupted_build_ends_and_writes_nothing(artifact, graph, tmp_path)
 
     with pytest.raises(KeyboardInterrupt):
         build_apart(graph["fp32"], (48, 48), BuildOptions("tensorrt_rtx"), interrupt)
-    builds = build_engines(artifact, BuildOptions("tensorrt_rtx"), ("fp32", "fp16"), tmp_path)
+    builds = build_engines(Artifact.open(artifact), BuildOptions("tensorrt_rtx"), ("fp32", "fp16"), tmp_path)
     next(builds)
     builds.close()
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".plan"]
@@ -207,16 +211,16 @@ def test_the_command_builds_beside_the_graphs_and_leaves_them(artifact, tmp_path
     output = capsys.readouterr()
     assert "int8 of the convolutions, for compute capability 8.9, 12.0, " in output.out
     assert output.err == "build tensorrt_rtx plan in int8\n"
-    (plan,) = find(folder / "engines", "int8", "tensorrt_rtx")
+    (plan,) = Artifact.open(folder).plans.find("int8", "tensorrt_rtx")
     assert {path: path.read_bytes() for path in before} == before
     assert sorted(path.name for path in (folder / "engines").iterdir()) == [
         "tensorrt_rtx-int8-sm89-sm120.json",
         "tensorrt_rtx-int8-sm89-sm120.plan",
     ]
-    again = rebuild_arguments(folder, "tensorrt_rtx", "int8", "8.6", plan)
+    again = rebuild_arguments(Artifact.open(folder), "tensorrt_rtx", "int8", "8.6", plan)
     cache = tmp_path / "cache"
     assert main([*again, "--engines", str(cache)]) == 0
-    (rebuilt,) = find(cache, "int8", "tensorrt_rtx")
+    (rebuilt,) = PlanFolder(cache).find("int8", "tensorrt_rtx")
     assert (rebuilt.compute_capabilities, rebuilt.profiles) == (("8.6",), plan.profiles)
 
 
@@ -241,4 +245,8 @@ def test_an_altered_graph_is_not_built_from(artifact, tmp_path):
     with Path(folder / "model.onnx").open("ab") as file:
         file.write(b"more")
     with pytest.raises(ArtifactError, match="is not the file that the manifest vouches for"):
-        list(build_engines(folder, BuildOptions("tensorrt_rtx"), ("fp32",), tmp_path / "engines"))
+        list(
+            build_engines(
+                Artifact.open(folder), BuildOptions("tensorrt_rtx"), ("fp32",), tmp_path / "engines"
+            )
+        )

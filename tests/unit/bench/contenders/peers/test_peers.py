@@ -16,6 +16,7 @@ from fer_bench.contenders.peers.normalize import mean_and_scale
 from fer_bench.contenders.peers.peer import Conversion, Peer
 from fer_bench.contenders.peers.registry import PEERS
 from fer_bench.report.render import render_markdown
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import BackendError, ConfigError
@@ -35,7 +36,7 @@ def only(monkeypatch, **peers):
 
 
 def chosen(artifact, *names):
-    return [entry.name for entry in line_up(artifact, names, None)[0]]
+    return [entry.name for entry in line_up(Artifact.open(artifact), names, None)[0]]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def cache(tmp_path, monkeypatch):
 
 def test_a_peer_that_normalizes_gray_faces_refuses_colours(artifact):
     spec = ModelSpec("colours", channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
-    (artifact / "manifest.json").write_text(Manifest(spec, Manifest.load(artifact).files).dumps())
+    Artifact(artifact, Manifest(spec, Artifact.open(artifact).files)).write_manifest()
     with pytest.raises(BackendError, match="gray faces alone, the network takes 3 channels"):
         mean_and_scale({"artifact": str(artifact)})
 
@@ -77,7 +78,7 @@ def test_a_name_before_the_slash_stands_for_all_of_a_runtime(artifact, monkeypat
 
 def test_peers_are_optional_and_know_their_file(artifact, monkeypatch):
     only(monkeypatch, graph=peer(), weights=peer(reads="checkpoint", precision="default"))
-    graph, weights = line_up(artifact, (), 3)[0]
+    graph, weights = line_up(Artifact.open(artifact), (), 3)[0]
     assert graph.optional
     assert graph.threads == weights.threads == 3
     assert graph.kind == "graph"
@@ -88,7 +89,7 @@ def test_peers_are_optional_and_know_their_file(artifact, monkeypatch):
 
 def test_one_that_is_not_installed_is_skipped_with_the_line_that_installs_it(artifact, monkeypatch):
     only(monkeypatch, here=peer(), ghost=peer(("ghost_module.part",)))
-    contenders, skipped = line_up(artifact, (), None)
+    contenders, skipped = line_up(Artifact.open(artifact), (), None)
     assert [entry.name for entry in contenders] == ["here"]
     assert skipped == [("ghost", "peer 'ghost' needs ghost_module.part; install with: pip install ghost-pip")]
 
@@ -104,12 +105,12 @@ def test_one_that_is_named_and_not_installed_is_an_error(artifact, tmp_path, mon
 def test_an_unknown_peer_is_refused(artifact, monkeypatch):
     only(monkeypatch, **{"one/a": peer()})
     with pytest.raises(ConfigError, match=r"unknown peer 'three'; known: one/a; all of a runtime: one"):
-        line_up(artifact, ("three",), None)
+        line_up(Artifact.open(artifact), ("three",), None)
 
 
 def test_one_that_cannot_be_converted_is_skipped_with_its_last_words(artifact, monkeypatch, cache):
     only(monkeypatch, ghost=peer(reads=Conversion("nowhere:convert", "model.ghost", ("numpy",))))
-    contenders, (skipped,) = line_up(artifact, ("ghost",), None)
+    contenders, (skipped,) = line_up(Artifact.open(artifact), ("ghost",), None)
     assert contenders == []
     assert skipped.name == "ghost"
     assert skipped.reason.startswith("nowhere:convert failed (exit code 1): ")
@@ -123,13 +124,13 @@ def test_a_conversion_is_made_once(artifact, monkeypatch):
 
     monkeypatch.setattr(convert, "_run", write)
     conversion = Conversion("ghost:convert", "model.ghost", ("numpy",))
-    file = convert.converted(conversion, artifact, artifact / "checkpoint")
+    file = convert.converted(conversion, Artifact.open(artifact))
     assert file.read_text() == "ghost:convert of checkpoint"
     monkeypatch.setattr(convert, "_run", pytest.fail)
-    assert convert.converted(conversion, artifact, artifact / "checkpoint") == file
+    assert convert.converted(conversion, Artifact.open(artifact)) == file
     monkeypatch.setattr(convert, "_run", write)
     monkeypatch.setattr(convert, "__version__", "next")
-    assert convert.converted(conversion, artifact, artifact / "checkpoint") != file
+    assert convert.converted(conversion, Artifact.open(artifact)) != file
 
 
 def test_a_worker_in_another_environment_sees_our_two_packages_alone(artifact, tmp_path):

@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_bench.passes.limits import model, operators, profile_pass
 from fer_bench.passes.limits.attribution import Attribution
 from fer_engine import BackendOptions, ModelSpec
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Manifest
 from fer_engine.runtime.backend import Model, find
 
 # Of the graph below, by hand: positions x weights.
@@ -67,7 +69,7 @@ def file(graph, tmp_path_factory):
 
 def model_of(file, precision, folder):
     spec = ModelSpec("tiny", labels=tuple(map(str, range(16))), height=8, width=8)
-    return Model(spec, precision, Path(file).read_bytes(), folder)
+    return Model(Artifact(folder, Manifest(spec, {})), precision, Path(file).read_bytes())
 
 
 def test_work_and_traffic_are_those_counted_by_hand(graph):
