@@ -1,4 +1,4 @@
-"""The expressions of all faces in a folder of pictures, as CSV: python batch_folder.py FOLDER TABLE.csv."""
+"""The expressions of all faces in a folder of images, as CSV: python batch_folder.py FOLDER TABLE.csv."""
 
 import csv
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fer_engine import Engine, FerError
 from fer_engine.shipped import shipped_artifact
-from fer_engine.vision.frame import Frame
-from fer_engine.vision.picture import read_picture
-from fer_engine.vision.pipeline import Pipeline
+from fer_engine.vision.image import read_image
+from fer_engine.vision.video.frame import Frame
+from fer_engine.vision.video.pipeline import Pipeline
 
 
 def read(path: Path) -> list[Frame]:
     try:
-        return [Frame(path.name, 0, 0.0, read_picture(path))]
+        return [Frame(path.name, 0, 0.0, read_image(path))]
     except FerError as error:  # one broken file is no reason to stop
         print(error, file=sys.stderr)
         return []
@@ -27,7 +27,7 @@ def main(folder: str, table: str) -> None:
     ):
         rows = csv.writer(file)
         rows.writerow(["file", "left", "top", "width", "height", "label", *engine.spec.labels])
-        # The pipeline reads, detects and classifies at once, and batches the faces of many pictures.
+        # The pipeline reads, detects and classifies at once, and batches the faces of many images.
         for analysis in Pipeline(engine).run(frame for path in paths for frame in read(path)):
             for face in analysis.faces:
                 rows.writerow([analysis.frame.source, *face.box, face.label, *face.probabilities.tolist()])

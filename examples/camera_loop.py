@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fer_engine import Engine
 from fer_engine.shipped import shipped_artifact
-from fer_engine.vision.pipeline import Pipeline
-from fer_engine.vision.source import frames
+from fer_engine.vision.video.pipeline import Pipeline
+from fer_engine.vision.video.source import frames
 
 
 def main(source: str = "0") -> None:

@@ -1,4 +1,4 @@
-"""Expressions in FastAPI: uvicorn fastapi_app:app; curl -F picture=@me.jpg localhost:8000/expressions."""
+"""Expressions in FastAPI: uvicorn fastapi_app:app; curl -F image=@me.jpg localhost:8000/expressions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from fer_engine import Engine, FerError
 from fer_engine.shipped import shipped_artifact
 from fer_engine.vision.detector import HaarDetector
 from fer_engine.vision.expressions import find_expressions
-from fer_engine.vision.picture import read_picture
+from fer_engine.vision.image import read_image
 
 
 @asynccontextmanager
@@ -25,10 +25,10 @@ app = FastAPI(title="Expressions", lifespan=lifespan)
 
 # Not async: FastAPI runs it in a thread of its pool, and engine and detector may be used by many at once.
 @app.post("/expressions")
-def expressions(request: Request, picture: Annotated[bytes, File()]) -> list[dict[str, Any]]:
+def expressions(request: Request, image: Annotated[bytes, File()]) -> list[dict[str, Any]]:
     engine, detector = request.app.state.engine, request.app.state.detector
     try:
-        faces = find_expressions(engine, read_picture(picture, name="the upload"), detector)
+        faces = find_expressions(engine, read_image(image, name="the upload"), detector)
     except FerError as error:
         raise HTTPException(400, str(error)) from error
     return [face.as_json(engine.spec.labels) for face in faces]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_engine import Engine
-from fer_engine.vision.frame import Analysis, Frame
-from fer_engine.vision.pipeline import Pipeline
+from fer_engine.vision.video.frame import Analysis, Frame
+from fer_engine.vision.video.pipeline import Pipeline
 
 
 class Expressions:
@@ -25,9 +25,9 @@ class Expressions:
         Rows may be padded up to `stride` bytes, and the buffer is the sink's again after the call.
         """
         rows = np.frombuffer(data, np.uint8, count=height * stride).reshape(height, stride)
-        picture = rows[:, : width * 3].reshape(height, width, 3).copy()
+        image = rows[:, : width * 3].reshape(height, width, 3).copy()
         with contextlib.suppress(queue.Full):
-            self._frames.put_nowait(Frame("stream", self._count, time_ns / 1e6, picture))
+            self._frames.put_nowait(Frame("stream", self._count, time_ns / 1e6, image))
         self._count += 1
 
     def on_end(self) -> None:

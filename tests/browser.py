@@ -19,7 +19,7 @@ if CHROMIUM is None:
 expect = sync_api.expect
 expect.set_options(timeout=30_000)  # for a machine that is busy
 
-# Where the faces are, between the eyes and the mouth, in pixels of each picture.
+# Where the faces are, between the eyes and the mouth, in pixels of each image.
 ASTRONAUT = (222, 115)
 HOPPER = (263, 225)
 FACES = {"astronaut.jpg": [ASTRONAUT], "both.jpg": [ASTRONAUT, (512 + HOPPER[0], HOPPER[1])]}
@@ -29,12 +29,12 @@ NEAR = 30  # pixels: a detector's box is not centred on what a person would say 
 
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 CENTRES = """() => {
-    const picture = document.querySelector("#frame").getBoundingClientRect();
+    const image = document.querySelector("#frame").getBoundingClientRect();
     return [...document.querySelectorAll("#boxes button")].map(button => {
         const box = button.getBoundingClientRect();
         return [
-            (box.x + box.width / 2 - picture.x) / picture.width,
-            (box.y + box.height / 2 - picture.y) / picture.height,
+            (box.x + box.width / 2 - image.x) / image.width,
+            (box.y + box.height / 2 - image.y) / image.height,
         ];
     });
 }"""

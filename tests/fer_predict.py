@@ -45,8 +45,8 @@ def write_video(path, photos, frames):
     face = cv2.imread(str(photos / "astronaut.png"))[20:220, 130:330]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 200))
     for index in range(frames):
-        picture = np.full((200, 320, 3), 128, np.uint8)
+        image = np.full((200, 320, 3), 128, np.uint8)
         start = index % 60
-        picture[:, start : start + 200] = face
-        writer.write(picture)
+        image[:, start : start + 200] = face
+        writer.write(image)
     writer.release()

@@ -25,14 +25,14 @@ class GrayEngine:
         return Prediction([LABELS[gray] for gray in grays], np.eye(256, dtype=np.float32)[grays])
 
 
-def box_of(_picture):
+def box_of(_image):
     return BOX
 
 
 def grays(count, source="video", start=0):
     for index in range(count):
-        picture = np.full((16, 20, 3), (start + index) % 256, np.uint8)
-        yield Frame(source, index, index * 40.0, picture)
+        image = np.full((16, 20, 3), (start + index) % 256, np.uint8)
+        yield Frame(source, index, index * 40.0, image)
 
 
 def labels_of(analyses):

@@ -109,10 +109,10 @@ def request_of(faces: np.ndarray) -> bytes:
     return f"{head}Inference-Header-Content-Length: {length}\r\n\r\n".encode() + text
 
 
-def picture_of(width: int, height: int) -> bytes:
+def image_of(width: int, height: int) -> bytes:
     return cv2.imencode(".png", np.zeros((height, width, 3), np.uint8))[1].tobytes()
 
 
-def form_of(picture: bytes, name: str = "file") -> tuple[bytes, str]:
+def form_of(image: bytes, name: str = "file") -> tuple[bytes, str]:
     head = f'--cut\r\nContent-Disposition: form-data; name="{name}"; filename="a.jpg"\r\n\r\n'
-    return head.encode() + picture + b"\r\n--cut--\r\n", "multipart/form-data; boundary=cut"
+    return head.encode() + image + b"\r\n--cut--\r\n", "multipart/form-data; boundary=cut"

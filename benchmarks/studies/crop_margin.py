@@ -37,8 +37,8 @@ def canvas(face: np.ndarray) -> np.ndarray:
 def measure(faces: np.ndarray, labels: np.ndarray, engine: Engine) -> dict[str, Any]:
     """Return where the boxes lie in the faces, as shares of their side, and what each margin gives."""
     detector = HaarDetector()
-    pictures = [canvas(face) for face in faces]
-    boxes = [detector(picture) for picture in pictures]
+    images = [canvas(face) for face in faces]
+    boxes = [detector(image) for image in images]
     found = [index for index, box in enumerate(boxes) if len(box) == 1]
     left, top, side, _ = np.concatenate([boxes[index] for index in found]).astype(float).T
     origin = (CANVAS - ENLARGED) / 2
@@ -47,7 +47,7 @@ def measure(faces: np.ndarray, labels: np.ndarray, engine: Engine) -> dict[str, 
     rows = []
     for margin in MARGINS:
         crops = np.concatenate(
-            [crop_faces(pictures[index], boxes[index], engine.spec, margin) for index in found]
+            [crop_faces(images[index], boxes[index], engine.spec, margin) for index in found]
         )
         read = engine.logits(crops).argmax(1)
         rows.append(

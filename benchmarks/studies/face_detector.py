@@ -21,7 +21,7 @@ import numpy as np
 import skimage
 
 from fer_engine import FerError
-from fer_engine.vision import HaarDetector, read_picture
+from fer_engine.vision import HaarDetector, read_image
 from fer_train.data import load
 
 WIDTH, HEIGHT = 640, 480
@@ -30,11 +30,11 @@ PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
 GROUP_EPS = 0.2  # of OpenCV's detectMultiScale
 FOUND = 0.4  # least intersection over union of a box and the face's frame
 NEIGHBORS = (1, 2, 3, 5)
-MORE = 10  # times the pictures, for `HaarDetector`: its false faces are few
+MORE = 10  # times the images, for `HaarDetector`: its false faces are few
 
 
 class Setting(NamedTuple):
-    """What is varied beside `min_neighbors`; the smallest face is 48 pixels of the picture in all of them."""
+    """What is varied beside `min_neighbors`; the smallest face is 48 pixels of the image in all of them."""
 
     cascade: str
     longest_side: int
@@ -55,28 +55,28 @@ Scene = tuple[np.ndarray, list[tuple[int, int, int]]]
 
 
 def scenes(faces: np.ndarray, count: int) -> Iterator[Scene]:
-    """Give pictures, uint8 [480, 640, 3], and left, top and side of the two faces in each."""
+    """Give images, uint8 [480, 640, 3], and left, top and side of the two faces in each."""
     random = np.random.default_rng(0)
     folder = Path(skimage.__file__).parent / "data"
-    photographs = [cv2.resize(read_picture(folder / name), (WIDTH, HEIGHT)) for name in PHOTOGRAPHS]
+    photographs = [cv2.resize(read_image(folder / name), (WIDTH, HEIGHT)) for name in PHOTOGRAPHS]
     rows, columns = np.mgrid[-1:1:48j, -1:1:48j]
     oval = np.clip((1.15 - np.hypot(rows, columns)) / 0.15, 0, 1).astype(np.float32)
     for index in range(count):
-        picture, places = photographs[index % len(photographs)].copy(), []
+        image, places = photographs[index % len(photographs)].copy(), []
         for half in (0, WIDTH // 2):
             side = int(np.exp(random.uniform(*np.log(FACE_SIDES))))
             left, top = half + random.integers(WIDTH // 2 - side), random.integers(HEIGHT - side)
             face = cv2.resize(faces[random.integers(len(faces))], (side, side), interpolation=cv2.INTER_CUBIC)
             share = cv2.resize(oval, (side, side))[..., np.newaxis]
-            part = picture[top : top + side, left : left + side]
+            part = image[top : top + side, left : left + side]
             part[:] = np.rint(part * (1 - share) + face[..., np.newaxis] * share)
             places.append((int(left), int(top), side))
-        yield picture, places
+        yield image, places
 
 
-def search(setting: Setting, cascade: Any, picture: np.ndarray) -> np.ndarray:
+def search(setting: Setting, cascade: Any, image: np.ndarray) -> np.ndarray:
     """Return what the cascade finds before overlapping finds are grouped, int [n, 4]."""
-    gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     size = (setting.longest_side, setting.longest_side * HEIGHT // WIDTH)
     gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     smallest = FACE_SIDES[0] * setting.longest_side // WIDTH
@@ -95,10 +95,10 @@ def overlap(box: np.ndarray, place: tuple[int, int, int]) -> float:
 
 
 def measure(setting: Setting, made: list[Scene], all_neighbors: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Give a row for each `min_neighbors`: the share of faces found, false faces, milliseconds a picture."""
+    """Give a row for each `min_neighbors`: the share of faces found, false faces, milliseconds an image."""
     cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_{setting.cascade}.xml")
     began = time.process_time()
-    found = [search(setting, cascade, picture) for picture, _ in made]
+    found = [search(setting, cascade, image) for image, _ in made]
     cpu_ms = (time.process_time() - began) / len(made) * 1000
     for neighbors in all_neighbors:
         grouped = [cv2.groupRectangles(boxes.tolist(), neighbors, GROUP_EPS)[0] for boxes in found]
@@ -107,7 +107,7 @@ def measure(setting: Setting, made: list[Scene], all_neighbors: Iterable[int]) -
 
 
 def judge(found: Sequence[np.ndarray], made: list[Scene], cpu_ms: float) -> dict[str, Any]:
-    """Return what the boxes found in each picture, [n, 4], are worth."""
+    """Return what the boxes found in each image, [n, 4], are worth."""
     hits = false = 0
     for boxes, (_, places) in zip(found, made, strict=True):
         right = [[overlap(box, place) > FOUND for place in places] for box in boxes]
@@ -128,7 +128,7 @@ def look_again(made: list[Scene]) -> Iterator[dict[str, Any]]:
         yield {"min_neighbors": neighbors, "second_look": False, **plain}
         detector = HaarDetector(min_neighbors=neighbors)
         began = time.process_time()
-        found = [detector(picture) for picture, _ in made]
+        found = [detector(image) for image, _ in made]
         cpu_ms = (time.process_time() - began) / len(made) * 1000
         yield {"min_neighbors": neighbors, "second_look": True, **judge(found, made, cpu_ms)}
 
@@ -136,7 +136,7 @@ def look_again(made: list[Scene]) -> Iterator[dict[str, Any]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", help="FER2013, as fer-train takes it")
-    parser.add_argument("--count", type=int, default=90, help="pictures of two faces (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=90, help="images of two faces (default: %(default)s)")
     parser.add_argument("--json", type=Path, default=Path("docs/results/face_detector.json"))
     options = parser.parse_args()
     cv2.setNumThreads(1)

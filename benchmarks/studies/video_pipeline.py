@@ -33,7 +33,7 @@ from fer_engine.vision import (
     Boxes,
     Face,
     HaarDetector,
-    Picture,
+    Image,
     Pipeline,
     VideoWriter,
     find_expressions,
@@ -137,7 +137,7 @@ def measure(artifact: Path, count: int, rounds: int, every: Sequence[int]) -> di
             for contender in contenders if turn % 2 == 0 else reversed(contenders):
                 seconds[contender.name].append(_run(contender, video)[0])
         info = engine.info
-        pictures = [frame.picture for frame in frames(video)]
+        images = [frame.image for frame in frames(video)]
     reference = contenders[0].name
     return {
         "video": {
@@ -156,8 +156,8 @@ def measure(artifact: Path, count: int, rounds: int, every: Sequence[int]) -> di
         "rounds": rounds,
         "load_average_before": load_before,
         "contenders": [_row(contender, seconds, answers, reference, count) for contender in contenders],
-        "detection_cpu_ms": detection_cost(pictures),
-        "between_detections": [between(pictures, answers[reference], step) for step in every],
+        "detection_cpu_ms": detection_cost(images),
+        "between_detections": [between(images, answers[reference], step) for step in every],
         "environment": environment.describe() | {"opencv": cv2.__version__},
     }
 
@@ -167,7 +167,7 @@ def line_up(engine: Engine, every: Sequence[int]) -> list[Contender]:
     detector, cores, default = HaarDetector(), usable_cores(), cv2.getNumThreads()
 
     def loop(video: Path) -> Answers:
-        return [find_expressions(engine, frame.picture, detector) for frame in frames(video)]
+        return [find_expressions(engine, frame.image, detector) for frame in frames(video)]
 
     def pipeline(step: int) -> Callable[[Path], Answers]:
         chosen = Pipeline(engine, detector, every=step, detector_threads=cores)
@@ -184,35 +184,35 @@ def write_video(path: Path, count: int) -> None:
     """Write a video in which one face moves, nears and recedes, and after a third of it a second comes."""
     random = np.random.default_rng(0)
     with VideoWriter(path, RATE) as writer:
-        for picture in scenes(count):
-            noise = random.normal(0, SENSOR_NOISE, picture.shape)
-            writer.write(np.clip(picture + noise, 0, 255).astype(np.uint8))
+        for image in scenes(count):
+            noise = random.normal(0, SENSOR_NOISE, image.shape)
+            writer.write(np.clip(image + noise, 0, 255).astype(np.uint8))
 
 
-def scenes(count: int) -> Iterator[Picture]:
-    """Yield the pictures of the video without noise, uint8 [480, 640, 3] in BGR."""
+def scenes(count: int) -> Iterator[Image]:
+    """Yield the images of the video without noise, uint8 [480, 640, 3] in BGR."""
     portraits = Path(mpl.get_data_path(), "sample_data", "grace_hopper.jpg")
     hopper = cv2.imread(str(portraits))[:400, 60:460]
     astronaut = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)[:320, 100:340]
     room = cv2.resize(cv2.cvtColor(data.coffee(), cv2.COLOR_RGB2BGR), (WIDTH, HEIGHT))
     for index in range(count):
         time_s = index / RATE
-        picture = room.copy()
+        image = room.copy()
         swing = np.sin(time_s)
-        _paste(picture, astronaut, 60 + 50 * swing, 110 + 30 * np.cos(0.7 * time_s), 0.8 + 0.15 * swing)
+        _paste(image, astronaut, 60 + 50 * swing, 110 + 30 * np.cos(0.7 * time_s), 0.8 + 0.15 * swing)
         if index >= count // 3:
-            _paste(picture, hopper, 350 + 40 * np.cos(0.8 * time_s), 70 + 30 * swing, 0.6 + 0.1 * swing)
-        yield picture
+            _paste(image, hopper, 350 + 40 * np.cos(0.8 * time_s), 70 + 30 * swing, 0.6 + 0.1 * swing)
+        yield image
 
 
-def _paste(picture: Picture, portrait: Picture, left: float, top: float, scale: float) -> None:
+def _paste(image: Image, portrait: Image, left: float, top: float, scale: float) -> None:
     """Draw a portrait at a place between pixels, so that its movement is smooth."""
     matrix = np.array([[scale, 0, left], [0, scale, top]])
     cv2.warpAffine(
         portrait,
         matrix,
         (WIDTH, HEIGHT),
-        dst=picture,
+        dst=image,
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_TRANSPARENT,
     )
@@ -261,17 +261,17 @@ def compare(expected: Answers, given: Answers) -> dict[str, float]:
     }
 
 
-def detection_cost(pictures: Sequence[Picture]) -> float:
+def detection_cost(images: Sequence[Image]) -> float:
     """Return the processor time of a detection, of all threads together, in milliseconds."""
     detector = HaarDetector()
-    detector(pictures[0])
+    detector(images[0])
     start = time.process_time()
-    for picture in pictures:
-        detector(picture)
-    return (time.process_time() - start) / len(pictures) * 1000
+    for image in images:
+        detector(image)
+    return (time.process_time() - start) / len(images) * 1000
 
 
-def between(pictures: Sequence[Picture], detected: Answers, step: int) -> dict[str, float]:
+def between(images: Sequence[Image], detected: Answers, step: int) -> dict[str, float]:
     """Return how well boxes fit between detections: mean overlap with those of a detection in each frame.
 
     Boxes that stay where they were are told beside those that optical flow moves, and what the flow costs.
@@ -281,10 +281,10 @@ def between(pictures: Sequence[Picture], detected: Answers, step: int) -> dict[s
     flow: list[float] = []
     start = time.process_time()
     located = [
-        follower.locate(picture, _boxes(faces) if index % step == 0 else None).boxes
-        for index, (picture, faces) in enumerate(zip(pictures, detected, strict=True))
+        follower.locate(image, _boxes(faces) if index % step == 0 else None).boxes
+        for index, (image, faces) in enumerate(zip(images, detected, strict=True))
     ]
-    cost = (time.process_time() - start) / len(pictures) * 1000
+    cost = (time.process_time() - start) / len(images) * 1000
     for index, faces in enumerate(detected):
         if index % step:
             stay += _overlaps(_boxes(faces), _boxes(detected[index - index % step]))

@@ -34,12 +34,12 @@ class InputError(FerError):
     """Faces given to the engine have the wrong type, rank, size or count."""
 
 
-class PictureError(FerError):
-    """A picture cannot be read: it is missing, damaged, too large, or of a format that is not known."""
+class ImageError(FerError):
+    """An image cannot be read: it is missing, damaged, too large, or of a format that is not known."""
 
 
-class PictureSizeError(PictureError):
-    """A picture has more pixels than are allowed, `pixels`."""
+class ImageSizeError(ImageError):
+    """An image has more pixels than are allowed, `pixels`."""
 
     def __init__(self, text: str, pixels: int) -> None:
         super().__init__(text)
@@ -48,6 +48,10 @@ class PictureSizeError(PictureError):
 
 class BackendError(FerError):
     """A backend, device or precision is unknown, unavailable, or failed."""
+
+
+PictureError = ImageError  # the older name
+PictureSizeError = ImageSizeError  # the older name
 
 
 def first_line(error: BaseException, *, named: bool = False) -> str:

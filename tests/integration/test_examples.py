@@ -45,10 +45,10 @@ def cache(artifact, tmp_path_factory):
 def video(photo, tmp_path_factory):
     """Give a video of 12 frames at 10 a second with one face."""
     path = tmp_path_factory.mktemp("video") / "still.avi"
-    picture = cv2.resize(cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), (256, 300))
+    image = cv2.resize(cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), (256, 300))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (256, 300))
     for _ in range(12):
-        writer.write(picture)
+        writer.write(image)
     writer.release()
     return path
 
@@ -90,7 +90,7 @@ def test_batch_folder(photo, tmp_path):
     (tmp_path / "one.jpg").write_bytes(photo)
     (tmp_path / "two.JPG").write_bytes(photo)
     (tmp_path / "broken.png").write_bytes(photo[:100])
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     done = run("batch_folder.py", tmp_path, tmp_path / "faces.csv")
     assert done.returncode == 0, done.stderr
     assert "broken.png" in done.stderr
@@ -109,22 +109,22 @@ def test_fastapi_app(photo):
     from fastapi.testclient import TestClient
 
     with TestClient(load("fastapi_app").app) as client:
-        answer = client.post("/expressions", files={"picture": photo})
+        answer = client.post("/expressions", files={"image": photo})
         assert answer.status_code == 200
         (face,) = answer.json()
         assert covers(face["box"], FACE)
         assert face["label"] == max(face["probabilities"], key=face["probabilities"].get)
-        answer = client.post("/expressions", files={"picture": photo[:100]})
+        answer = client.post("/expressions", files={"image": photo[:100]})
         assert answer.status_code == 400
         assert "the upload" in answer.json()["detail"]
 
 
 def test_gstreamer_callback(photo):
-    picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
-    height, width = picture.shape[:2]
+    image = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    height, width = image.shape[:2]
     stride = width * 3 + 4
     padded = np.zeros((height, stride), np.uint8)
-    padded[:, : width * 3] = picture.reshape(height, -1)
+    padded[:, : width * 3] = image.reshape(height, -1)
     with Engine.load(shipped_artifact()) as engine:
         expressions = load("gstreamer_callback").Expressions(engine)
         analyses = expressions.analyses()
@@ -143,5 +143,5 @@ def test_gstreamer_callback(photo):
     assert indices == sorted(set(indices))
     for analysis in found:
         assert analysis.frame.time_ms == analysis.frame.index * 40
-        assert (analysis.frame.picture == picture).all()
+        assert (analysis.frame.image == image).all()
         assert [covers(face.box, FACE) for face in analysis.faces] == [True]

@@ -1,1 +1,1 @@
-"""fer-predict: expressions of the faces in pictures, videos and what a camera sees."""
+"""fer-predict: expressions of the faces in images, videos and what a camera sees."""

@@ -1,4 +1,4 @@
-"""Annotated copies of pictures and videos: where each goes, and writing them as frames come."""
+"""Annotated copies of images and videos: where each goes, and writing them as frames come."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from fer_engine.artifact import files
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.predict.inputs import Input, Report
-from fer_engine.vision.writer import CODECS, VideoWriter
+from fer_engine.vision.video.writer import CODECS, VideoWriter
 
 if TYPE_CHECKING:
-    from fer_engine.vision.face import Picture
-    from fer_engine.vision.frame import Frame
+    from fer_engine.vision.image import Image
+    from fer_engine.vision.video.frame import Frame
 
-# In which colour pictures are written on every system; others become PNG, which loses nothing.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
+# In which colour images are written on every system; others become PNG, which loses nothing.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
 CAMERA_RATE = 30.0  # frames a second; a camera does not tell how many it gives
 LONGEST_PAUSE = 60  # seconds for which a copy repeats one frame: a gap in the timestamps may be of any length
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -40,7 +40,7 @@ def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
     if len(inputs) == 1 and output.suffix and not is_folder:
         _check_suffix(inputs[0], output)
         return {inputs[0].name: output}
-    names_a_file = output.suffix.lower() in (*PICTURE_SUFFIXES, *CODECS)
+    names_a_file = output.suffix.lower() in (*IMAGE_SUFFIXES, *CODECS)
     if not is_folder and (is_there or names_a_file):
         raise ConfigError(f"{output} is a file, and there are {len(inputs)} inputs: give a folder")
     taken: set[str] = set()  # in one case: many file systems make no difference
@@ -65,13 +65,13 @@ def _written_as(entry: Input) -> Path:
 def _check_suffix(entry: Input, output: Path) -> None:
     suffixes = _suffixes(entry)
     if output.suffix.lower() not in suffixes:
-        kind = "video" if entry.is_video else "picture"
-        raise ConfigError(f"{output}: a {kind} is written as {', '.join(suffixes)}, or into a folder")
+        kind = "a video" if entry.is_video else "an image"
+        raise ConfigError(f"{output}: {kind} is written as {', '.join(suffixes)}, or into a folder")
 
 
 def _suffixes(entry: Input) -> tuple[str, ...]:
     """Return those that its copy may have, the one for an input of any other kind first."""
-    return tuple(CODECS) if entry.is_video else PICTURE_SUFFIXES
+    return tuple(CODECS) if entry.is_video else IMAGE_SUFFIXES
 
 
 def protect(inputs: Iterable[Input], targets: Iterable[Path]) -> None:
@@ -103,7 +103,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
 class Copies:
     """Writes annotated frames to the files planned for their sources.
 
-    A picture is there as soon as it is written, a video once its last frame is, or what there is of it
+    An image is there as soon as it is written, a video once its last frame is, or what there is of it
     on `close`. A copy that fails is told to `report`, and the others go on.
     """
 
@@ -118,8 +118,8 @@ class Copies:
         self._count = 0
         self._start_ms = 0.0
 
-    def write(self, frame: Frame, annotated: Picture) -> None:
-        """Write one frame's picture; those of one source come one after another.
+    def write(self, frame: Frame, annotated: Image) -> None:
+        """Write one frame's image; those of one source come one after another.
 
         Raises:
             FerError: the disk is full.
@@ -136,13 +136,13 @@ class Copies:
             self._tell(error)
             self.close()  # what there is of a video
 
-    def _write(self, frame: Frame, annotated: Picture) -> None:
+    def _write(self, frame: Frame, annotated: Image) -> None:
         entry, path = self._inputs[frame.source], self._planned[frame.source]
         if not entry.is_video:
             files.write_bytes(path, _encoded(annotated, path))
             return
         if self._video is None:
-            self._rate = _rate(entry, frame.picture)
+            self._rate = _rate(entry, frame.image)
             self._video = VideoWriter(path, self._rate)
             self._count, self._start_ms = 0, frame.time_ms
         self._shorten(frame)
@@ -187,8 +187,8 @@ class Copies:
             self._tell(error)
 
 
-def _rate(entry: Input, first: Picture) -> float:
-    from fer_engine.vision.source import frame_rate
+def _rate(entry: Input, first: Image) -> float:
+    from fer_engine.vision.video.source import frame_rate
 
     if not isinstance(entry.source, Path):
         return CAMERA_RATE
@@ -196,15 +196,15 @@ def _rate(entry: Input, first: Picture) -> float:
     return frame_rate(entry.source, max_pixels=first.shape[0] * first.shape[1])
 
 
-def _encoded(picture: Picture, path: Path) -> bytes:
+def _encoded(image: Image, path: Path) -> bytes:
     import cv2
 
     advice = "name it .png with --output"
     try:
-        done, content = cv2.imencode(path.suffix, picture)
+        done, content = cv2.imencode(path.suffix, image)
     except cv2.error as error:
         raise FerError(f"cannot encode {path}: {error.err}; {advice}") from error
     if not done:
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         raise FerError(f"cannot encode {path}: {width}x{height} is more than its format holds; {advice}")
     return content.tobytes()

@@ -1,4 +1,4 @@
-"""fer-predict: find the faces in pictures, videos or what a camera sees, and read their expressions."""
+"""fer-predict: find the faces in images, videos or what a camera sees, and read their expressions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from fer_engine.cli import exit_codes, model_options
 
 if TYPE_CHECKING:
     from fer_engine.engine import Engine
-    from fer_engine.vision.face import Boxes, FaceDetector, Picture
-    from fer_engine.vision.pipeline import Pipeline
+    from fer_engine.vision.face import Boxes, FaceDetector
+    from fer_engine.vision.image import Image
+    from fer_engine.vision.video.pipeline import Pipeline
 
 HAAR = "haar"
 # What goes wrong with a file is told in one line, without what OpenCV and FFmpeg print beside it.
@@ -29,7 +30,7 @@ QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-    # Pillow's warnings of odd metadata: the picture is read all the same.
+    # Pillow's warnings of odd metadata: the image is read all the same.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with _ended_by_sigterm():
         return exit_codes.run(lambda: _run(options))
@@ -49,7 +50,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from fer_engine.vision.picture import MAX_PIXELS
+    from fer_engine.vision.image import MAX_PIXELS
 
     parser = argparse.ArgumentParser(prog="fer-predict", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="picture, video, folder (with all below it), pattern, number of a camera, or - for a picture on "
+        help="image, video, folder (with all below it), pattern, number of a camera, or - for an image on "
         "standard input",
     )
     parser.add_argument(
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     results.add_argument("--csv", metavar="FILE", help="the same as a table; - is standard output")
     results.add_argument("--show", action="store_true", help="show what comes in a window, q closes it")
     faces = parser.add_argument_group("faces")
-    faces.add_argument("--crop", action="store_true", help="each picture is a face already: detect nothing")
+    faces.add_argument("--crop", action="store_true", help="each image is a face already: detect nothing")
     faces.add_argument(
         "--detector", metavar="haar|FILE.onnx", help="OpenCV's Haar cascade, or a YuNet file (default: haar)"
     )
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--detect-size",
         type=int,
         metavar="PIXELS",
-        help="shrink larger pictures to this longest side to find faces; more finds smaller ones and takes "
+        help="shrink larger images to this longest side to find faces; more finds smaller ones and takes "
         "longer (default: 320, YuNet 640)",
     )
     faces.add_argument("--margin", type=float, help="of the crop, as a share of the box (default: measured)")
@@ -131,12 +132,12 @@ def _check(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 option = f"--{name.replace('_', '-')}"
                 raise ConfigError(
-                    f"{option} is for finding faces, --crop takes each picture as one: leave one out"
+                    f"{option} is for finding faces, --crop takes each image as one: leave one out"
                 )
 
 
 def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pipeline:
-    from fer_engine.vision.pipeline import Pipeline
+    from fer_engine.vision.video.pipeline import Pipeline
 
     given = {name: getattr(options, name) for name in ("margin", "every", "smoothing")}
     settings = {name: value for name, value in given.items() if value is not None}
@@ -149,7 +150,7 @@ def _detector(options: argparse.Namespace) -> FaceDetector:
     from fer_engine.vision.detector import HaarDetector, YuNetDetector
 
     if options.crop:
-        return whole_picture
+        return whole_image
     size = {} if options.detect_size is None else {"longest_side": options.detect_size}
     if options.detector in (None, HAAR):
         return HaarDetector(**size)
@@ -158,16 +159,16 @@ def _detector(options: argparse.Namespace) -> FaceDetector:
 
 def _describe(engine: Engine, options: argparse.Namespace) -> str:
     info = engine.info
-    faces = "pictures taken as faces" if options.crop else f"faces by {options.detector or HAAR}"
+    faces = "images taken as faces" if options.crop else f"faces by {options.detector or HAAR}"
     flip = ", averaged over mirror images" if info.tta == "flip" else ""
     return f"{info.model} {info.precision} on {info.backend}, {info.device}{flip}; {faces}"
 
 
-def whole_picture(picture: Picture) -> Boxes:
-    """Return one box, int32 [1, 4], around all of a picture: a face detector that has nothing to look for."""
+def whole_image(image: Image) -> Boxes:
+    """Return one box, int32 [1, 4], around all of an image: a face detector that has nothing to look for."""
     import numpy as np
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     return np.array([[0, 0, width, height]], np.int32)
 
 

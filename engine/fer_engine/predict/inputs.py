@@ -1,4 +1,4 @@
-"""What the user named: pictures, folders, patterns, videos, a camera, standard input."""
+"""What the user named: images, folders, patterns, videos, a camera, standard input."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_engine.errors import ConfigError, FerError, InputError, PictureError
-from fer_engine.vision.frame import Frame
+from fer_engine.errors import ConfigError, FerError, ImageError, InputError
+from fer_engine.vision.video.frame import Frame
 
 STANDARD_INPUT = "-"
-# What a folder is searched for, and how a video is told from a picture; what a picture really is, its
+# What a folder is searched for, and how a video is told from an image; what an image really is, its
 # content decides.
-PICTURES = {
+IMAGES = {
     *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 }
@@ -30,7 +30,7 @@ Report = Callable[[FerError], None]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One picture, video or camera.
+    """One image, video or camera.
 
     `name` is what results call it: for a file its path. `source` is a file, the index
     of a camera, or the bytes of standard input. `place` is where its annotated copy goes in a folder for
@@ -54,7 +54,7 @@ class Input:
 def find(arguments: Sequence[str], report: Report, outside: Path | None = None) -> tuple[Input, ...]:
     """Return what the arguments stand for, in order, each name once.
 
-    A folder stands for the pictures and videos in it and below it, sorted, but not for what is hidden or
+    A folder stands for the images and videos in it and below it, sorted, but not for what is hidden or
     lies below `outside`, where earlier results may be. Links to folders are followed, each folder once. A
     pattern is expanded here too, for shells that do not. `report` is told of each argument that stands for
     nothing.
@@ -78,7 +78,7 @@ def find(arguments: Sequence[str], report: Report, outside: Path | None = None) 
 
 def _expand(argument: str, report: Report, outside: Path | None) -> list[Input]:
     if not argument:  # which Path takes for the current folder
-        raise InputError("an input is an empty text: give a picture, a video, a folder or -")
+        raise InputError("an input is an empty text: give an image, a video, a folder or -")
     path = Path(argument)
     if argument == STANDARD_INPUT:
         # Here and not in a thread, which Ctrl-C would not end.
@@ -97,7 +97,7 @@ def _expand(argument: str, report: Report, outside: Path | None) -> list[Input]:
             return files
         raise InputError(f"no file matches {argument}: check the pattern, or name a folder")
     raise InputError(
-        f"{argument} is not there: give a picture, a video, a folder, a pattern, a camera's number, or -"
+        f"{argument} is not there: give an image, a video, a folder, a pattern, a camera's number, or -"
     )
 
 
@@ -128,13 +128,13 @@ def _below(folder: Path, report: Report, outside: Path | None) -> list[Input]:
             found.append(Input(str(path), path, path.relative_to(folder)))
     if not found and not closed:
         raise InputError(
-            f"{folder} holds no picture or video: their names end in {' '.join(sorted(PICTURES | VIDEOS))}"
+            f"{folder} holds no image or video: their names end in {' '.join(sorted(IMAGES | VIDEOS))}"
         )
     return found
 
 
 def _is_wanted(file: str) -> bool:
-    return Path(file).suffix.lower() in PICTURES | VIDEOS and not file.startswith(".")
+    return Path(file).suffix.lower() in IMAGES | VIDEOS and not file.startswith(".")
 
 
 def _is_special(path: Path) -> bool:
@@ -161,27 +161,25 @@ def frames(
 
 
 def _frames(entry: Input, max_pixels: int) -> Iterator[Frame]:
-    from fer_engine.vision.picture import read_picture
-    from fer_engine.vision.source import frames as read_video
+    from fer_engine.vision.image import read_image
+    from fer_engine.vision.video.source import frames as read_video
 
     if isinstance(entry.source, bytes):
         try:
-            picture = read_picture(entry.source, "standard input", max_pixels)
-        except PictureError as error:
+            image = read_image(entry.source, "standard input", max_pixels)
+        except ImageError as error:
             hint = " (a video is read from a file alone)" if entry.source else ""
-            raise PictureError(f"{error}{hint}") from error
-        yield Frame(entry.name, 0, 0.0, picture)
+            raise ImageError(f"{error}{hint}") from error
+        yield Frame(entry.name, 0, 0.0, image)
     elif isinstance(entry.source, Path) and not entry.is_video:
-        yield Frame(entry.name, 0, 0.0, read_picture(entry.source, max_pixels=max_pixels))
+        yield Frame(entry.name, 0, 0.0, read_image(entry.source, max_pixels=max_pixels))
     else:
         yield from read_video(entry.source, max_pixels)
 
 
 def _standard_input() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
-        raise ConfigError(
-            "standard input is a terminal: send it a picture, as in 'fer-predict - < photo.jpg'"
-        )
+        raise ConfigError("standard input is a terminal: send it an image, as in 'fer-predict - < photo.jpg'")
     pieces = []
     while piece := os.read(sys.stdin.fileno(), 2**16):  # Ctrl-C is seen between the pieces
         pieces.append(piece)

@@ -17,11 +17,11 @@ from fer_engine.predict.inputs import Input
 from fer_engine.predict.records import STANDARD_OUTPUT, Format, Lines
 from fer_engine.predict.window import Window, check_display
 from fer_engine.system import progress
-from fer_engine.vision.picture import MAX_PIXELS
+from fer_engine.vision.image import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from fer_engine.vision.frame import Analysis
-    from fer_engine.vision.pipeline import Pipeline
+    from fer_engine.vision.video.frame import Analysis
+    from fer_engine.vision.video.pipeline import Pipeline
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Job:
     """What to read and where the results go.
 
     `output` is the annotated copy, `json` and `csv` are files or "-"; each is None where it is not wanted.
-    Larger pictures than `max_pixels` are reported and left out.
+    Larger images than `max_pixels` are reported and left out.
 
     Raises:
         ConfigError: a result would replace an input or another result, a camera is not alone, there is no
@@ -58,7 +58,7 @@ class Job:
 
     def __post_init__(self) -> None:
         if self.is_live and len(self.found) > 1:
-            raise ConfigError("a camera gives pictures without end: name it alone")
+            raise ConfigError("a camera gives images without end: name it alone")
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels must be at least 1, got {self.max_pixels}")
         if self.json is not None and self.json == self.csv:
@@ -135,14 +135,14 @@ class Job:
 
         if not self.planned and window is None:
             return True
-        picture = annotate(analysis.frame.picture, analysis.faces)
+        image = annotate(analysis.frame.image, analysis.faces)
         if self.planned:
-            written.write(analysis.frame, picture)
-        return window is None or window.show(picture, wait=wait)
+            written.write(analysis.frame, image)
+        return window is None or window.show(image, wait=wait)
 
 
 def _untracked(analysis: Analysis) -> Analysis:
-    """Return the analysis of a still picture without tracks, which number nobody there."""
+    """Return the analysis of a still image without tracks, which number nobody there."""
     faces = tuple(dataclasses.replace(face, track=None) for face in analysis.faces)
     return dataclasses.replace(analysis, faces=faces)
 

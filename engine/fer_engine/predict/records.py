@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fer_engine.errors import FerError
-from fer_engine.vision.frame import Analysis, Frame
+from fer_engine.vision.video.frame import Analysis, Frame
 
 STANDARD_OUTPUT = "-"
 COLUMNS = ("file", "frame", "time_ms", "track", "left", "top", "width", "height", "label")

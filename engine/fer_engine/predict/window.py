@@ -1,4 +1,4 @@
-"""A window that shows annotated pictures as they come."""
+"""A window that shows annotated images as they come."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from fer_engine.errors import ConfigError
-from fer_engine.vision.face import Picture
+from fer_engine.vision.image import Image
 
 TITLE = "fer-predict (q closes)"
 CLOSING = frozenset({ord("q"), 27})  # 27: Escape
@@ -44,9 +44,9 @@ class Window:
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.resizeWindow(TITLE, *SIZE)
 
-    def show(self, picture: Picture, *, wait: bool) -> bool:
-        """Show a picture, until a key is pressed if it is to `wait`; return False once it is closed."""
-        self._cv2.imshow(TITLE, picture)
+    def show(self, image: Image, *, wait: bool) -> bool:
+        """Show an image, until a key is pressed if it is to `wait`; return False once it is closed."""
+        self._cv2.imshow(TITLE, image)
         key = self._cv2.waitKey(1)
         while wait and key == -1 and self._is_open():
             key = self._cv2.waitKey(50)  # not forever: so that Ctrl-C and a closed window are seen

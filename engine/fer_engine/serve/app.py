@@ -16,10 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from fer_engine.errors import BackendError, FerError
 from fer_engine.serve import responses
+from fer_engine.serve.image_route import Images
 from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.metrics import Metrics
 from fer_engine.serve.page import Page
-from fer_engine.serve.picture_route import Pictures
 from fer_engine.serve.service import Service
 from fer_engine.serve.v2_routes import Inference
 from fer_engine.vision.detector import HaarDetector
@@ -34,12 +34,12 @@ MODEL = "/v2/models/{name}"
 
 def make_app(service: Service) -> Router:
     """Return the application that serves one engine."""
-    inference, pictures, page = Inference(service), Pictures(service, HaarDetector()), Page()
+    inference, images, page = Inference(service), Images(service, HaarDetector()), Page()
     metrics = service.metrics
     posts: dict[str, Endpoint] = {
         f"{MODEL}/infer": inference.infer,  # first: routes are tried in order
         f"{MODEL}/versions/{{version}}/infer": inference.infer,
-        "/predict": pictures.predict,
+        "/predict": images.predict,
     }
     gets: dict[str, Endpoint] = {
         "/v2": inference.server,

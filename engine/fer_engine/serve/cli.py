@@ -1,4 +1,4 @@
-"""fer-serve: answer requests over HTTP, by the Open Inference Protocol, with pictures, and with a page."""
+"""fer-serve: answer requests over HTTP, by the Open Inference Protocol, with images, and with a page."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     group, default = parser.add_argument_group("limits"), Limits()
     for name, kind, unit, value, text in (
         ("--max-body", int, "BYTES", default.body, "of a request"),
-        ("--max-pixels", int, "N", default.pixels, "of a picture"),
-        ("--max-faces", int, "N", default.faces, "of a request or a picture"),
+        ("--max-pixels", int, "N", default.pixels, "of an image"),
+        ("--max-faces", int, "N", default.faces, "of a request or an image"),
         ("--max-in-flight", int, "N", default.in_flight, "requests served at once"),
         ("--max-queue", int, "FACES", default.queue, "that wait for the engine"),
         ("--max-connections", int, "N", default.connections, "open at once"),

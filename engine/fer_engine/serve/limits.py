@@ -28,7 +28,7 @@ class Limits:
     """What the service accepts.
 
     `body` and `head` are in bytes, of a request's body (also once decompressed) and of its headers;
-    `pixels` of a picture, `faces` of a request or found in a picture. `in_flight` requests are served at
+    `pixels` of an image, `faces` of a request or found in an image. `in_flight` requests are served at
     once, `queue` faces wait for the engine, and `connections` are open. A request must have come in
     completely `receive_seconds` after its first byte, be through `request_seconds` after that, and its
     answer be taken off in another `receive_seconds`. When the service is told to end it takes requests for

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from fer_engine.serve.limits import RefusedError
 
 INDEX = "index.html"
-# The browser loads nothing from elsewhere, and pictures only from the service or the page itself.
+# The browser loads nothing from elsewhere, and images only from the service or the page itself.
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -1,15 +1,18 @@
-"""From pictures and videos to expressions; needs the extra `vision`."""
+"""From images and videos to expressions; needs the extra `vision`."""
 
 from fer_engine.vision.annotate import annotate
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
 from fer_engine.vision.expressions import find_expressions
-from fer_engine.vision.face import Boxes, Face, FaceDetector, Picture
-from fer_engine.vision.frame import Analysis, Frame
-from fer_engine.vision.picture import MAX_PIXELS, read_picture
-from fer_engine.vision.pipeline import Pipeline
-from fer_engine.vision.source import frame_rate, frames
-from fer_engine.vision.writer import VideoWriter
+from fer_engine.vision.face import Boxes, Face, FaceDetector
+from fer_engine.vision.image import MAX_PIXELS, Image, read_image
+from fer_engine.vision.video.frame import Analysis, Frame
+from fer_engine.vision.video.pipeline import Pipeline
+from fer_engine.vision.video.source import frame_rate, frames
+from fer_engine.vision.video.writer import VideoWriter
+
+Picture = Image  # the older name
+read_picture = read_image  # the older name
 
 __all__ = [
     "MARGIN",
@@ -20,6 +23,7 @@ __all__ = [
     "FaceDetector",
     "Frame",
     "HaarDetector",
+    "Image",
     "Picture",
     "Pipeline",
     "VideoWriter",
@@ -30,5 +34,6 @@ __all__ = [
     "find_expressions",
     "frame_rate",
     "frames",
+    "read_image",
     "read_picture",
 ]

@@ -1,4 +1,4 @@
-"""Draws what was found into a picture."""
+"""Draws what was found into an image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from fer_engine.errors import InputError
-from fer_engine.vision.face import Face, Picture
+from fer_engine.vision.face import Face
+from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import pillow
-from fer_engine.vision.picture import check_picture
 
-# Shares of the picture's shorter side: as readable in a thumbnail as in a photo, shown equally large.
+# Shares of the image's shorter side: as readable in a thumbnail as in a photo, shown equally large.
 TEXT = 1 / 24
 LINE = 1 / 240
-SMALLEST_TEXT = 10  # pixels; in smaller letters run together, so only a picture too narrow for it gets less
+SMALLEST_TEXT = 10  # pixels; in smaller letters run together, so only an image too narrow for it gets less
 PADDING = 0.25  # around text, as a share of its size
 BAR = 4  # length of a full bar, in text sizes
 
@@ -25,38 +25,38 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 
 
-def annotate(picture: Picture, faces: Sequence[Face], labels: Sequence[str] | None = None) -> Picture:
-    """Return a copy of a picture with box, label and probability of each face.
+def annotate(image: Image, faces: Sequence[Face], labels: Sequence[str] | None = None) -> Image:
+    """Return a copy of an image with box, label and probability of each face.
 
-    Text stays inside the picture, and is black or white, whichever stands out. Each expression has a colour.
+    Text stays inside the image, and is black or white, whichever stands out. Each expression has a colour.
 
     Args:
-        picture: uint8 [height, width, 3] in BGR.
+        image: uint8 [height, width, 3] in BGR.
         faces: What was found in it.
         labels: Those of the spec, to draw a bar for each as well.
 
     Raises:
-        InputError: `picture` is none, or `labels` are not as many as a face has probabilities.
+        InputError: `image` is none, or `labels` are not as many as a face has probabilities.
         ConfigError: Pillow is not installed.
     """
-    image = pillow().fromarray(check_picture(picture))  # a copy; Pillow does not mind which channel is first
-    canvas = _Canvas(image)
+    pil_image = pillow().fromarray(check_image(image))  # a copy; Pillow does not mind which channel is first
+    canvas = _Canvas(pil_image)
     for face in faces:
         if labels is not None and len(labels) != len(face.probabilities):
             raise InputError(f"{len(face.probabilities)} bars need as many labels, got {len(labels)}")
         canvas.face(face)
         if labels is not None:
             canvas.bars(face, labels)
-    return np.asarray(image).copy()
+    return np.asarray(pil_image).copy()
 
 
 class _Canvas:
-    def __init__(self, image: Any) -> None:
+    def __init__(self, pil_image: Any) -> None:
         from PIL import ImageDraw
 
-        self._width, self._height = image.size
-        self._draw = ImageDraw.Draw(image)
-        shorter = min(image.size)
+        self._width, self._height = pil_image.size
+        self._draw = ImageDraw.Draw(pil_image)
+        shorter = min(pil_image.size)
         self._text = max(SMALLEST_TEXT, round(shorter * TEXT))
         self._line = max(1, round(shorter * LINE))
 
@@ -95,7 +95,7 @@ class _Canvas:
             self._draw.rectangle(box, fill=_colour(index, len(labels)))
 
     def _font(self, text: str, rows: int = 1) -> tuple[Any, int]:
-        """Return the font in which `rows` like `text` fit into the picture, and the padding around them."""
+        """Return the font in which `rows` like `text` fit into the image, and the padding around them."""
         from PIL import ImageFont
 
         size = self._text

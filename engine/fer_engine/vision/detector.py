@@ -11,9 +11,9 @@ import numpy as np
 
 from fer_engine.errors import ConfigError, InputError
 from fer_engine.vision.cascade import Cascades
-from fer_engine.vision.face import Boxes, Picture
+from fer_engine.vision.face import Boxes
+from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import name_for_opencv, opencv
-from fer_engine.vision.picture import check_picture
 from fer_engine.vision.resize import resize
 
 
@@ -38,9 +38,9 @@ class HaarDetector:
         """Load the cascades.
 
         Args:
-            longest_side: A larger picture is shrunk to it, in pixels, before it is searched.
-            min_size: Side of the smallest face that is found, in pixels of the shrunk picture: with the
-                defaults, 48 pixels in a picture of 640x480.
+            longest_side: A larger image is shrunk to it, in pixels, before it is searched.
+            min_size: Side of the smallest face that is found, in pixels of the shrunk image: with the
+                defaults, 48 pixels in an image of 640x480.
             scale_factor: Ratio of one size that is searched for to the one before.
             min_neighbors: A face is where more finds than these overlap; more give fewer false ones.
 
@@ -58,18 +58,18 @@ class HaarDetector:
         self._longest_side = longest_side
         self._cascades = _Pool(lambda: Cascades(min_size, scale_factor, min_neighbors))
 
-    def __call__(self, picture: Picture) -> Boxes:
-        """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, from left to right.
+    def __call__(self, image: Image) -> Boxes:
+        """Return the boxes of the faces in an image, uint8 [height, width, 3] in BGR, from left to right.
 
         Raises:
-            InputError: it is no such picture.
+            InputError: it is no such image.
         """
         cv2 = opencv()
-        gray = cv2.cvtColor(check_picture(picture), cv2.COLOR_BGR2GRAY)
+        gray = cv2.cvtColor(check_image(image), cv2.COLOR_BGR2GRAY)
         small = _shrink(gray, self._longest_side)
         with self._cascades.borrow() as cascades:
             found = cascades.find(small, gray)
-        return _in_full_size(found, small, picture)
+        return _in_full_size(found, small, image)
 
 
 class YuNetDetector:
@@ -91,7 +91,7 @@ class YuNetDetector:
 
         Args:
             path: The ONNX file, such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo.
-            longest_side: A larger picture is shrunk to it, in pixels, before it is searched.
+            longest_side: A larger image is shrunk to it, in pixels, before it is searched.
             score_threshold: Least confidence of a face, from 0 to 1.
             nms_threshold: Of two faces with a larger intersection over union, the less confident is dropped.
 
@@ -115,29 +115,29 @@ class YuNetDetector:
                 "expected the ONNX file of a YuNet, such as face_detection_yunet_2023mar.onnx"
             ) from error
 
-    def __call__(self, picture: Picture) -> Boxes:
-        """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, from left to right.
+    def __call__(self, image: Image) -> Boxes:
+        """Return the boxes of the faces in an image, uint8 [height, width, 3] in BGR, from left to right.
 
         Raises:
-            InputError: it is no such picture.
+            InputError: it is no such image.
         """
-        small = _shrink(check_picture(picture), self._longest_side)
+        small = _shrink(check_image(image), self._longest_side)
         with self._networks.borrow() as network:
             network.setInputSize((small.shape[1], small.shape[0]))
             _, found = network.detect(small)
         # A row is the box, five landmarks and the score; where there is none, the answer is None.
         boxes = np.empty((0, 4)) if found is None else found[:, :4]
-        return _in_full_size(boxes, small, picture)
+        return _in_full_size(boxes, small, image)
 
     def _load(self) -> Any:
         side = (self._longest_side, self._longest_side)
         return opencv().FaceDetectorYN.create(name_for_opencv(self._path), "", side, *self._thresholds)
 
 
-def as_boxes(found: Any, picture: Picture) -> Boxes:
-    """Return what a detector found in `picture` as boxes, int32 [n, 4], from left to right.
+def as_boxes(found: Any, image: Image) -> Boxes:
+    """Return what a detector found in `image` as boxes, int32 [n, 4], from left to right.
 
-    A box is rounded to whole pixels and cut off at the picture's edges; one without a pixel in the picture
+    A box is rounded to whole pixels and cut off at the image's edges; one without a pixel in the image
     is left out.
 
     Raises:
@@ -152,7 +152,7 @@ def as_boxes(found: Any, picture: Picture) -> Boxes:
             f"the detector's box {index} is {boxes[index].tolist()}; expected left, top, width, height in "
             "pixels, finite, with a width and height above 0"
         )
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     edges = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
     edges = np.rint(edges).clip(0, [width, height, width, height]).astype(np.int32)
     inside = np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
@@ -176,17 +176,17 @@ def _as_numbers(found: Any) -> Any:
     return boxes.astype(np.float64)
 
 
-def _shrink(picture: Any, longest_side: int) -> Any:
-    scale = longest_side / max(picture.shape[:2])
+def _shrink(image: Any, longest_side: int) -> Any:
+    scale = longest_side / max(image.shape[:2])
     if scale >= 1:
-        return picture
-    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
-    return resize(picture, height, width)
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return resize(image, height, width)
 
 
-def _in_full_size(boxes: Any, small: Any, picture: Picture) -> Boxes:
-    scale = np.array([picture.shape[1] / small.shape[1], picture.shape[0] / small.shape[0]])
-    return as_boxes(boxes.reshape(-1, 4) * np.tile(scale, 2), picture)
+def _in_full_size(boxes: Any, small: Any, image: Image) -> Boxes:
+    scale = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
+    return as_boxes(boxes.reshape(-1, 4) * np.tile(scale, 2), image)
 
 
 class _Pool:

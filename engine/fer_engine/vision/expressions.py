@@ -1,4 +1,4 @@
-"""From one picture to the expressions in it."""
+"""From one image to the expressions in it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.detector import HaarDetector, as_boxes
-from fer_engine.vision.face import Face, FaceDetector, Picture
-from fer_engine.vision.picture import check_picture
+from fer_engine.vision.face import Face, FaceDetector
+from fer_engine.vision.image import Image, check_image
 
 
 def find_expressions(
-    engine: Engine, picture: Picture, detector: FaceDetector | None = None, margin: float = MARGIN
+    engine: Engine, image: Image, detector: FaceDetector | None = None, margin: float = MARGIN
 ) -> tuple[Face, ...]:
-    """Return the faces of a picture with their expressions, from left to right; none where none is found.
+    """Return the faces of an image with their expressions, from left to right; none where none is found.
 
     Args:
         engine: Classifies all faces in one batch.
-        picture: uint8 [height, width, 3] in BGR.
+        image: uint8 [height, width, 3] in BGR.
         detector: Finds the faces; a HaarDetector with its defaults where none is given.
         margin: As `crop_faces` takes it.
 
     Raises:
-        InputError: the picture is none, or the detector gave no boxes.
+        InputError: the image is none, or the detector gave no boxes.
         ConfigError: the model is a regression, or what the detector or the crop needs is not there.
         BackendError: the engine is closed, or the runtime failed.
     """
     check_classifier(engine.spec)
-    picture = check_picture(picture)
-    boxes = as_boxes((detector or _default_detector())(picture), picture)
-    return Face.of_prediction(boxes, engine.predict(crop_faces(picture, boxes, engine.spec, margin)))
+    image = check_image(image)
+    boxes = as_boxes((detector or _default_detector())(image), image)
+    return Face.of_prediction(boxes, engine.predict(crop_faces(image, boxes, engine.spec, margin)))
 
 
 def check_classifier(spec: ModelSpec) -> None:

@@ -1,4 +1,4 @@
-"""A face in a picture, and the expression that was read from it."""
+"""A face in an image, and the expression that was read from it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_engine.vision.image import Image
+
 if TYPE_CHECKING:
     from fer_engine.engine import Prediction
 
-Picture = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
-Boxes = NDArray[np.int32]  # [n, 4]: left, top, width, height, in pixels of the picture
+Boxes = NDArray[np.int32]  # [n, 4]: left, top, width, height, in pixels of the image
 
 
 class FaceDetector(Protocol):
     """Anything that finds faces: a function will do."""
 
-    def __call__(self, picture: Picture) -> Boxes:
-        """Return the boxes of the faces in a picture, uint8 [height, width, 3] in BGR, as int32 [n, 4]."""
+    def __call__(self, image: Image) -> Boxes:
+        """Return the boxes of the faces in an image, uint8 [height, width, 3] in BGR, as int32 [n, 4]."""
         ...
 
 

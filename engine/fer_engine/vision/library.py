@@ -48,6 +48,6 @@ def pillow() -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ConfigError(f"pictures need Pillow ({error}): pip install 'fer-engine[vision]'") from None
+        raise ConfigError(f"images need Pillow ({error}): pip install 'fer-engine[vision]'") from None
     Image.init()
     return Image

@@ -1,4 +1,4 @@
-"""A browser, a running service, and the pictures that the page is given.
+"""A browser, a running service, and the images that the page is given.
 
 `browser` is imported late: it skips where there is no browser.
 """
@@ -14,17 +14,17 @@ from serving import serving
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Give a folder of two photographs in the public domain, both in one, no picture, and a video of one."""
+def images(tmp_path_factory):
+    """Give a folder of two photographs in the public domain, both in one, no image, and a video of one."""
     from browser import CAMERA_SIZE, skimage_data
 
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     astronaut = cv2.cvtColor(skimage_data.astronaut(), cv2.COLOR_RGB2BGR)
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
         hopper = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
-    for name, picture in {"astronaut": astronaut, "both": np.hstack([astronaut, hopper[:512]])}.items():
-        cv2.imwrite(str(folder / f"{name}.jpg"), picture)
-    (folder / "letter.jpg").write_text("not a picture")
+    for name, image in {"astronaut": astronaut, "both": np.hstack([astronaut, hopper[:512]])}.items():
+        cv2.imwrite(str(folder / f"{name}.jpg"), image)
+    (folder / "letter.jpg").write_text("not an image")
     with (folder / "camera.mjpeg").open("wb") as video:
         for shade in range(8):  # frames that differ
             frame = np.full((CAMERA_SIZE[1], CAMERA_SIZE[0], 3), shade, np.uint8)
@@ -42,14 +42,14 @@ def service(artifact):
 
 
 @pytest.fixture(scope="module")
-def browser(pictures):
+def browser(images):
     from browser import CHROMIUM, sync_api
 
     arguments = [
         "--no-sandbox",  # a container has no sandbox of its own to offer; the page is ours
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={pictures / 'camera.mjpeg'}",
+        f"--use-file-for-fake-video-capture={images / 'camera.mjpeg'}",
     ]
     with sync_api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)

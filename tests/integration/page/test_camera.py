@@ -75,10 +75,10 @@ def test_a_camera_that_is_refused_or_missing_is_told_in_words(opened, error, wor
     assert said == []
 
 
-def test_a_server_that_goes_away_and_comes_back_is_found_again(opened, pictures):
+def test_a_server_that_goes_away_and_comes_back_is_found_again(opened, images):
     tab, _, _ = opened()
     tab.context.set_offline(True)
-    tab.set_input_files("#files", pictures / "astronaut.jpg")
+    tab.set_input_files("#files", images / "astronaut.jpg")
     expect(tab.get_by_role("status")).to_have_text("astronaut.jpg: The server does not answer.")
     tab.context.set_offline(False)
     tab.get_by_role("button", name="Try again").click()

@@ -22,10 +22,10 @@ from browser import (
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1200])
-def test_it_fits_the_screen_and_asks_nobody_else(opened, service, pictures, width, scheme):
+def test_it_fits_the_screen_and_asks_nobody_else(opened, service, images, width, scheme):
     tab, said, asked = opened(width, scheme)
     assert tab.evaluate(OVERFLOW) == 0
-    tab.set_input_files("#files", [pictures / "both.jpg", pictures / "astronaut.jpg"])
+    tab.set_input_files("#files", [images / "both.jpg", images / "astronaut.jpg"])
     expect(tab.locator("#strip [data-state=shown]")).to_have_count(2)
     tab.locator("summary").click()
     assert tab.evaluate(OVERFLOW) == 0
@@ -35,9 +35,9 @@ def test_it_fits_the_screen_and_asks_nobody_else(opened, service, pictures, widt
     assert [url for url in asked if not url.startswith((service, f"blob:{service}"))] == []
 
 
-def test_a_photo_gets_a_box_for_each_face_and_bars_for_the_chosen_one(opened, pictures):
+def test_a_photo_gets_a_box_for_each_face_and_bars_for_the_chosen_one(opened, images):
     tab, _, _ = opened(script=KEEP_ANSWER)
-    tab.set_input_files("#files", pictures / "both.jpg")
+    tab.set_input_files("#files", images / "both.jpg")
     expect(tab.locator("#stage")).to_have_attribute("data-state", "shown")
     answer = tab.evaluate("window.answer")
     assert_boxes_on(tab, FACES["both.jpg"])
@@ -57,9 +57,9 @@ def test_a_photo_gets_a_box_for_each_face_and_bars_for_the_chosen_one(opened, pi
         expect(tab.locator("#bars .top .name")).to_have_text(face["label"])
 
 
-def test_the_model_and_the_times_are_shown(opened, pictures):
+def test_the_model_and_the_times_are_shown(opened, images):
     tab, _, _ = opened(script=KEEP_ANSWER)
-    tab.set_input_files("#files", pictures / "astronaut.jpg")
+    tab.set_input_files("#files", images / "astronaut.jpg")
     expect(tab.locator("#stage")).to_have_attribute("data-state", "shown")
     answer = tab.evaluate("window.answer")
     for part, value in answer["model"].items():
@@ -73,18 +73,18 @@ def test_the_model_and_the_times_are_shown(opened, pictures):
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_a_photo_may_be_dropped_or_pasted(opened, pictures, kind):
+def test_a_photo_may_be_dropped_or_pasted(opened, images, kind):
     tab, said, _ = opened(script=KEEP_ANSWER)
-    content = base64.b64encode((pictures / "astronaut.jpg").read_bytes()).decode()
+    content = base64.b64encode((images / "astronaut.jpg").read_bytes()).decode()
     tab.evaluate(GIVE_FILE, [kind, "astronaut.jpg", content])
     expect(tab.get_by_role("status")).to_have_text(FOUND)
     assert_boxes_on(tab, FACES["astronaut.jpg"])
     assert said == []
 
 
-def test_an_unreadable_file_is_named_and_the_photos_beside_it_are_answered(opened, pictures):
+def test_an_unreadable_file_is_named_and_the_photos_beside_it_are_answered(opened, images):
     tab, _, _ = opened(400)
-    tab.set_input_files("#files", [pictures / name for name in ("astronaut.jpg", "letter.jpg", "both.jpg")])
+    tab.set_input_files("#files", [images / name for name in ("astronaut.jpg", "letter.jpg", "both.jpg")])
     photos = tab.get_by_role("radiogroup", name="Photos").get_by_role("radio")
     expect(photos.nth(0)).to_have_attribute("aria-label", re.compile(r"astronaut.jpg: \d face"))
     expect(photos.nth(2)).to_have_attribute("aria-label", re.compile(r"both.jpg: \d face"))
@@ -106,13 +106,13 @@ def press_until(tab, key, selector):
     pytest.fail(f"{key} does not lead to {selector}")
 
 
-def test_the_keyboard_alone_is_enough(opened, pictures):
+def test_the_keyboard_alone_is_enough(opened, images):
     tab, _, _ = opened()
     tab.on("filechooser", lambda _: None)  # Chromium opens a window of its own unless it is told in time
     press_until(tab, "Tab", "#choose")
     with tab.expect_file_chooser() as chooser:
         tab.keyboard.press("Enter")
-    chooser.value.set_files([pictures / "both.jpg", pictures / "astronaut.jpg"])
+    chooser.value.set_files([images / "both.jpg", images / "astronaut.jpg"])
     faces = tab.get_by_role("radiogroup", name="Faces").get_by_role("radio")
     expect(faces.nth(0)).to_be_checked()
     tab.keyboard.press("ArrowRight")  # from anywhere

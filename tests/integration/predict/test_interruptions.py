@@ -14,7 +14,7 @@ import cv2
 
 from fer_predict import FER_PREDICT, errors, lines, run, unix, write_video
 
-# A camera that gives two pictures, and hangs.
+# A camera that gives two images, and hangs.
 HANGING = """
 import sys, time
 import cv2

@@ -12,8 +12,8 @@ import pytest
 
 from fer_engine.predict.annotated import Copies, plan
 from fer_engine.predict.inputs import Input
-from fer_engine.vision.frame import Frame
-from fer_engine.vision.source import frame_rate, frames
+from fer_engine.vision.video.frame import Frame
+from fer_engine.vision.video.source import frame_rate, frames
 from fer_predict import errors, lines, run
 from recording import FRAMES, RATE, write_recording
 
@@ -48,9 +48,9 @@ def test_of_a_video_that_breaks_off_the_first_part_is_done(predict, video, photo
 def test_a_camera_is_written_in_its_own_time(tmp_path):
     camera = Input("camera 0", 0, Path("camera-0"))
     copies = Copies([camera], plan([camera], tmp_path), pytest.fail)
-    picture = np.zeros((48, 64, 3), np.uint8)
+    image = np.zeros((48, 64, 3), np.uint8)
     for index, time_ms in enumerate((0.0, 10.0, 500.0, 990.0)):  # one frame too many, then too few
-        copies.write(Frame("camera 0", index, time_ms, picture), picture)
+        copies.write(Frame("camera 0", index, time_ms, image), image)
     copies.close()
     written = cv2.VideoCapture(str(tmp_path / "camera-0.mp4"))
     assert written.get(cv2.CAP_PROP_FRAME_COUNT) / written.get(cv2.CAP_PROP_FPS) == pytest.approx(1, abs=0.05)
@@ -63,7 +63,7 @@ def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path, stated
     entry = Input(str(path), path, Path(path.name))
     copies = Copies([entry], plan([entry], tmp_path / "out"), pytest.fail)
     for frame in frames(path):
-        copies.write(frame, frame.picture)
+        copies.write(frame, frame.image)
     copies.close()
     written = cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4"))
     assert (written.get(cv2.CAP_PROP_FRAME_COUNT), written.get(cv2.CAP_PROP_FPS)) == (FRAMES, RATE)
@@ -76,7 +76,7 @@ def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_pa
     entry = Input(str(path), path, Path(path.name))
     copies = Copies([entry], plan([entry], tmp_path / "out"), pytest.fail)
     for frame in frames(path):
-        copies.write(frame, frame.picture)
+        copies.write(frame, frame.image)
     copies.close()
     assert cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
 
@@ -86,8 +86,8 @@ def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):
     problems = []
     copies = Copies([camera], plan([camera], tmp_path), problems.append)
     for index in range(6):
-        picture = np.zeros((48, 64 if index < 4 else 32, 3), np.uint8)
-        copies.write(Frame("camera 0", index, index * 1000 / 30, picture), picture)
+        image = np.zeros((48, 64 if index < 4 else 32, 3), np.uint8)
+        copies.write(Frame("camera 0", index, index * 1000 / 30, image), image)
     copies.close()
     (problem,) = problems
     assert "all frames of" in str(problem)
@@ -116,9 +116,9 @@ def test_a_pause_of_hours_is_a_minute_in_the_copy_and_told(tmp_path):
     camera = Input("camera 0", 0, Path("camera-0"))
     problems = []
     copies = Copies([camera], plan([camera], tmp_path), problems.append)
-    picture = np.zeros((48, 64, 3), np.uint8)
+    image = np.zeros((48, 64, 3), np.uint8)
     for index, time_ms in enumerate((0.0, 7_200_000.0, 7_200_100.0)):
-        copies.write(Frame("camera 0", index, time_ms, picture), picture)
+        copies.write(Frame("camera 0", index, time_ms, image), image)
     copies.close()
     written = cv2.VideoCapture(str(tmp_path / "camera-0.mp4"))
     assert written.get(cv2.CAP_PROP_FRAME_COUNT) / written.get(cv2.CAP_PROP_FPS) == pytest.approx(60, abs=1)

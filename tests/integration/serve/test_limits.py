@@ -7,14 +7,14 @@ import json
 
 import pytest
 
-from serving import MODEL, answer_of, noise, picture_of, request_of, wait_for
+from serving import MODEL, answer_of, image_of, noise, request_of, wait_for
 
 
 def test_too_large_requests_are_refused(strict):
     for code, words, (path, body, headers) in (
         (413, "larger than 100000 bytes", ("/predict", bytes(100_001), {})),
         (413, "larger than 100000 bytes", (f"/v2/models/{MODEL}/infer", bytes(10**6), {})),
-        (413, "360000 pixels, 300000 may be", ("/predict", picture_of(600, 600), {})),
+        (413, "360000 pixels, 300000 may be", ("/predict", image_of(600, 600), {})),
     ):
         got, _, text = strict.post(path, body, **headers)
         assert (got, words in json.loads(text)["error"]) == (code, True)
@@ -55,8 +55,8 @@ def test_connections_beyond_the_limit_are_told_to_come_again(strict):
     assert strict.get("/v2/health/live")[0] == 200
 
 
-def test_a_picture_that_is_too_large_is_no_matter_of_python(strict):
-    error = json.loads(strict.post("/predict", picture_of(600, 600))[2])["error"]
+def test_a_image_that_is_too_large_is_no_matter_of_python(strict):
+    error = json.loads(strict.post("/predict", image_of(600, 600))[2])["error"]
     assert "have who runs the service give it a larger --max-pixels" in error
     assert "max_pixels" not in error
 

@@ -1,4 +1,4 @@
-// The boxes over the picture, and which of the faces is chosen.
+// The boxes over the image, and which of the faces is chosen.
 
 import { Choice } from "./choice.js";
 import { showFace } from "./readout.js";

@@ -1,4 +1,4 @@
-// The page: photos that are dropped, pasted or chosen, or the camera, one picture at the server at a time.
+// The page: photos that are dropped, pasted or chosen, or the camera, one image at the server at a time.
 
 import { Camera } from "./camera.js";
 import { Choice } from "./choice.js";
@@ -31,7 +31,7 @@ function shape(width, height) {
 }
 
 function addPhotos(added) {
-  if (!added.length) return say("There was no picture in that. Save it as a file first, then drop it here.");
+  if (!added.length) return say("There was no image in that. Save it as a file first, then drop it here.");
   const fresh = [...added].map((file) => ({ file, url: URL.createObjectURL(file) }));
   photos.push(...fresh);
   showPhoto(fresh[0]);

@@ -1,22 +1,22 @@
-// Sends a picture to the server; what goes wrong becomes an error with a sentence for people.
+// Sends an image to the server; what goes wrong becomes an error with a sentence for people.
 
 class PredictError extends Error {
-  /** `passing` says whether the same picture may be answered later. */
+  /** `passing` says whether the same image may be answered later. */
   constructor(message, passing) {
     super(message);
     this.passing = passing;
   }
 }
 
-/** Return the server's answer to a picture and the milliseconds until it was here; throws PredictError. */
-export async function predict(picture) {
+/** Return the server's answer to an image and the milliseconds until it was here; throws PredictError. */
+export async function predict(image) {
   const start = performance.now();
   let response;
   try {
     response = await fetch("predict", {
       method: "POST",
-      body: picture,
-      headers: { "Content-Type": picture.type.startsWith("image/") ? picture.type : "application/octet-stream" },
+      body: image,
+      headers: { "Content-Type": image.type.startsWith("image/") ? image.type : "application/octet-stream" },
     });
   } catch {
     throw new PredictError("The server does not answer.", true);

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fer_engine.engine import Engine, Prediction
 from fer_engine.vision.crop import crop_faces
 from fer_engine.vision.face import Boxes, Face
-from fer_engine.vision.frame import Analysis, Frame
 from fer_engine.vision.video.follower import Follower, Located
+from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.smooth import Smoother
 
 
@@ -50,7 +50,7 @@ class Analyser:
         """Yield the analyses of the next frames, whose faces go to the engine together."""
         located = [self._locate(searched) for searched in group]
         crops = [
-            crop_faces(searched.frame.picture, faces.boxes, self._engine.spec, self._margin)
+            crop_faces(searched.frame.image, faces.boxes, self._engine.spec, self._margin)
             for searched, faces in zip(group, located, strict=True)
         ]
         prediction = self._engine.predict(np.concatenate(crops))
@@ -66,7 +66,7 @@ class Analyser:
     def _locate(self, searched: Searched) -> Located:
         if searched.first:
             self._follower = Follower(self._between)
-        return self._follower.locate(searched.frame.picture, searched.boxes)
+        return self._follower.locate(searched.frame.image, searched.boxes)
 
     def _smooth(
         self, first: bool, tracks: list[int], probabilities: NDArray[np.float32]

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.vision.face import Picture
+from fer_engine.vision.image import Image
 from fer_engine.vision.library import opencv
 
-# Longer side of the picture in which points are followed: in a larger one it takes longer for the same boxes.
+# Longer side of the image in which points are followed: in a larger one it takes longer for the same boxes.
 SIDE = 320
 GRID = 5  # points along a side of a box: ten take twice as long for the same boxes
 WINDOW = 15  # pixels around a point that are compared
-LEVELS = 2  # times that the picture is halved: a point may move by some 30 pixels
+LEVELS = 2  # times that the image is halved: a point may move by some 30 pixels
 MAX_ERROR = 1.0  # pixels by which half of the points may miss their origins; beyond, the face is lost
 
 Floats = NDArray[np.float32]
@@ -32,13 +32,13 @@ class Flow:
         self._last: Any = None
         self._scale = 1.0
 
-    def follow(self, picture: Picture, boxes: Floats) -> tuple[list[int], Floats]:
-        """Follow `boxes`, float32 [n, 4], from the picture of the last call to `picture`.
+    def follow(self, image: Image, boxes: Floats) -> tuple[list[int], Floats]:
+        """Follow `boxes`, float32 [n, 4], from the image of the last call to `image`.
 
         Returns:
             Which of the boxes were found, as indices, and where they are now, float32 [found, 4].
         """
-        before, after = self._last, self._shrink(picture)
+        before, after = self._last, self._shrink(image)
         self._last = after
         if before is None or before.shape != after.shape or not len(boxes):
             return [], np.empty((0, 4), np.float32)
@@ -55,11 +55,11 @@ class Flow:
                 moved.append(_move(boxes[index], origins[good], there[good], self._scale))
         return found, np.array(moved, np.float32).reshape(-1, 4)
 
-    def _shrink(self, picture: Picture) -> Any:
+    def _shrink(self, image: Image) -> Any:
         cv2 = opencv()
-        self._scale = min(1.0, SIDE / max(picture.shape[:2]))
-        size = [max(1, round(side * self._scale)) for side in (picture.shape[1], picture.shape[0])]
-        return cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        self._scale = min(1.0, SIDE / max(image.shape[:2]))
+        size = [max(1, round(side * self._scale)) for side in (image.shape[1], image.shape[0])]
+        return cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
 
 
 def _grid(box: Floats) -> Floats:
@@ -70,7 +70,7 @@ def _grid(box: Floats) -> Floats:
 
 
 def _track(before: Any, after: Any, points: Floats) -> Floats:
-    """Return where points, [n, 2], of one gray picture are in the other; far away where they are lost."""
+    """Return where points, [n, 2], of one gray image are in the other; far away where they are lost."""
     there, found, _ = opencv().calcOpticalFlowPyrLK(
         before, after, points[:, np.newaxis], None, winSize=(WINDOW, WINDOW), maxLevel=LEVELS
     )
@@ -80,7 +80,7 @@ def _track(before: Any, after: Any, points: Floats) -> Floats:
 
 
 def _move(box: Floats, origins: Floats, there: Floats, scale: float) -> Floats:
-    """Move and scale a box as points, [n, 2] in a picture `scale` times as large, have moved."""
+    """Move and scale a box as points, [n, 2] in an image `scale` times as large, have moved."""
     shift = np.median(there - origins, axis=0) / scale
     one, other = np.triu_indices(len(origins), 1)
     distance = np.linalg.norm(origins[one] - origins[other], axis=1)

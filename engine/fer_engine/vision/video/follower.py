@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.vision.face import Boxes, Picture
+from fer_engine.vision.face import Boxes
+from fer_engine.vision.image import Image
 from fer_engine.vision.video.flow import Floats, Flow
 from fer_engine.vision.video.track import Tracker
 
@@ -33,33 +34,33 @@ class Follower:
         self._boxes: Floats = np.empty((0, 4), np.float32)  # not rounded: small movements add up
         self._tracks: list[int] = []
 
-    def locate(self, picture: Picture, detected: Boxes | None) -> Located:
+    def locate(self, image: Image, detected: Boxes | None) -> Located:
         """Return the faces of the next frame: those `detected`, int32 [n, 4], or the last ones, followed."""
         if self._flow is not None:
-            found, moved = self._flow.follow(picture, self._boxes)
-            inside = _inside(moved, picture)
+            found, moved = self._flow.follow(image, self._boxes)
+            inside = _inside(moved, image)
             self._boxes = moved[inside]
             self._tracks = [self._tracks[index] for index in np.array(found, int)[inside]]
-            self._tracker.move(self._tracks, _in_picture(self._boxes, picture))
+            self._tracker.move(self._tracks, _in_image(self._boxes, image))
         if detected is not None:
             self._tracks = self._tracker.update(detected)
             self._boxes = detected.astype(np.float32)
-        boxes = _in_picture(self._boxes, picture)
+        boxes = _in_image(self._boxes, image)
         order = np.lexsort((boxes[:, 1], boxes[:, 0]))
         return Located(boxes[order], [self._tracks[index] for index in order])
 
 
-def _in_picture(boxes: Floats, picture: Picture) -> Boxes:
-    """Return boxes, [n, 4], in whole pixels and cut off at the picture's edges, as `as_boxes` does."""
-    height, width = picture.shape[:2]
+def _in_image(boxes: Floats, image: Image) -> Boxes:
+    """Return boxes, [n, 4], in whole pixels and cut off at the image's edges, as `as_boxes` does."""
+    height, width = image.shape[:2]
     edges = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
     edges = np.rint(edges).clip(0, [width, height, width, height]).astype(np.int32)
     return np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
 
 
-def _inside(boxes: Floats, picture: Picture) -> NDArray[np.bool_]:
-    """Tell of boxes, [n, 4], which have their centre and a whole pixel in the picture."""
-    height, width = picture.shape[:2]
+def _inside(boxes: Floats, image: Image) -> NDArray[np.bool_]:
+    """Tell of boxes, [n, 4], which have their centre and a whole pixel in the image."""
+    height, width = image.shape[:2]
     centres = boxes[:, :2] + boxes[:, 2:] / 2
-    visible = _in_picture(boxes, picture)[:, 2:] > 0
+    visible = _in_image(boxes, image)[:, 2:] > 0
     return np.all((centres >= 0) & (centres < (width, height)) & visible, axis=1)

@@ -9,13 +9,14 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from fer_engine.vision.face import Boxes, Picture
-from fer_engine.vision.frame import Analysis, Frame
+from fer_engine.vision.face import Boxes
+from fer_engine.vision.image import Image
 from fer_engine.vision.video.classify import Analyser, Searched
+from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.queue import Channel, Closed, Room
 
-# Of the pictures that were taken from the source and not yet handed over: 7 of 12 megapixels, 40 of Full HD.
-# More would not keep more cores at work, for what a picture of that size waits for is its decoding.
+# Of the images that were taken from the source and not yet handed over: 7 of 12 megapixels, 40 of Full HD.
+# More would not keep more cores at work, for what an image of that size waits for is its decoding.
 WAITING_BYTES = 2**28
 STOP_SECONDS = 0.5  # how long a stop waits for the source, which may be a camera that never answers again
 
@@ -47,7 +48,7 @@ class Run:
     def __init__(
         self,
         frames: Iterable[Frame],
-        detect: Callable[[Picture], Boxes],
+        detect: Callable[[Image], Boxes],
         analyser: Analyser,
         *,
         every: int,
@@ -78,7 +79,7 @@ class Run:
                 analysis = self._done.get()
             except Closed:
                 return
-            self._room.free(analysis.frame.picture.nbytes)
+            self._room.free(analysis.frame.image.nbytes)
             yield analysis
 
     def stop(self) -> None:
@@ -110,14 +111,14 @@ class Run:
     def _submit_all(self) -> None:
         source, taken = None, 0
         for frame in self._frames:
-            size = frame.picture.nbytes
+            size = frame.image.nbytes
             if self._live and (self._waiting.full or not self._room.has(size)):
                 continue
             self._room.take(size)
             if first := frame.index == 0 or frame.source != source:
                 source, taken = frame.source, 0
             searched = taken % self._every == 0
-            detection = self._detectors.submit(self._detect, frame.picture) if searched else None
+            detection = self._detectors.submit(self._detect, frame.image) if searched else None
             self._waiting.put(Waiting(frame, detection, first))
             taken += 1
 

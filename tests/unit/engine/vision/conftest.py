@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import skimage
 
-from fer_engine.vision import read_picture
+from fer_engine.vision import read_image
 
 ASTRONAUT = Path(skimage.__file__).parent / "data" / "astronaut.png"
 HOPPER = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -20,13 +20,13 @@ HOPPER = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 @pytest.fixture
 def astronaut() -> np.ndarray:
     """Give Eileen Collins, 512x512; her face, as looked at, is at (172, 75), 105 wide and 115 high."""
-    return read_picture(ASTRONAUT)
+    return read_image(ASTRONAUT)
 
 
 @pytest.fixture
 def hopper() -> np.ndarray:
     """Give Grace Hopper, 512x600; her face, as looked at, is at (165, 120), 210 wide and 215 high."""
-    return read_picture(HOPPER)
+    return read_image(HOPPER)
 
 
 @pytest.fixture

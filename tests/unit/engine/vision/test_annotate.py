@@ -19,17 +19,17 @@ def gray(height, width):
     return np.full((height, width, 3), GRAY, np.uint8)
 
 
-def changed(picture):
+def changed(image):
     """The smallest box, left, top, right, bottom, of what was drawn."""
-    rows, columns = np.nonzero((picture != GRAY).any(2))
+    rows, columns = np.nonzero((image != GRAY).any(2))
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
 
-def test_the_picture_given_is_left_alone():
-    picture = gray(240, 320)
-    drawn = annotate(picture, [face_at(100, 100, 80, 80)])
-    assert (picture == GRAY).all()
-    assert drawn.shape == picture.shape
+def test_the_image_given_is_left_alone():
+    image = gray(240, 320)
+    drawn = annotate(image, [face_at(100, 100, 80, 80)])
+    assert (image == GRAY).all()
+    assert drawn.shape == image.shape
     assert drawn.dtype == np.uint8
     assert drawn.flags.writeable
 
@@ -61,9 +61,9 @@ def test_the_label_is_whole_at_any_place_and_size(size, corner):
     assert _text_pixels(at) >= 0.9 * _text_pixels(free) > 0
 
 
-def _text_pixels(picture):
-    """Count what is neither the picture nor the colour of box and tag."""
-    drawn = picture[(picture != GRAY).any(2)]
+def _text_pixels(image):
+    """Count what is neither the image nor the colour of box and tag."""
+    drawn = image[(image != GRAY).any(2)]
     _, counts = np.unique(drawn, axis=0, return_counts=True)
     return len(drawn) - counts.max()
 
@@ -95,7 +95,7 @@ def test_bars_are_as_long_as_the_probabilities():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (120, 160), (480, 640)])
-def test_bars_fit_into_the_picture(size):
+def test_bars_fit_into_the_image(size):
     side = min(size) // 3
     assert annotate(gray(*size), [face_at(size[1] - side, 0, side, side)], LABELS).shape == (*size, 3)
 
@@ -103,5 +103,5 @@ def test_bars_fit_into_the_picture(size):
 def test_bad_input():
     with pytest.raises(InputError, match="7 bars need as many labels, got 2"):
         annotate(gray(100, 100), [face_at(0, 0, 50, 50)], ("one", "two"))
-    with pytest.raises(InputError, match="a picture must be uint8"):
+    with pytest.raises(InputError, match="an image must be uint8"):
         annotate(gray(100, 100)[..., 0], [])

@@ -17,7 +17,7 @@ FER = ModelSpec("fer")
 
 
 def scene(height: int = 60, width: int = 80) -> np.ndarray:
-    """A picture whose pixels all differ from their neighbours, the same on every machine."""
+    """An image whose pixels all differ from their neighbours, the same on every machine."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([rows * 3 + columns, columns * 2, 255 - rows * 2 + columns], -1).astype(np.uint8)
 
@@ -35,27 +35,27 @@ def digest(faces: np.ndarray) -> str:
 
 
 def test_a_box_of_the_networks_size_is_cut_out_as_it_is():
-    picture = scene()
-    faces = crop_faces(picture, boxes((10, 20, 4, 4), (0, 0, 4, 4)), COLOUR, margin=0)
-    assert (faces[0] == picture[20:24, 10:14, ::-1]).all()
-    assert (faces[1] == picture[:4, :4, ::-1]).all()
+    image = scene()
+    faces = crop_faces(image, boxes((10, 20, 4, 4), (0, 0, 4, 4)), COLOUR, margin=0)
+    assert (faces[0] == image[20:24, 10:14, ::-1]).all()
+    assert (faces[1] == image[:4, :4, ::-1]).all()
 
 
 def test_gray_is_the_luminance():
-    picture = np.zeros((4, 4, 3), np.uint8)
-    picture[0] = 255, 0, 0
-    picture[1] = 0, 255, 0
-    picture[2] = 0, 0, 255
-    picture[3] = 255, 255, 255
-    assert crop_faces(picture, boxes((0, 0, 4, 4)), GRAY, 0)[0, :, 0].tolist() == [29, 150, 76, 255]
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[0] = 255, 0, 0
+    image[1] = 0, 255, 0
+    image[2] = 0, 0, 255
+    image[3] = 255, 255, 255
+    assert crop_faces(image, boxes((0, 0, 4, 4)), GRAY, 0)[0, :, 0].tolist() == [29, 150, 76, 255]
     faces = crop_faces(scene(), boxes((10, 20, 4, 4)), GRAY, 0)
     assert np.abs(faces[0] - luminance(scene()[20:24, 10:14])).max() <= 0.51
 
 
 def test_shrinking_averages_areas():
-    picture = scene()
-    areas = picture[16:32, 8:24].reshape(4, 4, 4, 4, 3).mean((1, 3))
-    faces = crop_faces(picture, boxes((8, 16, 16, 16)), GRAY, 0)
+    image = scene()
+    areas = image[16:32, 8:24].reshape(4, 4, 4, 4, 3).mean((1, 3))
+    faces = crop_faces(image, boxes((8, 16, 16, 16)), GRAY, 0)
     assert np.abs(faces[0] - luminance(areas)).max() <= 1
 
 
@@ -74,7 +74,7 @@ def test_a_margin_is_a_share_of_the_side_at_each_side(margin, same):
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 20), (70, 0, 10, 20), (60, 40, 20, 20), (0, 45, 30, 15)])
-def test_beyond_the_picture_its_edge_is_repeated(box):
+def test_beyond_the_image_its_edge_is_repeated(box):
     around = 40
     padded = np.pad(scene(), ((around, around), (around, around), (0, 0)), mode="edge")
     moved = (box[0] + around, box[1] + around, *box[2:])
@@ -106,11 +106,11 @@ def test_golden_pixels_of_a_square_that_shrinks_by_a_fraction():
 
 
 def test_faces_keep_the_order_of_the_boxes_and_may_be_none():
-    picture = scene()
+    image = scene()
     some = boxes((30, 0, 8, 8), (10, 0, 8, 8))
-    both = crop_faces(picture, some, GRAY)
-    assert (both[1] == crop_faces(picture, some[1:], GRAY)[0]).all()
-    assert crop_faces(picture, boxes(), GRAY).shape == (0, 4, 4)
+    both = crop_faces(image, some, GRAY)
+    assert (both[1] == crop_faces(image, some[1:], GRAY)[0]).all()
+    assert crop_faces(image, boxes(), GRAY).shape == (0, 4, 4)
 
 
 def test_a_strip_does_not_become_a_huge_square():
@@ -129,6 +129,6 @@ def test_a_margin_out_of_range(margin):
         crop_faces(scene(), boxes((0, 0, 9, 9)), FER, margin)
 
 
-def test_a_box_outside_the_picture():
-    with pytest.raises(InputError, match=r"box \[90, 0, 9, 9\] has no pixel in the picture of 80x60"):
+def test_a_box_outside_the_image():
+    with pytest.raises(InputError, match=r"box \[90, 0, 9, 9\] has no pixel in the image of 80x60"):
         crop_faces(scene(), boxes((90, 0, 9, 9)), FER)

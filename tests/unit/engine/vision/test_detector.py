@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_engine.errors import ConfigError, InputError
 from fer_engine.vision import HaarDetector, YuNetDetector, as_boxes, cascade
 
-PICTURE = np.zeros((100, 200, 3), np.uint8)
+IMAGE = np.zeros((100, 200, 3), np.uint8)
 
 
 def overlap(box: np.ndarray, other: tuple[int, int, int, int]) -> float:
@@ -25,8 +25,8 @@ def overlap(box: np.ndarray, other: tuple[int, int, int, int]) -> float:
 
 def test_real_faces_are_found(astronaut, hopper):
     detector = HaarDetector()
-    for picture, face in ((astronaut, (172, 75, 105, 115)), (hopper, (165, 120, 210, 215))):
-        (box,) = detector(picture)
+    for image, face in ((astronaut, (172, 75, 105, 115)), (hopper, (165, 120, 210, 215))):
+        (box,) = detector(image)
         assert overlap(box, face) > 0.6
 
 
@@ -40,10 +40,10 @@ def test_a_doubtful_find_is_looked_at_again(astronaut, quality):
 
 @pytest.mark.parametrize("corner", [(0, 0), (60, 160)])  # the second cuts off what is around her face
 def test_a_doubtful_find_that_is_a_face_stays(astronaut, monkeypatch, corner):
-    picture = np.ascontiguousarray(astronaut[corner[0] :, corner[1] :])
+    image = np.ascontiguousarray(astronaut[corner[0] :, corner[1] :])
 
     def most_neighbors():
-        return max(count for count in range(1, 40) if len(HaarDetector(min_neighbors=count)(picture)))
+        return max(count for count in range(1, 40) if len(HaarDetector(min_neighbors=count)(image)))
 
     confirmed = most_neighbors()
     monkeypatch.setattr(cascade, "CONFIRMING", 1000)  # as if the second cascade never had it
@@ -58,7 +58,7 @@ def test_several_faces_come_from_left_to_right(astronaut, hopper):
 
 
 @pytest.mark.parametrize("scale", [0.5, 3])
-def test_boxes_are_in_the_pictures_own_pixels(astronaut, scale):
+def test_boxes_are_in_the_images_own_pixels(astronaut, scale):
     scaled = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     (box,) = HaarDetector()(scaled)
     assert overlap(box / scale, (172, 75, 105, 115)) > 0.6
@@ -79,14 +79,14 @@ def test_no_face_is_no_box(shape):
 
 def test_one_detector_serves_several_threads(astronaut, hopper):
     detector = HaarDetector()
-    pictures = [astronaut, hopper, astronaut[:, ::-1].copy(), hopper[:, ::-1].copy()]
-    expected = [detector(picture).tolist() for picture in pictures]
-    found: list[list[list[int]]] = [[] for _ in pictures]
+    images = [astronaut, hopper, astronaut[:, ::-1].copy(), hopper[:, ::-1].copy()]
+    expected = [detector(image).tolist() for image in images]
+    found: list[list[list[int]]] = [[] for _ in images]
 
     def work(index: int) -> None:
-        found[index] = [detector(pictures[index]).tolist() for _ in range(3)]
+        found[index] = [detector(images[index]).tolist() for _ in range(3)]
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(pictures))]
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(images))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -120,14 +120,14 @@ def test_settings_out_of_range(options, error):
         HaarDetector(**options)
 
 
-def test_a_picture_of_another_kind_is_refused():
-    with pytest.raises(InputError, match="a picture must be uint8"):
+def test_a_image_of_another_kind_is_refused():
+    with pytest.raises(InputError, match="an image must be uint8"):
         HaarDetector()(np.zeros((48, 48), np.uint8))
 
 
 def test_boxes_are_rounded_clipped_and_sorted():
     found = [[150.4, 20, 10, 10], [-5, -5, 20.6, 20], [150, 10, 10, 10], [190, 90, 1e12, 1e12]]
-    assert as_boxes(found, PICTURE).tolist() == [
+    assert as_boxes(found, IMAGE).tolist() == [
         [0, 0, 16, 15],
         [150, 10, 10, 10],
         [150, 20, 10, 10],
@@ -136,13 +136,13 @@ def test_boxes_are_rounded_clipped_and_sorted():
 
 
 @pytest.mark.parametrize("box", [(-20, 5, 10, 10), (200, 5, 10, 10), (5, 100, 10, 10), (5, 5, 0.2, 10)])
-def test_a_box_without_a_pixel_in_the_picture_is_left_out(box):
-    assert as_boxes([box, (1, 2, 3, 4)], PICTURE).tolist() == [[1, 2, 3, 4]]
+def test_a_box_without_a_pixel_in_the_image_is_left_out(box):
+    assert as_boxes([box, (1, 2, 3, 4)], IMAGE).tolist() == [[1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize("found", [(), [], np.empty((0, 4)), np.empty(0), np.empty((0, 4), np.int32)])
 def test_nothing_found(found):
-    boxes = as_boxes(found, PICTURE)
+    boxes = as_boxes(found, IMAGE)
     assert (boxes.shape, boxes.dtype) == ((0, 4), np.int32)
 
 
@@ -163,12 +163,12 @@ def test_nothing_found(found):
 )
 def test_answers_that_are_no_boxes(found, error):
     with pytest.raises(InputError, match=error):
-        as_boxes(found, PICTURE)
+        as_boxes(found, IMAGE)
 
 
 def test_thousands_of_boxes():
     found = np.random.default_rng(0).uniform(1, 90, (5000, 4))
-    boxes = as_boxes(found, PICTURE)
+    boxes = as_boxes(found, IMAGE)
     assert len(boxes) == 5000
     assert (np.diff(boxes[:, 0]) >= 0).all()
 
@@ -214,13 +214,13 @@ def yunet(tmp_path_factory):
 
 
 def blue_cells(height: int, width: int, *corners: tuple[int, int], side: int = 8) -> np.ndarray:
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     for left, top in corners:
-        picture[top : top + side, left : left + side, 0] = 255
-    return picture
+        image[top : top + side, left : left + side, 0] = 255
+    return image
 
 
-def test_yunet_finds_faces_in_pictures_of_any_size(yunet):
+def test_yunet_finds_faces_in_images_of_any_size(yunet):
     detector = YuNetDetector(yunet)
     assert detector(blue_cells(480, 640, (200, 96), (40, 400))).tolist() == [
         [24, 384, 32, 32],

@@ -71,8 +71,8 @@ def test_no_face_is_no_error(engine):
     assert find_expressions(engine, np.full((480, 640, 3), 200, np.uint8)) == ()
 
 
-def test_bad_pictures_and_detectors(engine, astronaut):
-    with pytest.raises(InputError, match="a picture must be uint8"):
+def test_bad_images_and_detectors(engine, astronaut):
+    with pytest.raises(InputError, match="an image must be uint8"):
         find_expressions(engine, astronaut[..., 0])
     with pytest.raises(InputError, match="the detector gave NoneType"):
         find_expressions(engine, astronaut, lambda _: None)

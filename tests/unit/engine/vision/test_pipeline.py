@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 def test_frames_keep_their_order_and_their_faces(threads, queue):
     random = np.random.default_rng(0)
 
-    def detector(_picture):
+    def detector(_image):
         time.sleep(random.uniform(0, 0.004))
         return BOX
 
@@ -41,7 +41,7 @@ def test_faces_of_several_frames_and_files_go_to_the_engine_together():
             many_wait.wait(20)
             return super().predict(faces)
 
-    def detector(_picture):
+    def detector(_image):
         searched.append(1)
         if len(searched) == 13:
             many_wait.set()
@@ -58,8 +58,8 @@ def test_faces_of_several_frames_and_files_go_to_the_engine_together():
 def test_detection_in_every_third_frame_of_each_source():
     searched = []
 
-    def detector(picture):
-        searched.append(int(picture[0, 0, 0]))
+    def detector(image):
+        searched.append(int(image[0, 0, 0]))
         return BOX
 
     frames = (frame for start, name in ((0, "a"), (100, "b")) for frame in grays(8, name, start))
@@ -72,8 +72,8 @@ def test_a_video_given_twice_begins_anew():
     twice = (frame for _ in range(2) for frame in grays(2))
     searched = []
 
-    def detector(picture):
-        searched.append(int(picture[0, 0, 0]))
+    def detector(image):
+        searched.append(int(image[0, 0, 0]))
         return BOX
 
     assert len(list(Pipeline(GrayEngine(), detector, every=2, detector_threads=1).run(twice))) == 4
@@ -81,9 +81,9 @@ def test_a_video_given_twice_begins_anew():
 
 
 def test_faces_are_followed_between_detections():
-    picture = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+    image = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
     shifted = (
-        Frame("video", step, step * 40.0, np.roll(picture, (2 * step, 3 * step), (0, 1))) for step in range(6)
+        Frame("video", step, step * 40.0, np.roll(image, (2 * step, 3 * step), (0, 1))) for step in range(6)
     )
     box = np.array([[170, 60, 120, 120]], np.int32)
     followed = list(Pipeline(GrayEngine(), lambda _: box, every=6).run(shifted))
@@ -95,7 +95,7 @@ def test_faces_are_followed_between_detections():
 def test_smoothing_outvotes_a_single_frame():
     def flickering():
         for frame in grays(9):
-            frame.picture[:] = 200 if frame.index == 5 else 50
+            frame.image[:] = 200 if frame.index == 5 else 50
             yield frame
 
     plain = Pipeline(GrayEngine(), box_of).run(flickering())
@@ -112,7 +112,7 @@ def test_smoothing_begins_anew_with_each_source():
 def test_no_face_and_thousands_of_faces():
     many = np.tile(BOX, (3000, 1))
     nothing = np.empty((0, 4), np.int32)
-    pipeline = Pipeline(GrayEngine(), lambda picture: many if picture[0, 0, 0] == 1 else nothing)
+    pipeline = Pipeline(GrayEngine(), lambda image: many if image[0, 0, 0] == 1 else nothing)
     counts = [len(analysis.faces) for analysis in pipeline.run(grays(3))]
     assert counts == [0, 3000, 0]
 
@@ -142,12 +142,12 @@ def test_a_regression_tells_no_expressions():
 
 
 def test_each_frame_says_what_find_expressions_says_of_it():
-    picture = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
-    pictures = [picture[step:, : 512 - step].copy() for step in range(0, 40, 4)]
+    image = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+    images = [image[step:, : 512 - step].copy() for step in range(0, 40, 4)]
     detector, engine = HaarDetector(), GrayEngine()
-    frames = (Frame("video", index, 0.0, picture) for index, picture in enumerate(pictures))
+    frames = (Frame("video", index, 0.0, image) for index, image in enumerate(images))
     analyses = list(Pipeline(engine, detector, detector_threads=2).run(frames))
-    for picture, analysis in zip(pictures, analyses, strict=True):
-        faces = find_expressions(engine, picture, detector)
+    for image, analysis in zip(images, analyses, strict=True):
+        faces = find_expressions(engine, image, detector)
         assert len(faces) >= 1
         assert [(f.box, f.label) for f in analysis.faces] == [(f.box, f.label) for f in faces]

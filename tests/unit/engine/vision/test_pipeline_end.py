@@ -30,14 +30,14 @@ def broken_source():
     raise InputError("the source broke")
 
 
-def breaks_at_six(picture):
-    if picture[0, 0, 0] == 6:
+def breaks_at_six(image):
+    if image[0, 0, 0] == 6:
         raise InputError("the detector broke")
     return BOX
 
 
-def gives_nonsense_at_six(picture):
-    return "nonsense" if picture[0, 0, 0] == 6 else BOX
+def gives_nonsense_at_six(image):
+    return "nonsense" if image[0, 0, 0] == 6 else BOX
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_an_error_of_who_takes_the_results_ends_the_threads():
 def test_ctrl_c_while_waiting_ends_the_threads():
     ended = threading.Event()
 
-    def stalls(picture):
-        if picture[0, 0, 0] == 3:
+    def stalls(image):
+        if image[0, 0, 0] == 3:
             _thread.interrupt_main()  # what Ctrl-C does
             ended.wait(0.3)
         return BOX

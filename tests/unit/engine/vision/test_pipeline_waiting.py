@@ -45,15 +45,15 @@ def test_the_source_waits_for_who_takes_the_results():
 
 
 @pytest.mark.parametrize(("share", "most"), [(5, 5), (0.5, 1)])
-def test_large_pictures_wait_by_their_bytes(share, most):
+def test_large_images_wait_by_their_bytes(share, most):
     """Of a fifth of what may wait, five do; one larger than all of it goes alone."""
-    picture = np.zeros((int(WAITING_BYTES / share / 3000), 1000, 3), np.uint8)  # takes memory once it is used
+    image = np.zeros((int(WAITING_BYTES / share / 3000), 1000, 3), np.uint8)  # takes memory once it is used
     taken = []
 
     def source():
         for index in range(20):
             taken.append(index)
-            yield Frame(f"{index}.jpg", 0, 0.0, picture)
+            yield Frame(f"{index}.jpg", 0, 0.0, image)
 
     run = Pipeline(GrayEngine(), box_of, queue=16).run(source())
     for analysis in run:
@@ -65,10 +65,10 @@ def test_large_pictures_wait_by_their_bytes(share, most):
 
 
 def detector_slower_than_a_camera():
-    """A detector that is not through with its first picture before 100 have come, and what they come from."""
+    """A detector that is not through with its first image before 100 have come, and what they come from."""
     all_came = threading.Event()
 
-    def busy(_picture):
+    def busy(_image):
         all_came.wait(20)
         return BOX
 

@@ -5,14 +5,14 @@ import pytest
 
 from fer_engine import ConfigError, FerError
 from fer_engine.vision import VideoWriter, frame_rate, frames
-from fer_engine.vision.picture import MAX_PIXELS
+from fer_engine.vision.image import MAX_PIXELS
 from recording import FRAMES, write_recording
 
 cv2 = pytest.importorskip("cv2")
 RATE = 25.0
 
 
-def picture_of(index):
+def image_of(index):
     """A gray ramp whose mean tells the index."""
     return np.full((48, 64, 3), 4 * index, np.uint8)
 
@@ -24,14 +24,14 @@ def video(tmp_path):
     def write(name="video.avi", count=40):
         with VideoWriter(tmp_path / name, RATE) as writer:
             for index in range(count):
-                writer.write(picture_of(index))
+                writer.write(image_of(index))
         return tmp_path / name
 
     return write
 
 
 class Capture:
-    """A camera that gives `count` pictures, then none; remembers whether it was released."""
+    """A camera that gives `count` images, then none; remembers whether it was released."""
 
     opened = True
     raises = False
@@ -51,7 +51,7 @@ class Capture:
     def read(self):
         self.left -= 1
         if self.left >= 0:
-            return True, picture_of(self.left)
+            return True, image_of(self.left)
         if self.raises:
             raise cv2.error("unplugged")
         return False, None
@@ -74,17 +74,17 @@ def test_a_video_gives_its_frames_with_their_times(video, name):
     assert [frame.index for frame in found] == list(range(40))
     assert {frame.source for frame in found} == {str(path)}
     np.testing.assert_allclose([frame.time_ms for frame in found], np.arange(40) * 40.0, atol=0.1)
-    means = [frame.picture.mean() for frame in found]
+    means = [frame.image.mean() for frame in found]
     np.testing.assert_allclose(means, [4 * index for index in range(40)], atol=4)
     assert frame_rate(path) == pytest.approx(RATE)
 
 
-def test_a_picture_is_one_frame_whatever_its_name_says(tmp_path):
+def test_a_image_is_one_frame_whatever_its_name_says(tmp_path):
     path = tmp_path / "holiday.mp4"
-    path.write_bytes(cv2.imencode(".png", picture_of(7))[1].tobytes())
+    path.write_bytes(cv2.imencode(".png", image_of(7))[1].tobytes())
     (frame,) = frames(str(path))
     assert (frame.source, frame.index, frame.time_ms) == (str(path), 0, 0.0)
-    np.testing.assert_array_equal(frame.picture, picture_of(7))
+    np.testing.assert_array_equal(frame.image, image_of(7))
 
 
 def test_a_video_that_breaks_off_gives_what_it_holds_then_an_error(video):
@@ -102,8 +102,8 @@ def test_a_video_that_breaks_off_gives_what_it_holds_then_an_error(video):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"hello world " * 100, "neither a picture nor a video"),
-        (b"\0\0\0\x20ftypisom" + b"\0" * 500, "neither a picture nor a video"),
+        (b"hello world " * 100, "neither an image nor a video"),
+        (b"\0\0\0\x20ftypisom" + b"\0" * 500, "neither an image nor a video"),
     ],
 )
 def test_what_is_no_video(tmp_path, content, message):
@@ -114,7 +114,7 @@ def test_what_is_no_video(tmp_path, content, message):
             call()
 
 
-def test_a_cut_picture_is_an_error(tmp_path):
+def test_a_cut_image_is_an_error(tmp_path):
     path = tmp_path / "cut.png"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path.write_bytes(cv2.imencode(".png", noise)[1].tobytes()[:2000])
@@ -139,7 +139,7 @@ def test_times_and_rate_are_those_of_the_stream_whatever_its_header_states(tmp_p
 
 def test_a_timestamp_that_goes_back_is_not_taken(tmp_path, camera):
     path = tmp_path / "raw.avi"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     stamps = iter([40.0, 90.0, 30.0, 0.0, 200.0])
     camera.left = 5
     camera.get = lambda what: (
@@ -150,7 +150,7 @@ def test_a_timestamp_that_goes_back_is_not_taken(tmp_path, camera):
 
 def test_a_video_without_timestamps_counts_by_its_rate(tmp_path, camera):
     path = tmp_path / "raw.avi"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     camera.get = lambda what: 20.0 if what == cv2.CAP_PROP_FPS else 0.0
     assert [frame.time_ms for frame in frames(path)] == [0.0, 50.0, 100.0]
     assert camera.released
@@ -159,7 +159,7 @@ def test_a_video_without_timestamps_counts_by_its_rate(tmp_path, camera):
 def test_a_whole_video_whose_rate_is_the_unit_of_its_timestamps(tmp_path, camera):
     """What a browser records states 1000 frames a second, and so as many frames as milliseconds."""
     path = tmp_path / "recorded.webm"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     times = iter(range(0, 40 * 60, 40))
     stated = {cv2.CAP_PROP_FPS: 1000.0, cv2.CAP_PROP_FRAME_COUNT: 60 * 40}
     camera.get = lambda what: next(times) if what == cv2.CAP_PROP_POS_MSEC else stated.get(what, 0.0)
@@ -174,7 +174,7 @@ def test_a_whole_video_whose_rate_is_the_unit_of_its_timestamps(tmp_path, camera
 def test_a_name_that_opencv_cannot_take_is_an_error_and_not_the_end(tmp_path):
     path = tmp_path / "bad\udcff.mp4"
     try:
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     except (OSError, UnicodeError):
         pytest.skip("no such names on this system")
     for call in (lambda: list(frames(path)), lambda: frame_rate(path), lambda: VideoWriter(path, RATE)):
@@ -184,7 +184,7 @@ def test_a_name_that_opencv_cannot_take_is_an_error_and_not_the_end(tmp_path):
 
 def test_a_video_without_a_rate_or_a_frame(tmp_path, camera):
     path = tmp_path / "raw.avi"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     with pytest.raises(FerError, match="states no frame rate"):
         frame_rate(path)
     camera.left = 0
@@ -196,7 +196,7 @@ def test_a_video_without_a_rate_or_a_frame(tmp_path, camera):
 def test_a_camera_that_vanishes(camera, raises):
     camera.raises = raises
     seen = []
-    with pytest.raises(FerError, match="camera 0 gave no picture after 3 frames"):
+    with pytest.raises(FerError, match="camera 0 gave no image after 3 frames"):
         seen.extend((frame.source, frame.index, frame.time_ms) for frame in frames(0))
     assert [(source, index) for source, index, _ in seen] == [("camera 0", index) for index in range(3)]
     assert seen[0][2] == 0
@@ -223,7 +223,7 @@ def test_a_camera_that_is_not_there(camera):
 
 def test_the_rate_of_a_video_too_large_to_decode(video):
     path = video("video.avi")
-    height, width = next(frames(path)).picture.shape[:2]
+    height, width = next(frames(path)).image.shape[:2]
     with pytest.raises(FerError, match=f"allow it with max_pixels={width * height} "):
         frame_rate(path, max_pixels=width * height - 1)
     assert frame_rate(path, max_pixels=width * height) == pytest.approx(RATE)

@@ -28,21 +28,21 @@ except FerError as error:
 """
 
 
-def picture_of(index, size=(48, 64)):
+def image_of(index, size=(48, 64)):
     return np.full((*size, 3), 5 * index, np.uint8)
 
 
 def write(path, count=10, rate=25):
     with VideoWriter(path, rate) as writer:
         for index in range(count):
-            writer.write(picture_of(index))
+            writer.write(image_of(index))
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.avi", "OUT.MP4", "a folder/ünï.mp4"])
 def test_a_video_holds_its_frames_and_nothing_else_is_left(tmp_path, name):
     path = tmp_path / name
     write(path)
-    means = [frame.picture.mean() for frame in frames(path)]
+    means = [frame.image.mean() for frame in frames(path)]
     np.testing.assert_allclose(means, [5 * index for index in range(10)], atol=4)
     assert list(path.parent.iterdir()) == [path]
 
@@ -55,7 +55,7 @@ def test_what_was_written_before_an_error_is_kept(tmp_path, name, error):
     def broken():
         with VideoWriter(path, 25) as writer:
             for index in range(4):
-                writer.write(picture_of(index))
+                writer.write(image_of(index))
             raise error
 
     with pytest.raises(error):
@@ -69,8 +69,8 @@ def test_ctrl_c_while_a_frame_is_encoded_loses_no_video(tmp_path, monkeypatch, n
     def interrupted(*options):
         writer, left = cv2_writer(*options), iter(range(2, -1, -1))
 
-        def write_one(picture):
-            writer.write(picture)
+        def write_one(image):
+            writer.write(image)
             if not next(left):
                 raise KeyboardInterrupt  # comes as soon as OpenCV gives control back
 
@@ -88,7 +88,7 @@ def test_an_older_video_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
     writer = VideoWriter(path, 25)
-    writer.write(picture_of(1))
+    writer.write(image_of(1))
     assert path.read_bytes() == b"old"
     writer.close()
     writer.close()
@@ -123,12 +123,12 @@ def test_a_full_disk(tmp_path, name):
 
 def test_frames_that_do_not_fit(tmp_path):
     writer = VideoWriter(tmp_path / "out.avi", 25)
-    for wrong in (picture_of(0)[..., 0], picture_of(0).astype(np.float32)):
+    for wrong in (image_of(0)[..., 0], image_of(0).astype(np.float32)):
         with pytest.raises(InputError, match="must be uint8"):
             writer.write(wrong)
-    writer.write(picture_of(0))
+    writer.write(image_of(0))
     with pytest.raises(InputError, match="the first is 64x48, frame 1 is 32x48"):
-        writer.write(picture_of(1, (48, 32)))
+        writer.write(image_of(1, (48, 32)))
     writer.close()
     assert len(list(frames(tmp_path / "out.avi"))) == 1
 
@@ -136,9 +136,9 @@ def test_frames_that_do_not_fit(tmp_path):
 def test_odd_sizes(tmp_path):
     path = tmp_path / "out.mp4"
     with VideoWriter(path, 25) as writer:
-        writer.write(picture_of(3, (47, 63)))
+        writer.write(image_of(3, (47, 63)))
     (frame,) = frames(path)
-    assert frame.picture.shape == (46, 62, 3)
+    assert frame.image.shape == (46, 62, 3)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(FerError, match="cannot write"):
         write(tmp_path / "file" / "out.mp4")
     with pytest.raises(FerError, match="cannot encode 1x1"), VideoWriter(tmp_path / "out.mp4", 25) as writer:
-        writer.write(picture_of(0, (1, 1)))
+        writer.write(image_of(0, (1, 1)))
     (tmp_path / "taken.mp4").mkdir()
     with pytest.raises(FerError, match="cannot write"):
         write(tmp_path / "taken.mp4")

@@ -51,7 +51,7 @@ def test_a_frame_of_another_size_begins_anew():
     assert follower.locate(scene(BOX, size=(720, 640)), None).tracks == []
 
 
-def test_a_face_that_leaves_the_picture_is_lost():
+def test_a_face_that_leaves_the_image_is_lost():
     follower = Follower(between=True)
     wide = texture(3, (480, 1280))
     follower.locate(wide[:, :640], np.array([[0, 100, 100, 100]], np.int32))
@@ -62,10 +62,10 @@ def test_a_face_that_leaves_the_picture_is_lost():
 
 def test_faces_come_from_left_to_right_with_their_tracks():
     follower = Follower(between=False)
-    picture = np.zeros((100, 400, 3), np.uint8)
-    follower.locate(picture, np.array([[0, 0, 50, 50], [200, 0, 50, 50]], np.int32))
+    image = np.zeros((100, 400, 3), np.uint8)
+    follower.locate(image, np.array([[0, 0, 50, 50], [200, 0, 50, 50]], np.int32))
     located = follower.locate(
-        picture, np.array([[210, 0, 50, 50], [10, 0, 50, 50], [100, 0, 50, 50]], np.int32)
+        image, np.array([[210, 0, 50, 50], [10, 0, 50, 50], [100, 0, 50, 50]], np.int32)
     )
     assert located.boxes[:, 0].tolist() == [10, 100, 210]
     assert located.tracks == [0, 2, 1]

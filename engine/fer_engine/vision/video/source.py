@@ -1,4 +1,4 @@
-"""Frames of a video file, a camera or a picture file, one after another."""
+"""Frames of a video file, a camera or an image file, one after another."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_engine.errors import ConfigError, FerError
-from fer_engine.vision.frame import Frame
+from fer_engine.vision.image import MAX_PIXELS, read_image
 from fer_engine.vision.library import name_for_opencv, opencv
-from fer_engine.vision.picture import MAX_PIXELS, read_picture
+from fer_engine.vision.video.frame import Frame
 
 # Containers without an index give a number of frames worked out from duration and rate, and many with one
 # count frames that no decoder shows: fewer missing frames than this are no sign of a damaged file.
@@ -24,7 +24,7 @@ SAME_RATE = 0.1  # timestamps of whole milliseconds, and the jitter of cameras, 
 
 
 def frames(source: str | Path | int, max_pixels: int = MAX_PIXELS) -> Generator[Frame, None, None]:
-    """Yield the frames of a video file, a picture file (one frame) or a camera (frames without end).
+    """Yield the frames of a video file, an image file (one frame) or a camera (frames without end).
 
     A frame of a video has the container's timestamp, one of a camera the time since the first frame. Where a
     timestamp is missing or no later than the one before, it is by the stated rate. The video or camera is
@@ -32,11 +32,11 @@ def frames(source: str | Path | int, max_pixels: int = MAX_PIXELS) -> Generator[
 
     Args:
         source: A file, whose content and not whose name tells what it is, or the index of a camera.
-        max_pixels: Largest width x height of a picture or frame, before anything is decoded.
+        max_pixels: Largest width x height of an image or frame, before anything is decoded.
 
     Raises:
-        FerError: the file cannot be read or is neither a picture nor a video; the video breaks off: the
-            frames up to there have then been yielded; the camera is not there or stops giving pictures.
+        FerError: the file cannot be read or is neither an image nor a video; the video breaks off: the
+            frames up to there have then been yielded; the camera is not there or stops giving images.
         ConfigError: the index of the camera is negative, or `max_pixels` is not positive.
     """
     if isinstance(source, int):
@@ -73,7 +73,7 @@ def _file_frames(path: Path, max_pixels: int) -> Generator[Frame, None, None]:
     cv2 = opencv()
     _check_file(path)
     if cv2.haveImageReader(name_for_opencv(path)):  # looks at the first bytes
-        yield Frame(str(path), 0, 0.0, read_picture(path, max_pixels=max_pixels))
+        yield Frame(str(path), 0, 0.0, read_image(path, max_pixels=max_pixels))
     else:
         yield from _video_frames(path, max_pixels)
 
@@ -84,13 +84,13 @@ def _video_frames(path: Path, max_pixels: int) -> Iterator[Frame]:
         stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # 0 or less where the container has none
         rate = capture.get(cv2.CAP_PROP_FPS) or 1.0
         index, time_ms = 0, 0.0
-        while (picture := _read(capture)) is not None:
+        while (image := _read(capture)) is not None:
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC)
             if stamp > time_ms:
                 time_ms = stamp
             elif index:
                 time_ms += 1000 / rate
-            yield Frame(str(path), index, time_ms, picture)
+            yield Frame(str(path), index, time_ms, image)
             index += 1
     if index == 0:
         raise FerError(f"no frame of {path} can be decoded: it is damaged or empty, record it anew")
@@ -111,12 +111,12 @@ def _camera_frames(index: int, max_pixels: int) -> Generator[Frame, None, None]:
     absent = f"camera {index} cannot be opened: check that it is there, free, and that you may use it"
     with _capture(index, absent, max_pixels) as capture:
         start, count = None, 0
-        while (picture := _read(capture)) is not None:
+        while (image := _read(capture)) is not None:
             now = time.monotonic()
             start = now if start is None else start
-            yield Frame(f"camera {index}", count, (now - start) * 1000, picture)
+            yield Frame(f"camera {index}", count, (now - start) * 1000, image)
             count += 1
-    raise FerError(f"camera {index} gave no picture after {count} frames: check that it is still connected")
+    raise FerError(f"camera {index} gave no image after {count} frames: check that it is still connected")
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def _capture(source: str | int, failure: str, max_pixels: int) -> Iterator[Any]:
     """Open a cv2.VideoCapture, and release it whatever happens.
 
     Raises:
-        FerError: it cannot be opened, for which `failure` is the message, or its pictures are too large.
+        FerError: it cannot be opened, for which `failure` is the message, or its images are too large.
     """
     cv2 = opencv()
     capture = cv2.VideoCapture(source)
@@ -145,10 +145,10 @@ def _capture(source: str | int, failure: str, max_pixels: int) -> Iterator[Any]:
 def _read(capture: Any) -> Any:
     cv2 = opencv()
     try:
-        found, picture = capture.read()
+        found, image = capture.read()
     except cv2.error:  # some backends raise where others say that there is no frame
         return None
-    return picture if found else None
+    return image if found else None
 
 
 def _check_file(path: Path) -> None:
@@ -165,6 +165,6 @@ def _check_file(path: Path) -> None:
 
 def _not_a_video(path: Path) -> str:
     return (
-        f"{path} is neither a picture nor a video that OpenCV can decode, or it is cut short: check it in a "
+        f"{path} is neither an image nor a video that OpenCV can decode, or it is cut short: check it in a "
         "player, or convert it to MP4, AVI, JPEG or PNG"
     )

@@ -56,18 +56,18 @@ def test_the_table_says_what_the_json_says(predict, photos):
         assert {label: float(row[label]) for label in found["probabilities"]} == found["probabilities"]
 
 
-def test_an_annotated_picture_differs_around_the_face_alone(predict, photos):
+def test_an_annotated_image_differs_around_the_face_alone(predict, photos):
     before = (photos / "astronaut.png").read_bytes()
     out, _ = predict(photos / "astronaut.png", "--output", "seen.png", "--json", "-")
     left, top, width, height = lines(out)[0]["box"]
-    picture, seen = cv2.imread(str(photos / "astronaut.png")), cv2.imread("seen.png")
-    changed = (picture != seen).any(2)
+    image, seen = cv2.imread(str(photos / "astronaut.png")), cv2.imread("seen.png")
+    changed = (image != seen).any(2)
     assert changed[top : top + height, left : left + width].any()
     assert not changed[top + height + 20 :].any()
     assert (photos / "astronaut.png").read_bytes() == before
 
 
-def test_a_picture_on_standard_input(home, photos):
+def test_a_image_on_standard_input(home, photos):
     photo = (photos / "hopper.jpg").read_bytes()
     done = run(["-", "--json", "-"], input=photo, text=False, env=home[1])
     (found,) = lines(done.stdout.decode())

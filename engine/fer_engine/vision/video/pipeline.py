@@ -12,8 +12,8 @@ from fer_engine.vision.crop import MARGIN
 from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
 from fer_engine.vision.expressions import check_classifier
 from fer_engine.vision.face import FaceDetector
-from fer_engine.vision.frame import Analysis, Frame
 from fer_engine.vision.video.classify import Analyser
+from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.smooth import check_weight
 from fer_engine.vision.video.threads import Run
 
@@ -81,7 +81,7 @@ class Pipeline:
             threads = usable_cores() if isinstance(detector, HaarDetector | YuNetDetector) else 1
         run = Run(
             frames,
-            lambda picture: as_boxes(detector(picture), picture),
+            lambda image: as_boxes(detector(image), image),
             Analyser(self.engine, self.every > 1, self.margin, self.smoothing),
             every=self.every,
             queue=self.queue or (threads if self.live else QUEUE),

@@ -1,4 +1,4 @@
-"""POST /predict: from the bytes of a picture to the expressions of its faces."""
+"""POST /predict: from the bytes of an image to the expressions of its faces."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fer_engine.engine import Prediction
-from fer_engine.errors import InputError, PictureSizeError
+from fer_engine.errors import ImageSizeError, InputError
 from fer_engine.runtime.backend import Faces, Logits
 from fer_engine.serve import body
 from fer_engine.serve.limits import Limits, RefusedError
 from fer_engine.serve.service import Service
-from fer_engine.vision import Boxes, Face, FaceDetector, Picture
+from fer_engine.vision import Boxes, Face, FaceDetector, Image
 from fer_engine.vision.crop import crop_faces
 from fer_engine.vision.detector import as_boxes
-from fer_engine.vision.picture import read_picture
+from fer_engine.vision.image import read_image
 
 FORM = b"multipart/form-data"
 BYTES = b"application/octet-stream"
@@ -29,7 +29,7 @@ FORM_FIELDS = 8  # beside the file; they are passed over
 
 
 class _Found(NamedTuple):
-    """The faces of a picture, and the seconds that each step took."""
+    """The faces of an image, and the seconds that each step took."""
 
     width: int
     height: int
@@ -39,8 +39,8 @@ class _Found(NamedTuple):
     detect: float
 
 
-class Pictures:
-    """The endpoint for pictures; the detector is called from several threads at once."""
+class Images:
+    """The endpoint for images; the detector is called from several threads at once."""
 
     def __init__(self, service: Service, detector: FaceDetector) -> None:
         self._service = service
@@ -67,17 +67,17 @@ class Pictures:
             return await service.in_pool(lambda: self._answer(found, logits, seconds), deadline)
 
     def _find(self, content: bytes, headers: body.Headers) -> _Found:
-        """Decode a picture and cut out its faces; this runs in a thread."""
+        """Decode an image and cut out its faces; this runs in a thread."""
         limits = self._service.limits
         begun = time.perf_counter()
-        picture = _picture(content, headers, limits)
+        image = _image(content, headers, limits)
         decoded = time.perf_counter()
-        boxes = as_boxes(self._detector(picture), picture)
+        boxes = as_boxes(self._detector(image), image)
         if len(boxes) > limits.faces:
-            raise RefusedError(413, f"the picture has {len(boxes)} faces, {limits.faces} may be; cut it up")
-        faces = crop_faces(picture, boxes, self._service.spec)
+            raise RefusedError(413, f"the image has {len(boxes)} faces, {limits.faces} may be; cut it up")
+        faces = crop_faces(image, boxes, self._service.spec)
         ended = time.perf_counter()
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         return _Found(width, height, boxes, faces, decoded - begun, ended - decoded)
 
     def _answer(self, found: _Found, logits: Logits, seconds: dict[str, float]) -> Response:
@@ -113,17 +113,17 @@ def _kind(headers: body.Headers) -> bytes:
     return headers.get(b"content-type", BYTES).partition(b";")[0].strip().lower()
 
 
-def _picture(content: bytes, headers: body.Headers, limits: Limits) -> Picture:
-    """Decode the picture that a request brings, as its body or as the file of a form."""
+def _image(content: bytes, headers: body.Headers, limits: Limits) -> Image:
+    """Decode the image that a request brings, as its body or as the file of a form."""
     content = body.unpack(content, headers, limits.body)
     if _kind(headers) == FORM:
         content = asyncio.run(_file(content, headers))
     try:
-        return read_picture(content, name="the picture", max_pixels=limits.pixels)
-    except PictureSizeError as error:
+        return read_image(content, name="the image", max_pixels=limits.pixels)
+    except ImageSizeError as error:
         raise RefusedError(
             413,
-            f"the picture has {error.pixels} pixels, {limits.pixels} may be; make it smaller, "
+            f"the image has {error.pixels} pixels, {limits.pixels} may be; make it smaller, "
             "or have who runs the service give it a larger --max-pixels",
         ) from None
 
@@ -137,7 +137,7 @@ async def _file(content: bytes, headers: body.Headers) -> bytes:
     parser = MultiPartParser(
         Headers(raw=list(headers.items())), stream(), max_files=1, max_fields=FORM_FIELDS
     )
-    parser.spool_max_size = len(content) + 1  # no picture goes to the disk
+    parser.spool_max_size = len(content) + 1  # no image goes to the disk
     try:
         form = await parser.parse()
     except MultiPartException as error:

@@ -1,4 +1,4 @@
-"""Pictures of every kind, whole and damaged."""
+"""Images of every kind, whole and damaged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from fer_engine.errors import ConfigError, InputError, PictureError
-from fer_engine.vision import read_picture
-from fer_engine.vision.picture import FORMATS, check_picture
+import fer_engine
+from fer_engine import errors, vision
+from fer_engine.errors import ConfigError, ImageError, InputError
+from fer_engine.vision import read_image
+from fer_engine.vision.image import FORMATS, check_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 BGR = RGB[..., ::-1]
@@ -38,18 +40,18 @@ def png_header(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM", "JPEG2000"])
 def test_colours_are_kept_in_bgr(form):
-    picture = read_picture(encoded(Image.fromarray(RGB), form))
-    assert (picture == BGR).all()
-    assert picture.dtype == np.uint8
-    assert picture.flags.c_contiguous
+    image = read_image(encoded(Image.fromarray(RGB), form))
+    assert (image == BGR).all()
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "AVIF"])
 def test_lossy_formats_come_close(form):
     smooth = np.stack([np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)] * 3, -1)
     smooth[..., 0] //= 2
-    picture = read_picture(encoded(Image.fromarray(smooth), form, quality=95))
-    assert np.abs(picture.astype(int) - smooth[..., ::-1]).mean() < 4
+    image = read_image(encoded(Image.fromarray(smooth), form, quality=95))
+    assert np.abs(image.astype(int) - smooth[..., ::-1]).mean() < 4
 
 
 @pytest.mark.parametrize(
@@ -66,19 +68,19 @@ def test_lossy_formats_come_close(form):
         (77, BGR),
     ],
 )
-def test_a_picture_stands_as_its_exif_orientation_says(orientation, upright):
+def test_a_image_stands_as_its_exif_orientation_says(orientation, upright):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    assert np.array_equal(read_picture(encoded(Image.fromarray(RGB), exif=exif)), upright)
+    assert np.array_equal(read_image(encoded(Image.fromarray(RGB), exif=exif)), upright)
 
 
 def test_gray_black_and_white_and_palettes_become_colour():
     gray = RGB[..., 0]
-    assert (read_picture(encoded(Image.fromarray(gray))) == gray[..., np.newaxis]).all()
+    assert (read_image(encoded(Image.fromarray(gray))) == gray[..., np.newaxis]).all()
     two = Image.fromarray(gray > 127)
-    assert (read_picture(encoded(two)) == np.where(gray > 127, 255, 0)[..., np.newaxis]).all()
+    assert (read_image(encoded(two)) == np.where(gray > 127, 255, 0)[..., np.newaxis]).all()
     palette = Image.fromarray(RGB).quantize(8)
-    assert (read_picture(encoded(palette)) == np.asarray(palette.convert("RGB"))[..., ::-1]).all()
+    assert (read_image(encoded(palette)) == np.asarray(palette.convert("RGB"))[..., ::-1]).all()
 
 
 def test_what_is_transparent_lies_on_white():
@@ -86,55 +88,55 @@ def test_what_is_transparent_lies_on_white():
     rgba[0, :, 0] = 200
     rgba[0, :, 3] = 0, 51, 255
     expected = [[255, 255, 255], [204, 204, 244], [0, 0, 200]]
-    assert read_picture(encoded(Image.fromarray(rgba)))[0].tolist() == expected
+    assert read_image(encoded(Image.fromarray(rgba)))[0].tolist() == expected
     shaded = Image.fromarray(rgba).convert("LA")
-    assert read_picture(encoded(shaded))[0, 0].tolist() == [255] * 3
+    assert read_image(encoded(shaded))[0, 0].tolist() == [255] * 3
     keyed = Image.new("P", (2, 1), 0)
     keyed.putpalette([10, 20, 30, 40, 50, 60])
     keyed.putpixel((1, 0), 1)
-    assert read_picture(encoded(keyed, transparency=0))[0].tolist() == [[255] * 3, [60, 50, 40]]
+    assert read_image(encoded(keyed, transparency=0))[0].tolist() == [[255] * 3, [60, 50, 40]]
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])
 def test_of_16_bits_the_upper_8_are_kept(form):
     gray = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
-    assert read_picture(encoded(Image.fromarray(gray), form))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert read_image(encoded(Image.fromarray(gray), form))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
 def test_colour_of_16_bits():
     content = cv2.imencode(".png", BGR.astype(np.uint16) * 257)[1].tobytes()
-    assert (read_picture(content) == BGR).all()
+    assert (read_image(content) == BGR).all()
 
 
 def test_cmyk():
-    picture = read_picture(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100))
-    assert np.abs(picture.reshape(-1, 3).astype(int) - [0, 0, 255]).max() <= 4
+    image = read_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100))
+    assert np.abs(image.reshape(-1, 3).astype(int) - [0, 0, 255]).max() <= 4
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_an_animation_the_first_picture_is_taken(form):
+def test_of_an_animation_the_first_image_is_taken(form):
     first, second = Image.new("RGB", (8, 8), (200, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 200))
     options = {"lossless": True} if form == "WEBP" else {}
     content = encoded(first, form, save_all=True, append_images=[second], **options)
-    assert read_picture(content)[4, 4].tolist() == [0, 0, 200]
+    assert read_image(content)[4, 4].tolist() == [0, 0, 200]
 
 
 def test_the_content_tells_the_format_not_the_ending(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(encoded(Image.fromarray(RGB)))
-    assert (read_picture(path) == BGR).all()
+    assert (read_image(path) == BGR).all()
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pixels_whose_range_is_not_known_are_refused(mode):
-    with pytest.raises(PictureError, match=r"^x\.tif has 32-bit pixels.*save it with 8 or 16 bits$"):
-        read_picture(encoded(Image.new(mode, (4, 4)), "TIFF"), "x.tif")
+    with pytest.raises(ImageError, match=r"^x\.tif has 32-bit pixels.*save it with 8 or 16 bits$"):
+        read_image(encoded(Image.new(mode, (4, 4)), "TIFF"), "x.tif")
 
 
 @pytest.mark.parametrize("side", [9_000, 12_000, 60_000])  # below, above and far above Pillow's own limit
 def test_a_decompression_bomb_is_refused_by_its_header(side):
-    with pytest.raises(PictureError) as raised:
-        read_picture(png_header(side, side), "bomb.png")
+    with pytest.raises(ImageError) as raised:
+        read_image(png_header(side, side), "bomb.png")
     assert str(raised.value) == (
         f"bomb.png has {side}x{side} = {side * side} pixels, expected at most 64000000; make it smaller, or "
         f"allow it with max_pixels={side * side} (of a command: --max-pixels {side * side})"
@@ -144,39 +146,39 @@ def test_a_decompression_bomb_is_refused_by_its_header(side):
 def test_the_limit_is_the_callers_not_pillows(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
     content = encoded(Image.fromarray(RGB))
-    assert (read_picture(content, max_pixels=35) == BGR).all()
-    with pytest.raises(PictureError, match="7x5 = 35 pixels, expected at most 34"):
-        read_picture(content, max_pixels=34)
+    assert (read_image(content, max_pixels=35) == BGR).all()
+    with pytest.raises(ImageError, match="7x5 = 35 pixels, expected at most 34"):
+        read_image(content, max_pixels=34)
     with pytest.raises(ConfigError, match="max_pixels must be at least 1, got 0"):
-        read_picture(content, max_pixels=0)
+        read_image(content, max_pixels=0)
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"", "is empty, 0 bytes; get it again"),
-        (b"hello", "is no picture of a known format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no picture of a known format"),
+        (b"hello", "is no image of a known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no image of a known format"),
         (encoded(Image.fromarray(RGB))[:50], "cannot be decoded: .*it is damaged, get it again"),
     ],
 )
-def test_what_is_no_picture(tmp_path, content, reason):
+def test_what_is_no_image(tmp_path, content, reason):
     path = tmp_path / "photo.png"
     path.write_bytes(content)
     for source, name in ((path, None), (content, str(path))):
-        with pytest.raises(PictureError, match=reason) as raised:
-            read_picture(source, name)
+        with pytest.raises(ImageError, match=reason) as raised:
+            read_image(source, name)
         assert str(raised.value).startswith(f"{path} ")
         assert "\n" not in str(raised.value)
 
 
 def test_a_file_that_cannot_be_opened(tmp_path):
-    with pytest.raises(PictureError, match=r"cannot read .*: it is a folder; check the path"):
-        read_picture(tmp_path)
-    with pytest.raises(PictureError, match=r"cannot read .*gone\.png: No such file"):
-        read_picture(tmp_path / "gone.png")
-    with pytest.raises(PictureError, match="cannot read"):
-        read_picture(Path("a\0b"))
+    with pytest.raises(ImageError, match=r"cannot read .*: it is a folder; check the path"):
+        read_image(tmp_path)
+    with pytest.raises(ImageError, match=r"cannot read .*gone\.png: No such file"):
+        read_image(tmp_path / "gone.png")
+    with pytest.raises(ImageError, match="cannot read"):
+        read_image(Path("a\0b"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name of Unix")
@@ -185,19 +187,19 @@ def test_a_pipe_is_read_like_a_file(tmp_path):
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(pipe.write_bytes, encoded(Image.fromarray(RGB)))
-        np.testing.assert_array_equal(read_picture(pipe), BGR)
+        np.testing.assert_array_equal(read_image(pipe), BGR)
 
 
 def outcome(content: bytes) -> str:
     try:
-        check_picture(read_picture(content, max_pixels=10_000))
-    except PictureError:
+        check_image(read_image(content, max_pixels=10_000))
+    except ImageError:
         return "error"
-    return "picture"
+    return "image"
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_damage_is_one_error_or_a_picture(form):
+def test_damage_is_one_error_or_a_image(form):
     """Whatever a decoder makes of damaged bytes, nothing else comes out."""
     random = np.random.default_rng(1)
     whole = np.frombuffer(encoded(Image.fromarray(RGB).resize((40, 30)), form), np.uint8)
@@ -206,13 +208,13 @@ def test_damage_is_one_error_or_a_picture(form):
         damaged = whole.copy()
         damaged[random.integers(len(whole), size=4)] = random.integers(256, size=4)
         contents += [damaged.tobytes(), whole[: random.integers(1, len(whole))].tobytes()]
-    assert {outcome(content) for content in contents} in ({"picture", "error"}, {"error"})
+    assert {outcome(content) for content in contents} in ({"image", "error"}, {"error"})
 
 
 def test_reading_changes_nothing_global():
     settings = ("MAX_IMAGE_PIXELS", "WARN_POSSIBLE_FORMATS", "LOAD_TRUNCATED_IMAGES")
     before = [getattr(module, name, None) for module in (Image, ImageFile) for name in settings]
-    read_picture(encoded(Image.fromarray(RGB)))
+    read_image(encoded(Image.fromarray(RGB)))
     assert [getattr(module, name, None) for module in (Image, ImageFile) for name in settings] == before
 
 
@@ -226,6 +228,15 @@ def test_reading_changes_nothing_global():
         (np.zeros((4, 4, 4), np.uint8), r"uint8 \[4, 4, 4\]"),
     ],
 )
-def test_what_is_passed_for_a_picture(value, got):
-    with pytest.raises(InputError, match=f"got {got}; read it with fer_engine.vision.read_picture"):
-        check_picture(value)
+def test_what_is_passed_for_a_image(value, got):
+    with pytest.raises(InputError, match=f"got {got}; read it with fer_engine.vision.read_image"):
+        check_image(value)
+
+
+def test_the_older_names_stand_for_the_same():
+    assert fer_engine.PictureError is fer_engine.ImageError is errors.PictureError
+    assert fer_engine.PictureSizeError is fer_engine.ImageSizeError is errors.PictureSizeError
+    assert vision.read_picture is vision.read_image
+    assert vision.Picture is vision.Image
+    frame = vision.Frame("a.png", 0, 0.0, BGR)
+    assert frame.picture is frame.image

@@ -43,17 +43,17 @@ def test_a_packed_form_is_answered_with_its_faces(server, hopper, encoding, pack
     assert (code, len(json.loads(text)["faces"])) == (200, 1)
 
 
-def test_a_picture_without_a_face_is_no_error(server):
+def test_a_image_without_a_face_is_no_error(server):
     blank = cv2.imencode(".png", np.full((90, 120, 3), 200, np.uint8))[1].tobytes()
     code, _, text = server.post("/predict", blank, Content_Type="image/png")
     answer = json.loads(text)
     assert (code, answer["faces"], answer["width"], answer["height"]) == (200, [], 120, 90)
 
 
-def test_bodies_that_are_no_picture(server, hopper):
+def test_bodies_that_are_no_image(server, hopper):
     for body, words in (
         (b"", "is empty"),
-        (b"no picture at all", "no picture of a known format"),
+        (b"no image at all", "no image of a known format"),
         (hopper[: len(hopper) // 2], "cannot be decoded"),
     ):
         code, _, text = server.post("/predict", body, Content_Type="image/jpeg")
@@ -75,7 +75,7 @@ def test_forms_without_one_file(server):
         assert words in json.loads(text)["error"]
 
 
-def test_pictures_and_tensors_share_the_engine(server, engine, hopper):
+def test_images_and_tensors_share_the_engine(server, engine, hopper):
     def predict(_: int) -> tuple[int, bytes]:
         code, _, text = server.post("/predict", hopper, Content_Type="image/jpeg")
         return code, json.dumps(json.loads(text)["faces"]).encode()
@@ -86,7 +86,7 @@ def test_pictures_and_tensors_share_the_engine(server, engine, hopper):
         return np.allclose(logits, engine.logits(noise(2, index)), atol=CLOSE)
 
     with ThreadPoolExecutor(8) as pool:
-        pictures, tensors = pool.map(predict, range(12)), pool.map(infer, range(40))
-        labels = {(code, json.loads(text)[0]["label"]) for code, text in pictures}
+        images, tensors = pool.map(predict, range(12)), pool.map(infer, range(40))
+        labels = {(code, json.loads(text)[0]["label"]) for code, text in images}
         assert len(labels) == 1
         assert all(tensors)

@@ -11,16 +11,15 @@ from typing import Any, final
 
 from fer_engine.artifact.files import temporary_beside
 from fer_engine.errors import ConfigError, FerError, InputError
-from fer_engine.vision.face import Picture
+from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import name_for_opencv, opencv
-from fer_engine.vision.picture import check_picture
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
 @final
 class VideoWriter:
-    """Writes pictures of one size as an .mp4 (MPEG-4) or .avi (Motion JPEG) video, without sound.
+    """Writes images of one size as an .mp4 (MPEG-4) or .avi (Motion JPEG) video, without sound.
 
     The frames go to a temporary file beside `path`; `close` puts it in the place of `path` once it has been
     read back. As a context manager it closes on errors and Ctrl-C too, so that the video holds what was
@@ -47,15 +46,15 @@ class VideoWriter:
         self._writer: Any = None
         self._temporary: Path | None = None
 
-    def write(self, picture: Picture) -> None:
-        """Append a picture, uint8 [height, width, 3] in BGR.
+    def write(self, image: Image) -> None:
+        """Append an image, uint8 [height, width, 3] in BGR.
 
         Raises:
-            InputError: it is no such picture, or has another size than the first.
+            InputError: it is no such image, or has another size than the first.
             FerError: the file cannot be written.
         """
-        check_picture(picture)
-        size = (picture.shape[1], picture.shape[0])
+        check_image(image)
+        size = (image.shape[1], image.shape[0])
         if self._writer is None:
             self._open(size)
         elif size != self._size:  # OpenCV drops such a frame without a word
@@ -63,7 +62,7 @@ class VideoWriter:
                 f"all frames of {self.path} must have one size: the first is "
                 f"{self._size[0]}x{self._size[1]}, frame {self._count} is {size[0]}x{size[1]}; resize it"
             )
-        self._writer.write(picture)
+        self._writer.write(image)
         self._count += 1
 
     def close(self) -> None:

@@ -1,0 +1,136 @@
+"""Images from files and bytes, as every other part takes them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_engine.errors import ConfigError, FerError, ImageError, ImageSizeError, InputError
+from fer_engine.vision.library import opencv, pillow
+
+Image = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
+
+# A few kilobytes can claim to be an image of any size. 64 million pixels hold what a 50-megapixel camera
+# gives, and take about 1 GB while they are decoded.
+MAX_PIXELS = 64_000_000
+# Pillow's names. Its other formats are rare, or start other programs, as EPS does.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+HEADER = 16  # bytes that tell a format
+
+
+def read_image(source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image:
+    """Return an image, uint8 [height, width, 3] in BGR, upright as its EXIF orientation says.
+
+    Gray and palettes become colour, CMYK is converted without a profile, of 16 bits the upper 8 are kept,
+    what is transparent is laid on white, and of an animation the first image is taken. Colour profiles
+    (ICC) are not applied, nor are they by OpenCV, which reads the images for training.
+
+    Args:
+        source: A file, or the bytes of one; its content tells the format, not its ending.
+        name: What errors call the image, if not by its path.
+        max_pixels: Largest width x height that is decoded; read from the header, before anything is.
+
+    Raises:
+        ImageError: it cannot be read, is no image, is damaged, or is larger than `max_pixels`.
+        ConfigError: `max_pixels` is not positive, or OpenCV or Pillow is not installed.
+    """
+    if max_pixels < 1:
+        raise ConfigError(f"max_pixels must be at least 1, got {max_pixels}")
+    if isinstance(source, bytes):
+        return _read(io.BytesIO(source), name or "the image", max_pixels)
+    name = name or str(source)
+    try:
+        file = source.open("rb")
+    except (OSError, ValueError) as error:
+        reason = "it is a folder" if source.is_dir() else getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"cannot read {name}: {reason}; check the path and your rights") from error
+    with file:
+        return _read(file, name, max_pixels)
+
+
+def check_image(image: Any) -> Image:
+    """Return `image` as it is where it is one: uint8 [height, width, 3] with pixels.
+
+    Raises:
+        InputError: it is anything else.
+    """
+    fits = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+    if fits and image.shape[2] == 3 and image.size:
+        return image
+    got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise InputError(
+        f"an image must be uint8 [height, width, 3] in BGR, got {got}; "
+        "read it with fer_engine.vision.read_image, or convert it with cv2.cvtColor"
+    )
+
+
+def _read(file: IO[bytes], name: str, max_pixels: int) -> Image:
+    try:
+        if not file.seekable():  # a pipe
+            file = io.BytesIO(file.read())
+        opened = _open(file, name)
+        _check_size(opened, name, max_pixels)
+        return _decode(opened, name)
+    except FerError:
+        raise
+    except Exception as error:  # of damaged bytes, decoders raise whatever comes
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name} cannot be decoded: {reason}; it is damaged, get it again") from error
+
+
+def _open(file: IO[bytes], name: str) -> Any:
+    """Read the header alone, as Image.open does, which also holds the size against a limit that is global."""
+    plugins = pillow().OPEN
+    header = file.read(HEADER)
+    if not header:
+        raise ImageError(f"{name} is empty, 0 bytes; get it again")
+    for form in filter(plugins.__contains__, FORMATS):
+        factory, accepts = plugins[form]
+        accepted = accepts(header)
+        if not accepted or isinstance(accepted, str):  # a text says that this Pillow lacks the decoder
+            continue
+        file.seek(0)
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # not of this format
+            return factory(file, "")
+    raise ImageError(
+        f"{name} is no image of a known format, its header is damaged, or this Pillow lacks the decoder: "
+        f"expected one of {', '.join(FORMATS)}; convert it to PNG"
+    )
+
+
+def _check_size(opened: Any, name: str, max_pixels: int) -> None:
+    pixels = opened.width * opened.height
+    if pixels > max_pixels:
+        raise ImageSizeError(
+            f"{name} has {opened.width}x{opened.height} = {pixels} pixels, expected at most {max_pixels}; "
+            f"make it smaller, or allow it with max_pixels={pixels} (of a command: --max-pixels {pixels})",
+            pixels,
+        )
+
+
+def _decode(opened: Any, name: str) -> Image:
+    from PIL import ImageOps
+
+    cv2 = opencv()
+    ImageOps.exif_transpose(opened, in_place=True)
+    if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in {"PNG", "PPM"}):
+        return cv2.cvtColor((np.asarray(opened) >> 8).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+    if opened.mode in {"I", "F"}:
+        raise ImageError(
+            f"{name} has 32-bit pixels, whose black and white are not known; save it with 8 or 16 bits"
+        )
+    if opened.has_transparency_data:
+        opened = _on_white(opened.convert("RGBA"))
+    return cv2.cvtColor(np.asarray(opened.convert("RGB")), cv2.COLOR_RGB2BGR)
+
+
+def _on_white(opened: Any) -> Any:
+    from PIL import Image
+
+    return Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened)
