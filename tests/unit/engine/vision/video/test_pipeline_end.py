@@ -15,7 +15,7 @@ from grays import BOX, GrayEngine, box_of, grays
 pytest.importorskip("cv2")
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
-TESTS = Path(__file__).parents[3]
+TESTS = Path(__file__).parents[4]
 FORGOTTEN = """
 from fer_engine.vision import Pipeline
 from grays import GrayEngine, box_of, grays
