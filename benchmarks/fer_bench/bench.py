@@ -15,7 +15,6 @@ import numpy as np
 from fer_bench.contenders import packages, reference
 from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.peers import answers
 from fer_bench.contenders.worker_client import SupportsAsk, working
 from fer_bench.passes import accuracy, rounds, startup
 from fer_bench.passes.energy.meters import Meters
@@ -96,11 +95,9 @@ def _measure(
     started, failed = _startup(contenders, faces_path, options)
     contenders = _left(contenders, started, failed)
     with working(contenders, faces_path) as workers:
-        ours, others = answers.apart(workers)
         title = f"parity with {reference.TITLES[held_against]}: {inputs.description}"
-        with bar(title, len(ours) - 1) as advance:
-            parities = accuracy.measure(ours, inputs, scratch, advance, reference=held_against)
-        other_networks = answers.measure(others, inputs, scratch)
+        with bar(title, len(workers) - 1) as advance:
+            parities = accuracy.measure(workers, inputs, scratch, advance, reference=held_against)
         speed = []
         metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
         with rounds.busy(options.busy):
@@ -115,7 +112,6 @@ def _measure(
         "skipped": [entry._asdict() for entry in (*skipped, *failed)],
         "startup": started,
         "parity": parities,
-        "other_networks": other_networks,
         "speed": speed,
         **meters.to_json(),
         "runtime_sizes": packages.runtime_sizes(described),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from fer_bench.contenders.contender import Contender
-from fer_bench.contenders.peers import isolated
 from fer_bench.contenders.subprocess_run import last_words
 from fer_engine.errors import BackendError
 
+COMMAND = (sys.executable, "-m", "fer_bench.passes.worker_main")
 CLOSE_SECONDS = 10.0  # a worker that is asked to end has nothing left to do
 
 
@@ -24,18 +25,20 @@ class SupportsAsk(Protocol):
 
 
 class Worker:
-    """A process that holds one contender; `loaded` is what it said of its import and load.
+    """A process that holds one contender; `loaded` has the ns that its import and load took.
+
+    `command` starts the process.
 
     Raises:
         BackendError: the contender cannot be loaded, or fails later.
         ModuleNotFoundError: a library that it needs is not installed.
     """
 
-    def __init__(self, contender: Contender) -> None:
+    def __init__(self, contender: Contender, command: Sequence[str] = COMMAND) -> None:
         self.contender = contender
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            isolated.worker_command(contender.kind),
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -93,12 +96,14 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(contenders: Sequence[Contender], faces_path: str) -> Iterator[dict[str, Worker]]:
+def working(
+    contenders: Sequence[Contender], faces_path: str, start: Callable[[Contender], Worker] = Worker
+) -> Iterator[dict[str, Worker]]:
     """Give a worker a contender, all with the faces of `faces_path` (`.npy`); end them afterwards."""
     workers: dict[str, Worker] = {}
     try:
         for contender in contenders:
-            worker = workers[contender.name] = Worker(contender)
+            worker = workers[contender.name] = start(contender)
             worker.ask("read_faces", path=faces_path)
         yield workers
         for worker in workers.values():

@@ -16,13 +16,15 @@ def measure(
     faces_path: str,
     options: BenchOptions,
     advance: Callable[[int], None] = lambda _: None,
+    start: Callable[[Contender], Worker] = Worker,
 ) -> tuple[dict[str, dict[str, Any]], list[Skipped]]:
     """Return each contender's cold starts in ns and its memory, and those optional ones that cannot run.
 
     A cold start is the import, the load and the first call with one face, in a new process; the
     interpreter's own start is left out. The last process of each, which finds what earlier ones left
     in caches, goes on to predict `memory_faces` faces, in one call where the contender splits any
-    batch by itself. Calls `advance(1)` after a process.
+    batch by itself. `start` starts the process of a
+    contender. Calls `advance(1)` after each.
 
     Raises:
         BackendError: a contender that is not optional cannot run.
@@ -35,7 +37,7 @@ def measure(
         for contender in contenders:
             if contender.name in found:
                 try:
-                    _start(contender, faces_path, found[contender.name], options, last=last)
+                    _cold_start(start(contender), faces_path, found[contender.name], options, last=last)
                 except (BackendError, ModuleNotFoundError) as error:
                     if not contender.optional:
                         raise
@@ -45,10 +47,9 @@ def measure(
     return found, skipped
 
 
-def _start(
-    contender: Contender, faces_path: str, found: dict[str, Any], options: BenchOptions, *, last: bool
+def _cold_start(
+    worker: Worker, faces_path: str, found: dict[str, Any], options: BenchOptions, *, last: bool
 ) -> None:
-    worker = Worker(contender)
     try:
         worker.ask("read_faces", path=faces_path)
         turn = worker.ask("turn", batch=1, seconds=1.0, calls=1, warmup_calls=0)

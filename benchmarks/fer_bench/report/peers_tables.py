@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fer_bench.contenders.peers.registry import PEERS
-from fer_bench.report.table import Table, percent
+from fer_bench.report.table import Table
 
 Record = dict[str, Any]
 
@@ -24,14 +24,6 @@ def peers(record: Record) -> Iterator[Table]:
             ],
             f"The settings stand in the runtimes' documentation: {', '.join(sources)}.",
         )
-    others = record.get("other_networks", {})  # records without peers have none
-    if any(others.values()):
-        yield Table(
-            "Accuracy of other networks",
-            ("contender", "top-1 % [95 %]", "ECE"),
-            [(name, *_accuracy(labelled)) for name, labelled in others.items() if labelled],
-            "These packages run a network of their own: on the same faces, without a claim of parity.",
-        )
 
 
 def _precision(entry: Record) -> str:
@@ -40,11 +32,3 @@ def _precision(entry: Record) -> str:
     if not executed:
         return str(entry["precision"])
     return ", ".join(f"{kind}: {count}" for kind, count in executed.items())
-
-
-def _accuracy(labelled: Record) -> tuple[str, str]:
-    low, high = labelled["interval"]
-    return (
-        f"{percent(labelled['accuracy'])} [{percent(low)}, {percent(high)}]",
-        f"{labelled['ece']:.4f}",
-    )

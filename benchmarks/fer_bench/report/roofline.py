@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_bench.contenders.contender import CPU, OVERHEAD
-from fer_bench.contenders.peers.registry import PEERS
 
 Rates = Mapping[str, float]  # of a probe, by the number of threads
 
@@ -24,6 +23,7 @@ AT_LEAST = {
     "bf16": ("bf16", "fp32"),
     "int8": ("int8", "fp16", "bf16", "fp32"),
 }
+OTHER_NETWORK = "its own"  # the precision of such a contender
 ALIASES = {"f32": "fp32", "f16": "fp16"}  # what OpenVINO calls the types that it settled on
 
 
@@ -62,7 +62,7 @@ class Place:
 def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
     """Give the place of every contender that runs the model on the CPU, at one batch of the record.
 
-    A peer with a network of its own has none: its work is not that of the model.
+    What ran a network of its own, in records of before, has none: its work is not that of the model.
     """
     limits = record["limits"]
     needs, machine = limits["model"], limits["machine"]
@@ -71,7 +71,7 @@ def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
         if entry["batch"] != batch or entry["contender"] == OVERHEAD:
             continue
         contender = contenders[entry["contender"]]
-        if contender["kind"] in PEERS and PEERS[contender["kind"]].other_network:
+        if contender["precision"] == OTHER_NETWORK:
             continue
         if contender.get("device", CPU) != CPU:  # earlier records name none
             continue

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from fer_bench.contenders import reference
 from fer_bench.contenders.contender import Contender, Skipped
-from fer_bench.contenders.peers import isolated
 from fer_bench.contenders.peers.convert import converted
 from fer_bench.contenders.peers.peer import CHECKPOINT, Conversion
 from fer_bench.contenders.peers.registry import PEERS
@@ -21,7 +20,7 @@ def line_up(
     """Return the peers of an artifact that can take part, and why the others cannot.
 
     Without `names` these are all that are installed. A name before "/" stands for all of a runtime.
-    What a peer needs is converted here; one with another network is installed, where it was named.
+    What a peer needs is converted here.
 
     Raises:
         ArtifactError: the artifact cannot be read.
@@ -50,9 +49,9 @@ def line_up(
 
 
 def _chosen(names: Sequence[str]) -> list[str]:
-    """Return the peers of these names, each once; without names, all that run the artifact's network."""
+    """Return the peers of these names, each once; without names, all."""
     if not names:
-        return [name for name, peer in PEERS.items() if not peer.other_network]
+        return list(PEERS)
     chosen: dict[str, None] = {}
     for asked in names:
         found = [name for name in PEERS if asked in (name, name.partition("/")[0])]
@@ -66,11 +65,8 @@ def _chosen(names: Sequence[str]) -> list[str]:
 
 
 def _absent(name: str) -> str:
-    """Return what a peer lacks and how to get it, or nothing; one with another network is installed now."""
+    """Return what a peer lacks and how to install it, or nothing."""
     peer = PEERS[name]
-    if peer.other_network:
-        isolated.install(name)
-        return ""
     absent = ", ".join(peer.missing())
     return f"peer {name!r} needs {absent}; install with: pip install {peer.packages}" if absent else ""
 
@@ -85,8 +81,6 @@ def _contender(name: str, artifact: Artifact, threads: int | None) -> Contender:
         )
     if isinstance(peer.reads, Conversion):
         file = converted(peer.reads, artifact)
-    elif peer.other_network:
-        file = isolated.installed_file(name, peer.reads)
     elif peer.reads == CHECKPOINT:
         file = artifact.checkpoint
     else:

@@ -33,9 +33,7 @@ class Peer(NamedTuple):
 
     `target` is the function that loads it, as "module:function"; `packages` is what pip needs to be
     told, `modules` are what a worker imports before it loads. `source` is where the advice for
-    `settings` stands. `reads` is the artifact's graph, its checkpoint, or what a conversion makes of
-    that. One of an `other_network` answers with a network of its own, in an environment of its own,
-    and reads a file that its packages bring.
+    `settings` stands. `reads` is the artifact's graph, its checkpoint, or what a conversion makes of that.
     """
 
     target: str
@@ -45,7 +43,6 @@ class Peer(NamedTuple):
     source: str
     reads: str | Conversion = GRAPH
     precision: str = "fp32"
-    other_network: bool = False
 
     def missing(self) -> list[str]:
         """Return the modules that are not installed here."""

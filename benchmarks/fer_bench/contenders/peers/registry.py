@@ -24,7 +24,6 @@ LITERT_XNNPACK = (
     "https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/delegates/xnnpack/README.md"
 )
 EXECUTORCH_XNNPACK = "https://docs.pytorch.org/executorch/1.0/backends/xnnpack/xnnpack-overview.html"
-FER_PAGE = "https://pypi.org/project/fer/"
 
 NCNN = Conversion("fer_bench.contenders.peers.ncnn:convert", "model.ncnn.bin", ("pnnx",))
 LITERT = Conversion("fer_bench.contenders.peers.litert:convert", "model.tflite", ("litert_torch",))
@@ -138,15 +137,5 @@ PEERS = {
         "XNNPACK delegate on a thread a core, batches of up to 64",
         EXECUTORCH_XNNPACK,
         Conversion("fer_bench.contenders.peers.executorch:convert", "model.pte", ("executorch",)),
-    ),
-    "fer": Peer(
-        "fer_bench.peers.fer:load",
-        "fer setuptools<81",
-        ("numpy", "fer.fer"),
-        "FER() as it comes, a TFLite network of its own, face after face; face detection left out",
-        FER_PAGE,
-        "fer/data/emotion_model_quantized.tflite",
-        "its own",
-        other_network=True,
     ),
 }

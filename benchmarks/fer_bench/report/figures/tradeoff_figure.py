@@ -57,9 +57,6 @@ def _answers(record: Record) -> dict[str, Interval]:
         else:
             bounds = wilson_interval(parity["faces"] - parity["changed"], parity["faces"])
             found[name] = _interval(parity["agreement"], *bounds)
-    for name, labelled in record.get("other_networks", {}).items():  # records without peers have none
-        if labelled is not None:
-            found[name] = _interval(labelled["accuracy"], *labelled["interval"])
     return found
 
 

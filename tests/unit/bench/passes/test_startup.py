@@ -36,15 +36,14 @@ class FakeWorker:
 
 
 @pytest.fixture(autouse=True)
-def worker(monkeypatch):
+def worker():
     FakeWorker.started, FakeWorker.killed = [], []
-    monkeypatch.setattr(startup, "Worker", FakeWorker)
     return FakeWorker
 
 
 def measure(*contenders, advance=lambda _: None):
     options = BenchOptions(cold_starts=2, memory_faces=100)
-    return startup.measure(contenders, "faces.npy", options, advance)
+    return startup.measure(contenders, "faces.npy", options, advance, FakeWorker)
 
 
 def contender(name, **values):

@@ -1,16 +1,10 @@
 import importlib.util
-import json
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fer_bench import cli
 from fer_bench.contenders import kinds
-from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.peers import answers, convert, isolated
+from fer_bench.contenders.peers import convert
 from fer_bench.contenders.peers.line_up import line_up
 from fer_bench.contenders.peers.normalize import mean_and_scale
 from fer_bench.contenders.peers.peer import Conversion, Peer
@@ -65,8 +59,8 @@ def test_every_peer_says_what_it_is(name):
     assert entry.packages
 
 
-def test_without_names_all_of_the_same_network_are_asked_for(artifact, monkeypatch):
-    only(monkeypatch, **{"one/a": peer(), "two": peer(), "odd": peer(other_network=True)})
+def test_without_names_all_are_asked_for(artifact, monkeypatch):
+    only(monkeypatch, **{"one/a": peer(), "two": peer()})
     assert chosen(artifact) == ["one/a", "two"]
 
 
@@ -133,95 +127,6 @@ def test_a_conversion_is_made_once(artifact, monkeypatch):
     assert convert.converted(conversion, Artifact.open(artifact)) != file
 
 
-def test_a_worker_in_another_environment_sees_our_two_packages_alone(artifact, tmp_path):
-    only_ours = "import fer_train"
-    packages = isolated.worker_command("fer")[3:]
-    assert [Path(package).name for package in packages] == ["fer_bench", "fer_engine"]
-    settings = {"name": "null", "kind": "engine", "artifact": str(artifact), "precision": "fp32"}
-    settings |= {"backend": "null", "threads": 1, "micro_batch": None, "tta": "none", "file": ""}
-    settings["device"] = "cpu"
-    # -S: no site-packages, and so none of the ways in which this environment finds our packages.
-    numpy = f"import sys; sys.path.append({str(Path(np.__file__).parents[1])!r})\n"
-    run = subprocess.run(
-        [sys.executable, "-S", "-c", numpy + isolated.WORKER, *packages],
-        input=json.dumps(settings) + "\n",
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert json.loads(run.stdout)["import_ns"] > 0, run.stderr
-    found = subprocess.run([sys.executable, "-S", "-c", only_ours], capture_output=True, cwd=tmp_path)
-    assert found.returncode == 1
-
-
-def test_an_environment_that_pip_could_not_fill_is_not_taken_for_complete(monkeypatch, cache):
-    entry = Peer("nowhere:load", "--no-index ghost-pip", (), "as it is", "https://e.org", other_network=True)
-    only(monkeypatch, ghost=entry)
-    # A new environment with pip takes seconds; this one's pip fails as well.
-    monkeypatch.setattr(isolated.venv, "create", lambda folder, **_: folder.mkdir(parents=True))
-    monkeypatch.setattr(isolated, "python", lambda _: sys.executable)
-    with pytest.raises(
-        BackendError, match=r"ghost: pip, .* failed \(exit code 1\): .*ghost-pip.*; name other"
-    ):
-        isolated.install("ghost")
-    assert not list(cache.rglob(isolated.COMPLETE))
-
-
-def test_an_environment_of_other_packages_is_made_anew(monkeypatch):
-    made = []
-
-    def create(folder, **_):
-        made.append(folder)
-        folder.mkdir(parents=True)
-
-    monkeypatch.setattr(isolated.venv, "create", create)
-    monkeypatch.setattr(isolated, "python", lambda _: sys.executable)
-    for packages, times in (("pip", 1), ("pip", 1), ("pip packaging", 2)):  # installed: pip has nothing to do
-        entry = Peer("nowhere:load", packages, (), "as it is", "https://e.org", other_network=True)
-        only(monkeypatch, ghost=entry)
-        isolated.install("ghost")
-        assert len(made) == times
-
-
-@pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), subprocess.CalledProcessError(1, ["-m", "ensurepip"])]
-)
-def test_an_environment_that_cannot_be_made_is_an_error_with_advice(monkeypatch, cache, error):
-    def create(*_, **__):
-        raise error
-
-    only(monkeypatch, ghost=peer(other_network=True))
-    monkeypatch.setattr(isolated.venv, "create", create)
-    with pytest.raises(BackendError, match=r"ghost gets no environment in .*apt-get install python3-venv"):
-        isolated.install("ghost")
-    assert not list(cache.rglob(isolated.COMPLETE))
-
-
-class Answers:
-    """A worker that always gives these logits."""
-
-    def __init__(self, logits):
-        self.logits = np.asarray(logits, np.float32)
-
-    def ask(self, do, path):
-        assert do == "logits"
-        np.save(path, self.logits)
-        return {}
-
-
-def test_another_network_has_an_accuracy_and_no_parity(monkeypatch, tmp_path):
-    only(monkeypatch, odd=peer(other_network=True), even=peer())
-    workers = {"pytorch": Answers([]), "odd": Answers([[2, 1], [0, 3], [4, 1], [5, 0]]), "even": Answers([])}
-    ours, others = answers.apart(workers)
-    assert (list(ours), list(others)) == (["pytorch", "even"], ["odd"])
-    faces, labels = np.zeros((4, 48, 48), np.uint8), np.array([0, 1, 1, 0], np.uint8)
-    found = answers.measure(others, Inputs("faces", faces, labels), tmp_path)
-    assert found["odd"]["accuracy"] == 0.75
-    assert found["odd"]["recall"] == (1.0, 0.5)
-    assert not {"mcnemar_p", "right_to_wrong"} & set(found["odd"])
-    assert answers.measure(others, Inputs("faces", faces, None), tmp_path) == {"odd": None}
-
-
 def test_the_report_states_the_settings_and_what_was_computed_in(record):
     info = {
         "version": "9.9",
@@ -232,11 +137,9 @@ def test_the_report_states_the_settings_and_what_was_computed_in(record):
     }
     entry = record["contenders"][1] | {"kind": "openvino/latency", "precision": "default", "info": info}
     record["contenders"][1] = entry
-    record["other_networks"] = {"fer": {"accuracy": 0.6543, "interval": [0.64, 0.67], "ece": 0.123}}
     text = render_markdown(record)
     assert "| 9.9 | BF16: 14, FP32: 1 | hint LATENCY |" in text
     assert "documentation: https://example.org/hints." in text
-    assert "| fer | 65.43 [64.00, 67.00] | 0.1230 |" in text
 
 
 def test_a_record_without_peers_has_no_such_section(record):

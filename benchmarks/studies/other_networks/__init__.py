@@ -1,0 +1,1 @@
+"""Packages with a facial-expression network of their own: how accurate and how fast they are."""

@@ -1,0 +1,7 @@
+"""Run the study: `python -m studies.other_networks --data fer2013.csv`."""
+
+import sys
+
+from studies.other_networks.study import main
+
+sys.exit(main())

@@ -1,0 +1,179 @@
+"""Packages with a facial-expression network of their own, on the same faces as an artifact's network.
+
+They are measured beside plain ONNX Runtime on the artifact, in the rounds of fer-bench. Their answers have an
+accuracy and no parity: the network is another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_bench import arguments
+from fer_bench.contenders import inputs
+from fer_bench.contenders.contender import BASELINE, Contender
+from fer_bench.contenders.inputs import Inputs
+from fer_bench.contenders.worker_client import SupportsAsk, Worker, working
+from fer_bench.passes import rounds, startup
+from fer_bench.passes.energy.meters import Meters
+from fer_bench.passes.options import BenchOptions
+from fer_bench.record import environment
+from fer_bench.report.table import percent, pipes
+from fer_engine.artifact import files
+from fer_engine.artifact.manifest import Manifest
+from fer_engine.cli import exit_codes
+from fer_export.verify import parity
+from studies.other_networks import isolated
+from studies.other_networks.networks import NETWORKS
+
+OWN = ("accuracy", "interval", "recall", "ece")  # what a network's answers say without another's
+
+
+def start(contender: Contender) -> Worker:
+    """Start a worker, that of another network in its own environment."""
+    if contender.kind in NETWORKS:
+        return Worker(contender, isolated.worker_command(contender.kind))
+    return Worker(contender)
+
+
+def measure(
+    artifact: Path, faces: Inputs, options: BenchOptions, start: Callable[[Contender], Worker] = start
+) -> dict[str, Any]:
+    """Return the record: start-up, accuracy, speed and energy, under the names of a record of fer-bench.
+
+    Raises:
+        FerError: an environment cannot be made, or a contender fails.
+    """
+    graph = str(artifact / Manifest.load(artifact).files["fp32"].path)
+    contenders = [Contender(BASELINE, "onnxruntime", str(artifact), graph)]
+    for name, network in NETWORKS.items():
+        isolated.install(name)
+        file = str(isolated.installed_file(name, str(network.reads)))
+        contenders.append(Contender(name, name, str(artifact), file, precision=network.precision))
+    meters, speed = Meters(options.device), []
+    with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
+        faces_path = str(Path(scratch) / "faces.npy")
+        np.save(faces_path, faces.faces)
+        started, _ = startup.measure(contenders, faces_path, options, start=start)
+        with working(contenders, faces_path, start) as workers:
+            others = {name: workers[name] for name in NETWORKS}
+            answers = accuracy(others, faces, Path(scratch))
+            metered = meters.metered(workers, [])
+            for batch in options.batches:
+                asked = metered if batch == max(options.batches) else workers
+                speed += rounds.summarize(rounds.run_rounds(asked, batch, options), batch)
+            infos = {name: worker.ask("info") for name, worker in workers.items()}
+    return {
+        "kind": "other-networks",
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "environment": environment.describe(meters.gpu),
+        "inputs": faces.to_json(),
+        "options": options.to_json(),
+        "contenders": [entry.to_json() | {"info": infos[entry.name]} for entry in contenders],
+        "startup": started,
+        "other_networks": answers,
+        "speed": speed,
+        **meters.to_json(),
+    }
+
+
+def accuracy(
+    workers: Mapping[str, SupportsAsk], faces: Inputs, folder: Path
+) -> dict[str, dict[str, Any] | None]:
+    """Return each network's accuracy measures, as `fer_export.verify.parity` names them; None without labels.
+
+    The workers hold the faces and leave their logits in `folder`.
+
+    Raises:
+        ConfigError: a network gave logits that do not fit the labels.
+    """
+    found: dict[str, dict[str, Any] | None] = {}
+    for name, worker in workers.items():
+        found[name] = None
+        if faces.labels is not None:
+            path = folder / "logits.npy"
+            worker.ask("logits", path=str(path))
+            logits = np.load(path)
+            labelled = parity.measure(logits, logits, faces.labels).to_json()["labelled"]
+            found[name] = {key: labelled[key] for key in OWN}
+    return found
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Return the record as tables in Markdown."""
+    lines = [f"# Other networks, {record['date']}", "", f"Faces: {record['inputs']['description']}."]
+    found = {name: labelled for name, labelled in record["other_networks"].items() if labelled}
+    if found:
+        lines += ["", "## Accuracy", ""]
+        lines += pipes(("network", "top-1 % [95 %]", "ECE"), [_accuracy_row(*item) for item in found.items()])
+    lines += ["", "## Speed", ""]
+    columns = ("contender", "batch", "images a second", "ratio to onnxruntime [95 %]")
+    lines += pipes(columns, map(_speed_row, record["speed"]))
+    settings = [entry["info"] for entry in record["contenders"] if "settings" in entry["info"]]
+    lines += [
+        "",
+        *(f"{info['settings']} (version {info['version']}, {info['source']})." for info in settings),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy_row(name: str, labelled: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = map(percent, labelled["interval"])
+    return name, f"{percent(labelled['accuracy'])} [{low}, {high}]", f"{labelled['ece']:.4f}"
+
+
+def _speed_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    ratio = entry["ratio"]
+    return (
+        entry["contender"],
+        str(entry["batch"]),
+        f"{statistics.median(entry['images_per_second']):,.0f}",
+        f"{ratio['median']:.3f}x [{ratio['low']:.3f}, {ratio['high']:.3f}]",
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the study; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m studies.other_networks", description=__doc__)
+    parser.add_argument(
+        "--artifact",
+        type=Path,
+        default=arguments.ARTIFACT,
+        help="folder of fer-export (default: %(default)s)",
+    )
+    parser.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
+    parser.add_argument("--split", default=arguments.SPLIT, help="of --data (default: %(default)s)")
+    parser.add_argument("--batch", default="64", help="batch sizes, as in 1,64 (default: %(default)s)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path("reports/other_networks.json"),
+        help="the record (default: %(default)s)",
+    )
+    options = parser.parse_args(argv)
+
+    def run() -> int:
+        bench = BenchOptions(batches=arguments.numbers("--batch", options.batch))
+        spec = Manifest.load(options.artifact).spec
+        if options.data is None:
+            faces = inputs.synthetic(spec)
+        else:
+            faces = inputs.of_dataset(options.data, options.split, spec)
+        line = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
+        record = {"command": line} | measure(options.artifact, faces, bench)
+        files.write_text(options.json, json.dumps(record, indent=2) + "\n")
+        print(render(record))
+        print(f"record: {options.json}")
+        return 0
+
+    return exit_codes.run(run)
