@@ -30,7 +30,7 @@ from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
 from fer_bench.report.table import percent, pipes
 from fer_engine.artifact import files
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.cli import exit_codes
 from fer_export.verify import parity
 from studies.other_networks import isolated
@@ -47,19 +47,19 @@ def start(contender: Contender) -> Worker:
 
 
 def measure(
-    artifact: Path, faces: Inputs, options: BenchOptions, start: Callable[[Contender], Worker] = start
+    artifact: Artifact, faces: Inputs, options: BenchOptions, start: Callable[[Contender], Worker] = start
 ) -> dict[str, Any]:
     """Return the record: start-up, accuracy, speed and energy, under the names of a record of fer-bench.
 
     Raises:
         FerError: an environment cannot be made, or a contender fails.
     """
-    graph = str(artifact / Manifest.load(artifact).files["fp32"].path)
-    contenders = [Contender(BASELINE, "onnxruntime", str(artifact), graph)]
+    folder = str(artifact.folder)
+    contenders = [Contender(BASELINE, "onnxruntime", folder, str(artifact.graph("fp32")))]
     for name, network in NETWORKS.items():
         isolated.install(name)
         file = str(isolated.installed_file(name, str(network.reads)))
-        contenders.append(Contender(name, name, str(artifact), file, precision=network.precision))
+        contenders.append(Contender(name, name, folder, file, precision=network.precision))
     meters, speed = Meters(options.device), []
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         faces_path = str(Path(scratch) / "faces.npy")
@@ -164,13 +164,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         bench = BenchOptions(batches=arguments.numbers("--batch", options.batch))
-        spec = Manifest.load(options.artifact).spec
+        artifact = Artifact.open(options.artifact)
         if options.data is None:
-            faces = inputs.synthetic(spec)
+            faces = inputs.synthetic(artifact.spec)
         else:
-            faces = inputs.of_dataset(options.data, options.split, spec)
+            faces = inputs.of_dataset(options.data, options.split, artifact.spec)
         line = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
-        record = {"command": line} | measure(options.artifact, faces, bench)
+        record = {"command": line} | measure(artifact, faces, bench)
         files.write_text(options.json, json.dumps(record, indent=2) + "\n")
         print(render(record))
         print(f"record: {options.json}")

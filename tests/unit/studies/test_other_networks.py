@@ -12,6 +12,7 @@ from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.peers.peer import Peer
 from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.options import BenchOptions
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError
 from studies.other_networks import isolated, study
 from studies.other_networks.networks import NETWORKS
@@ -143,7 +144,9 @@ def test_the_study_measures_the_other_network_beside_plain_onnxruntime(artifact,
     monkeypatch.setattr(isolated, "install", lambda _: None)
     monkeypatch.setattr(isolated, "installed_file", lambda name, path: tmp_path / name / path)
     faces = Inputs("seven faces", np.zeros((7, 48, 48), np.uint8), np.arange(7, dtype=np.uint8))
-    found = study.measure(artifact, faces, BenchOptions(batches=(1, 64), cold_starts=1), FakeWorker)
+    found = study.measure(
+        Artifact.open(artifact), faces, BenchOptions(batches=(1, 64), cold_starts=1), FakeWorker
+    )
     ratios = {(entry["contender"], entry["batch"]): entry["ratio"]["median"] for entry in found["speed"]}
     assert ratios == {
         ("onnxruntime", 1): 1.0,
