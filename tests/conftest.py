@@ -10,7 +10,7 @@ import pytest
 
 from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
-from fer_train.data import Dataset, load
+from fer_train.data import Dataset, load_dataset
 
 # A shell that starts the tests in the background makes them and all that they start ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -50,4 +50,4 @@ def fer2013() -> Dataset:
     path = os.environ.get("FER2013_DATA")
     if not path:
         pytest.skip("FER2013_DATA does not point at the dataset")
-    return load(path)
+    return load_dataset(path)

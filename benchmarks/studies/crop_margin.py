@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_engine import Engine, FerError
 from fer_engine.vision import HaarDetector, crop_faces
-from fer_train.data import load
+from fer_train.data import load_dataset
 
 SIDE = 48
 ENLARGED = 3 * SIDE
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("docs/results/crop_margin.json"))
     options = parser.parse_args()
     try:
-        faces, labels = load(options.data).split("Training")
+        faces, labels = load_dataset(options.data).split("Training")
         chosen = np.random.default_rng(0).permutation(len(faces))[: options.count]
         with Engine.load(options.artifact) as engine:
             result = {"model": engine.spec.name, "checkpoint_sha256": engine.spec.checkpoint_sha256}

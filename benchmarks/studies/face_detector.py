@@ -22,7 +22,7 @@ import skimage
 
 from fer_engine import FerError
 from fer_engine.vision import HaarDetector, read_image
-from fer_train.data import load
+from fer_train.data import load_dataset
 
 WIDTH, HEIGHT = 640, 480
 FACE_SIDES = (48, 230)
@@ -141,7 +141,7 @@ def main() -> int:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     try:
-        faces, _ = load(options.data).split("Training")
+        faces, _ = load_dataset(options.data).split("Training")
         more = list(scenes(faces, options.count * MORE))
     except FerError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -33,7 +33,7 @@ from fer_export.int8.range_methods import METHODS
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
 from fer_export.verify.parity import measure, noise
 from fer_train import checkpoint
-from fer_train.data import load
+from fer_train.data import load_dataset
 from fer_train.sampling import stratified
 from studies.int8_table import render
 
@@ -52,7 +52,7 @@ class Remedies:
     def __init__(self, folder: Path, data: Path) -> None:
         network, self.spec = checkpoint.load(folder)
         self.graph = to_onnx(network, self.spec)
-        self.dataset = load(data)
+        self.dataset = load_dataset(data)
         self.faces, self.labels = self.dataset.split("PublicTest")
         self.training, self.training_labels = self.dataset.split("Training")
         self.reference = run(self.graph, self.faces)

@@ -31,7 +31,7 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
 from fer_engine.runtime.backend import at_hand
-from fer_train.models import find
+from fer_train.models import find_model
 from studies.models_page import render
 
 YARDSTICK = "mini_xception"  # speeds are compared with its
@@ -70,7 +70,7 @@ class Subject:
         return self.artifact.spec.name
 
     def describe(self) -> dict[str, Any]:
-        entry = find(self.name)
+        entry = find_model(self.name)
         return {
             "model": self.name,
             "source": entry.source,
@@ -114,7 +114,7 @@ def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
     subjects = []
     for folder in folders:
         artifact = Artifact.open(folder)
-        find(artifact.spec.name)  # hours before its entry is asked for
+        find_model(artifact.spec.name)  # hours before its entry is asked for
         inputs = of_dataset(data, SPLIT, artifact.spec)
         subjects.append(Subject(artifact, line_up(artifact), inputs))
     names = [subject.name for subject in subjects]

@@ -186,7 +186,7 @@ def _export(options: argparse.Namespace) -> tuple[Artifact, int]:
 
 
 def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
-    from fer_train.data import load
+    from fer_train.data import load_dataset
 
     if options.data is None:
         for name in ("labels", "images"):
@@ -194,7 +194,7 @@ def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
                 raise ConfigError(f"--{name} are those of --data: give both")
         return None
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
-    return load(options.data, names=names, images=options.images, face_shape=spec.face_shape)
+    return load_dataset(options.data, names=names, images=options.images, face_shape=spec.face_shape)
 
 
 def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:

@@ -28,7 +28,7 @@ from fer_export.verify.check import Samples, Verification, verify
 from fer_export.verify.parity import measure as compare
 from fer_export.verify.samples import dataset_samples, synthetic_samples
 from fer_train.data import Dataset
-from fer_train.models import find
+from fer_train.models import find_model
 
 VERIFIED_SPLIT = "PublicTest"
 
@@ -57,7 +57,7 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if isinstance(self.model, str):
-            find(self.model)
+            find_model(self.model)
         elif (self.checkpoint, self.mean, self.scale) != (None, None, None):
             raise ConfigError("checkpoint, mean and scale go with a network of the registry alone")
         if self.max_batch < 1:

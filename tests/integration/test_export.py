@@ -15,7 +15,7 @@ from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
 from fer_export.report import render
 from fer_train import checkpoint
-from fer_train.models import find
+from fer_train.models import find_model
 
 
 def test_the_artifact_holds_what_its_manifest_says(artifact, content):
@@ -64,7 +64,7 @@ def test_the_same_input_gives_the_same_graphs(artifact, tmp_path):
 def test_a_foreign_state_dict_needs_its_normalization(small, tmp_path, error_of):
     torch.manual_seed(1)
     path = tmp_path / "w.pth"
-    torch.save(find("mini_xception").build(find("mini_xception").spec).state_dict(), path)
+    torch.save(find_model("mini_xception").build(find_model("mini_xception").spec).state_dict(), path)
     output = tmp_path / "a"
     assert "--mean and --scale" in error_of(["--checkpoint", path, "--output", output])
     normalization = ["--mean", 0, "--scale", 255]

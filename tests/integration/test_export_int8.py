@@ -14,7 +14,7 @@ from fer_export.int8.make import Int8Options
 from fer_export.pipeline import ExportOptions, export_model
 from fer_train import checkpoint, qat, synthetic
 from fer_train.checkpoint import Quantization
-from fer_train.data import load
+from fer_train.data import load_dataset
 from fer_train.sampling import stratified
 
 
@@ -49,7 +49,7 @@ def test_a_report_says_what_each_step_bought_and_each_layer_costs(small, tmp_pat
 
 def test_weights_trained_for_int8_are_exported_with_their_ranges(tmp_path, error_of):
     network, spec = checkpoint.load(checkpoint.pretrained("mini_xception"))
-    ranges = qat.measure_ranges(network, spec, synthetic.faces(64, seed=0))
+    ranges = qat.measure_input_ranges(network, spec, synthetic.faces(64, seed=0))
     tuned = checkpoint.save(tmp_path / "tuned", network, spec, Quantization(ranges, spec.checkpoint_sha256))
     output = tmp_path / "a"
     argv = ["--int8", "--qat", str(tmp_path / "tuned"), "--force", "--output", str(output)]
@@ -81,7 +81,7 @@ def test_layers_are_left_in_float_until_the_agreement_is_reached(small, tmp_path
 
 def test_calibration_of_the_test_splits_is_impossible(small, tmp_path):
     """The samples' hash on record is that of faces of Training."""
-    dataset = load(small)
+    dataset = load_dataset(small)
     exported = export_model(
         ExportOptions("mini_xception", tmp_path / "a", int8=Int8Options(), dataset=dataset)
     )

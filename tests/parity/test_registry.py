@@ -35,7 +35,7 @@ from fer_export.verify.executed import declared_precisions
 from fer_export.verify.parity import SAME_VALUE, measure
 from fer_train import checkpoint
 from fer_train.loop import Trainer, logits
-from fer_train.models import find
+from fer_train.models import find_model
 from fer_train.recipe import Recipe
 from registry import SMALL, faces, labels
 
@@ -62,7 +62,7 @@ class Trip:
 def trip(request: pytest.FixtureRequest) -> Trip:
     spec = SMALL[request.param]
     torch.manual_seed(0)
-    network = find(spec.name).build(spec)
+    network = find_model(spec.name).build(spec)
     fresh = {name: weight.clone() for name, weight in network.named_parameters()}
     trainer = Trainer(network, spec, RECIPE)
     data = faces(spec, TRAINING), labels(spec, TRAINING)
@@ -96,7 +96,7 @@ def test_a_training_step_changes_every_weight(trip):
 def test_a_graph_keeps_its_contract_and_computes_every_layer_as_its_name_says(trip, precision):
     check_interface(trip.graphs[precision], trip.spec)
     layers = find_layers(trip.graphs["fp32"])
-    entry = find(trip.spec.name)
+    entry = find_model(trip.spec.name)
     if (trip.spec.face_shape, trip.spec.labels) == (entry.spec.face_shape, entry.spec.labels):
         assert sum(layer.multiply_adds for layer in layers) == entry.multiply_adds
     declared = declared_precisions(trip.graphs[precision])
@@ -143,7 +143,7 @@ def test_a_regression_agrees_where_its_values_are_near():
 def test_the_engine_gives_the_values_of_a_regression_and_the_gate_compares_them(tmp_path):
     spec = SMALL["cnn3, affect"]
     torch.manual_seed(0)
-    checkpoint.save(tmp_path / "best", find(spec.name).build(spec), spec)
+    checkpoint.save(tmp_path / "best", find_model(spec.name).build(spec), spec)
     given = ExportOptions(
         spec.name, tmp_path / "artifact", checkpoint=tmp_path / "best", fp16=True, force=True
     )

@@ -23,8 +23,8 @@ from fer_engine.artifact import files
 from fer_engine.artifact.artifact import SPEC_NAME, WEIGHTS_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError
-from fer_train import module
-from fer_train.models import MODELS, find
+from fer_train import user_network
+from fer_train.models import MODELS, find_model
 from fer_train.tracing import layers
 
 QUANTIZATION_NAME = "quantization.json"
@@ -53,7 +53,7 @@ def pretrained(name: str) -> Path:
         ConfigError: there is no such network.
         CheckpointError: none ships for it.
     """
-    find(name)
+    find_model(name)
     folder = PRETRAINED / name
     if not (folder / WEIGHTS_NAME).exists():
         shipped = [model for model in sorted(MODELS) if (PRETRAINED / model / WEIGHTS_NAME).exists()]
@@ -73,7 +73,7 @@ def save(
 ) -> ModelSpec:
     """Write a checkpoint in place of `folder`; return its spec, which now names the weights' hash.
 
-    `target` is what makes a network that is none of the registry; see `fer_train.module.build`.
+    `target` is what makes a network that is none of the registry; see `fer_train.user_network.build_network`.
     """
     content = _encode(network)
     spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
@@ -88,7 +88,7 @@ def save(
             }
             (fresh / QUANTIZATION_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
         if target is not None:
-            module.write(fresh, target)
+            user_network.write_target(fresh, target)
     return spec
 
 
@@ -109,7 +109,7 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
             "restore both files from one checkpoint"
         )
     tensors = _tensors(folder / WEIGHTS_NAME, content)
-    return _fill(_build(spec, module.read(folder)), folder / WEIGHTS_NAME, tensors, spec), spec
+    return _fill(_build(spec, user_network.read_target(folder)), folder / WEIGHTS_NAME, tensors, spec), spec
 
 
 def load_quantization(folder: Path) -> Quantization | None:
@@ -125,7 +125,7 @@ def load_quantization(folder: Path) -> Quantization | None:
     try:
         data = json.loads(_read(path))
         version, digest, origin = data["format_version"], data["checkpoint_sha256"], data["float_sha256"]
-        ranges = {str(name): float(reach) for name, reach in data["ranges"].items()}
+        ranges = {str(name): float(amax) for name, amax in data["ranges"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}); restore it, or train again") from None
     if version != QUANTIZATION_VERSION:
@@ -138,7 +138,7 @@ def load_quantization(folder: Path) -> Quantization | None:
             "beside it; restore both from one checkpoint"
         )
     odd = sorted(set(ranges) ^ set(layers(network)))
-    odd += sorted(name for name, reach in ranges.items() if not 0 < reach < math.inf)
+    odd += sorted(name for name, amax in ranges.items() if not 0 < amax < math.inf)
     if odd:
         raise CheckpointError(
             f"{path} needs one positive range for each layer of {spec.name}; missing, unknown or not "
@@ -150,7 +150,7 @@ def load_quantization(folder: Path) -> Quantization | None:
 def load_state_dict(path: Path, spec: ModelSpec, target: str | None = None) -> tuple[nn.Module, ModelSpec]:
     """Load a bare state dict (`.pth`, `.pt` or `.safetensors`) into the network that `spec` names.
 
-    `target` is what makes the network where it is none of the registry; see `fer_train.module.build`.
+    `target` is what makes the network where the registry has none; see `fer_train.user_network`.
     Pickled files are read with `weights_only=True` alone: they can carry no code.
 
     Raises:
@@ -224,7 +224,7 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
 
 
 def _build(spec: ModelSpec, target: str | None) -> nn.Module:
-    return find(spec.name).build(spec) if target is None else module.build(target)
+    return find_model(spec.name).build(spec) if target is None else user_network.build_network(target)
 
 
 def _fill(network: nn.Module, path: Path, tensors: dict[str, Tensor], spec: ModelSpec) -> nn.Module:

@@ -11,8 +11,8 @@ from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
 
 if TYPE_CHECKING:
-    from fer_train.run import RunOptions
     from fer_train.stages import Stage
+    from fer_train.training_run import RunOptions
 
 DEFAULT_MODEL = "mini_xception"
 
@@ -80,29 +80,29 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list() -> int:
     from fer_train.models import MODELS
-    from fer_train.stages import shipped
+    from fer_train.stages import shipped_recipes
 
     print(f"{'network':16}{'input':>12}{'parameters':>14}{'multiply-adds':>17}  source")
     for name, entry in sorted(MODELS.items()):
         size = "x".join(map(str, entry.spec.face_shape))
         print(f"{name:16}{size:>12}{entry.parameters:14,}{entry.multiply_adds:17,}  {entry.source}")
-    print(f"recipes: {', '.join(shipped())}")
+    print(f"recipes: {', '.join(shipped_recipes())}")
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
     from fer_engine.errors import ConfigError
-    from fer_train.data import load
-    from fer_train.models import find
-    from fer_train.run import train
+    from fer_train.data import load_dataset
+    from fer_train.models import find_model
+    from fer_train.training_run import train
 
     stages = _stages(options)
-    spec = [find(stage.model).spec for stage in stages][-1]
+    spec = [find_model(stage.model).spec for stage in stages][-1]
     if options.data is None:
         raise ConfigError("--data is missing: give fer2013.csv, a folder of images, or an npz")
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     runs = _runs(stages, options)
-    dataset = load(options.data, names=names, images=options.images, face_shape=spec.face_shape)
+    dataset = load_dataset(options.data, names=names, images=options.images, face_shape=spec.face_shape)
     print(dataset.report())
     for stage, run in zip(stages, runs, strict=True):
         if len(stages) > 1:
@@ -114,16 +114,16 @@ def _train(options: argparse.Namespace) -> int:
 
 def _stages(options: argparse.Namespace) -> list[Stage]:
     from fer_engine.errors import ConfigError
-    from fer_train.stages import from_options, read
+    from fer_train.stages import read_stages, stage_from_options
 
     # Those two name folders here, and stages in a recipe.
     given = {key: value for key, value in vars(options).items() if key not in ("init", "teacher")}
     given = {key: value for key, value in given.items() if value is not None}
     if options.recipe is None:
-        return [from_options({"model": DEFAULT_MODEL, **given})]
+        return [stage_from_options({"model": DEFAULT_MODEL, **given})]
     if options.model or options.qat:
         raise ConfigError("give --recipe, or --model and --qat: a recipe names the networks itself")
-    stages = read(options.recipe, given)
+    stages = read_stages(options.recipe, given)
     if options.teacher and stages[-1].teacher:
         raise ConfigError(f"--recipe {options.recipe} trains a teacher of its own; leave out --teacher")
     return stages
@@ -131,7 +131,7 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
 
 def _runs(stages: list[Stage], options: argparse.Namespace) -> list[RunOptions]:
     """Lay each stage's run into a folder: the last has --output itself, so that the result is best/ there."""
-    from fer_train.run import RunOptions
+    from fer_train.training_run import RunOptions
 
     first, last = stages[0], stages[-1]
     name = (

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fer_engine.artifact import files
 from fer_engine.cli import exit_codes
 from fer_engine.errors import DataError
-from fer_train.data import load
+from fer_train.data import load_dataset
 from fer_train.synthetic import SIDE, UNIT, Eigenfaces, draw
 
 COMPONENTS = 128
@@ -31,7 +31,7 @@ TRIAL = 2_000
 Array = NDArray[np.floating[Any]]
 
 
-def measure(images: NDArray[np.uint8]) -> Eigenfaces:
+def measure_eigenfaces(images: NDArray[np.uint8]) -> Eigenfaces:
     """Measure the model on faces, uint8 [n, 48, 48].
 
     Raises:
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(data: Path, output: Path) -> int:
-    model = measure(load(data).split("Training")[0])
+    model = measure_eigenfaces(load_dataset(data).split("Training")[0])
     content = io.BytesIO()
     arrays = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     np.savez_compressed(content, **arrays)

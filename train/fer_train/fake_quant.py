@@ -1,9 +1,9 @@
 """The network that INT8 export gives, in floating point and with gradients (fake quantization).
 
-The scheme is that of the exported file, to the bit in weights and steps: symmetric int8, one step for
+The scheme is that of the exported file, to the bit in weights and steps: symmetric int8, one scale for
 the input of each convolution and linear layer, one for each output channel of its weights after the
 batch norm behind it was folded into them, halves rounded to even, biases in float.
-Rounding passes gradients straight through (Bengio et al., 2013); the reach of an activation, the
+Rounding passes gradients straight through (Bengio et al., 2013); the amax of an activation, the
 absolute value that 127 stands for, is learned by the gradient of Esser et al., "Learned Step Size
 Quantization", 2020, in its logarithm as in Jain et al., "Trained Quantization Thresholds", 2020.
 """
@@ -25,8 +25,8 @@ INT8_MIN = -128  # QuantizeLinear saturates activations there; weights keep to -
 RANGE_PACE = 60.0  # the small steps that suit finished weights would hardly move a range
 
 
-def exact_reach(spec: ModelSpec) -> float | None:
-    """Return the reach at which int8's steps are those of the gray levels, so that nothing is lost.
+def exact_amax(spec: ModelSpec) -> float | None:
+    """Return the amax at which int8's steps are those of the gray levels, so that nothing is lost.
 
     There is one where 128 is normalized to 0 by one scale; None elsewhere.
     """
@@ -36,26 +36,26 @@ def exact_reach(spec: ModelSpec) -> float | None:
 
 
 def round_weights(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `weight` as whole numbers -127..127 and the step of each channel along its first axis.
+    """Return `weight` as whole numbers -127..127 and the scale of each channel along its first axis.
 
-    A channel of zeros gets a step of one.
+    A channel of zeros gets a scale of one.
     """
-    step = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / INT8_MAX
-    step = torch.where(step > 0, step, torch.ones_like(step))
-    return (weight / step).round().clamp(-INT8_MAX, INT8_MAX), step
+    scale = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / INT8_MAX
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return (weight / scale).round().clamp(-INT8_MAX, INT8_MAX), scale
 
 
-def round_values(values: Tensor, reach: Tensor) -> Tensor:
-    """Round `values` to the grid of -128..127 on which 127 stands for `reach`."""
-    step = reach / INT8_MAX
-    return (values / step).round_().clamp_(INT8_MIN, INT8_MAX).mul_(step)
+def round_values(values: Tensor, amax: Tensor) -> Tensor:
+    """Round `values` to the grid of -128..127 on which 127 stands for `amax`."""
+    scale = amax / INT8_MAX
+    return (values / scale).round_().clamp_(INT8_MIN, INT8_MAX).mul_(scale)
 
 
 class _Weights(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, weight: Tensor) -> Tensor:
-        whole, step = round_weights(weight)
-        return whole * step
+        whole, scale = round_weights(weight)
+        return whole * scale
 
     @staticmethod
     def backward(_: Any, *gradients: Tensor) -> Tensor:
@@ -65,40 +65,40 @@ class _Weights(torch.autograd.Function):
 class _Activations(torch.autograd.Function):
     # Plain operations on purpose: on the CPU they are several times faster than torch.fake_quantize_*.
     @staticmethod
-    def forward(ctx: Any, values: Tensor, reach: Tensor) -> Tensor:
-        rounded = round_values(values, reach)
-        ctx.save_for_backward(values, rounded, reach)
+    def forward(ctx: Any, values: Tensor, amax: Tensor) -> Tensor:
+        rounded = round_values(values, amax)
+        ctx.save_for_backward(values, rounded, amax)
         return rounded
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        values, rounded, reach = ctx.saved_tensors
-        highest = float(reach)
+        values, rounded, amax = ctx.saved_tensors
+        highest = float(amax)
         lowest = highest * INT8_MIN / INT8_MAX
         inside = torch.ops.aten.hardtanh_backward(gradients[0], values, lowest, highest)
-        # d rounded / d reach is rounded / reach where clipped, (rounded - values) / reach elsewhere.
+        # d rounded / d amax is rounded / amax where clipped, (rounded - values) / amax elsewhere.
         pull = (gradients[0] * rounded).sum() - (inside * values).sum()
-        return inside, pull / reach
+        return inside, pull / amax
 
 
 class Quantizer(nn.Module):
-    """Rounds one activation tensor; its reach grows or shrinks by a learned factor, or stays as it is.
+    """Rounds one activation tensor; its amax grows or shrinks by a learned factor, or stays as it is.
 
     Adam moves every parameter at one rate: `RANGE_PACE` is how much faster the factor's logarithm goes.
     """
 
     initial: Tensor
 
-    def __init__(self, reach: float, fixed: bool) -> None:
+    def __init__(self, amax: float, fixed: bool) -> None:
         super().__init__()
-        self.register_buffer("initial", torch.tensor(reach))
+        self.register_buffer("initial", torch.tensor(amax))
         self.growth = nn.Parameter(torch.zeros(()), requires_grad=not fixed)
 
-    def reach(self) -> Tensor:
+    def amax(self) -> Tensor:
         return self.initial * (RANGE_PACE * self.growth).exp()
 
     def forward(self, values: Tensor) -> Tensor:
-        return _Activations.apply(values, self.reach())  # type: ignore[no-untyped-call]
+        return _Activations.apply(values, self.amax())  # type: ignore[no-untyped-call]
 
 
 class FoldedLayer(nn.Module):
@@ -134,8 +134,8 @@ class FoldedLayer(nn.Module):
 class FakeQuantized(nn.Module):
     """A copy of a float network that computes as its INT8 export does.
 
-    `ranges` maps each layer's module path to the reach of its input. Layers that read one tensor
-    with one reach share it, and what they learn of it.
+    `ranges` maps each layer's module path to the amax of its input. Layers that read one tensor
+    with one amax share it, and what they learn of it.
 
     Raises:
         ConfigError: PyTorch cannot trace the network, or has layers that cannot be quantized so.
@@ -149,7 +149,7 @@ class FakeQuantized(nn.Module):
         shared: dict[tuple[fx.Node, float], str] = {}
         for node in [node for node in self.body.graph.nodes if is_layer(self.body, node)]:
             name, source = str(node.target), node.args[0]
-            exact = exact_reach(spec) if source.op == "placeholder" else None
+            exact = exact_amax(spec) if source.op == "placeholder" else None
             key = (source, exact or ranges[name])
             if key not in shared:
                 shared[key] = f"quantizer_{len(shared)}"
@@ -179,9 +179,9 @@ class FakeQuantized(nn.Module):
 
     @torch.no_grad()
     def ranges(self) -> dict[str, float]:
-        """Return the reach of each layer's input, by module path."""
+        """Return the amax of each layer's input, by module path."""
         return {
-            layer: float(self.body.get_submodule(name).reach())  # type: ignore[operator]
+            layer: float(self.body.get_submodule(name).amax())  # type: ignore[operator]
             for layer, name in self._quantizers.items()
         }
 

@@ -88,7 +88,7 @@ class Trainer:
         self.original = _channels_last(original).eval() if original else None
         self.spec = spec
         self.recipe = recipe
-        self.objective = objective.find(spec, recipe)
+        self.objective = objective.find_objective(spec, recipe)
         self.optimizer = torch.optim.AdamW(
             _weight_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate
         )
@@ -178,8 +178,8 @@ class Trainer:
         if share < 1:
             loss = torch.lerp(self.objective.loss(outputs, target[partner]), loss, share)
         if self.teachers:
-            imitation = self.objective.imitation(outputs, self._taught(inputs))
-            loss = torch.lerp(loss, imitation, self.recipe.distillation)
+            distilled = self.objective.distillation_loss(outputs, self._teacher_logits(inputs))
+            loss = torch.lerp(loss, distilled, self.recipe.distillation)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -199,7 +199,7 @@ class Trainer:
         return max(share, 1 - share), torch.randperm(count, generator=generator)
 
     @torch.no_grad()
-    def _taught(self, inputs: Tensor) -> Tensor:
+    def _teacher_logits(self, inputs: Tensor) -> Tensor:
         """Return the mean of the teachers' outputs, with `teacher_mirror` also over the mirror images."""
         views = (inputs, inputs.flip(3)) if self.recipe.teacher_mirror else (inputs,)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):

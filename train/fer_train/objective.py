@@ -30,7 +30,7 @@ class Objective(Protocol):
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the loss without what helps training alone."""
 
-    def imitation(self, outputs: Tensor, taught: Tensor) -> Tensor:
+    def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
         """Return the loss against a teacher's outputs."""
 
     def agreement(self, outputs: Tensor, expected: Tensor) -> float:
@@ -43,7 +43,7 @@ class Objective(Protocol):
         """Return what the best of several epochs has most of."""
 
 
-def find(spec: ModelSpec, recipe: Recipe) -> Objective:
+def find_objective(spec: ModelSpec, recipe: Recipe) -> Objective:
     """Return the objective of the spec's task.
 
     Raises:
@@ -58,7 +58,7 @@ def find(spec: ModelSpec, recipe: Recipe) -> Objective:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Cross entropy and accuracy; imitation is distillation (Hinton et al., 2015)."""
+    """Cross entropy and accuracy; the distillation loss is that of (Hinton et al., 2015)."""
 
     label_smoothing: float
     temperature: float
@@ -72,10 +72,10 @@ class Classification:
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, target)
 
-    def imitation(self, outputs: Tensor, taught: Tensor) -> Tensor:
+    def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
         soft = functional.kl_div(
             (outputs / self.temperature).log_softmax(1),
-            (taught / self.temperature).log_softmax(1),
+            (teacher_logits / self.temperature).log_softmax(1),
             reduction="batchmean",
             log_target=True,
         )
@@ -109,8 +109,8 @@ class Regression:
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
         return self.loss(outputs, target)
 
-    def imitation(self, outputs: Tensor, taught: Tensor) -> Tensor:
-        return functional.mse_loss(outputs, taught)
+    def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
+        return functional.mse_loss(outputs, teacher_logits)
 
     def agreement(self, outputs: Tensor, expected: Tensor) -> float:
         return float(concordance(outputs, expected).mean())

@@ -15,7 +15,7 @@ from fer_engine.vision.resize import fit
 from fer_train import checkpoint
 from fer_train.fake_quant import FakeQuantized, round_values
 from fer_train.loop import Faces, Trainer, normalize
-from fer_train.models import find
+from fer_train.models import find_model
 from fer_train.recipe import Recipe
 from fer_train.tracing import layers
 
@@ -23,7 +23,7 @@ FACES = 128  # to measure the first ranges on: learning corrects them
 CANDIDATES = 40
 
 
-def trainer(
+def make_trainer(
     network: nn.Module, spec: ModelSpec, recipe: Recipe, teachers: Sequence[nn.Module], faces: Faces
 ) -> Trainer:
     """Return a trainer of the fake-quantized `network`, which learns from the float one or from `teachers`.
@@ -34,22 +34,22 @@ def trainer(
         ConfigError: the layers of the network cannot be found or quantized.
         CheckpointError: the input of a layer is always zero, or not finite.
     """
-    ranges = measure_ranges(network, spec, faces[:: max(1, len(faces) // FACES)][:FACES])
+    ranges = measure_input_ranges(network, spec, faces[:: max(1, len(faces) // FACES)][:FACES])
     return Trainer(FakeQuantized(network, spec, ranges), spec, recipe, teachers or [network], network)
 
 
-def save(folder: Path, network: FakeQuantized, spec: ModelSpec) -> ModelSpec:
+def save_qat(folder: Path, network: FakeQuantized, spec: ModelSpec) -> ModelSpec:
     """Write a checkpoint of the float network, with the ranges beside it; return its spec.
 
     `spec` is that of the checkpoint that the training started from.
     """
-    plain = find(spec.name).build(spec)
+    plain = find_model(spec.name).build(spec)
     plain.load_state_dict(network.float_state())
     quantization = checkpoint.Quantization(network.ranges(), spec.checkpoint_sha256)
     return checkpoint.save(folder, plain, spec, quantization)
 
 
-def load(folder: Path) -> tuple[FakeQuantized, ModelSpec]:
+def load_qat(folder: Path) -> tuple[FakeQuantized, ModelSpec]:
     """Load a checkpoint that was trained for INT8 as the network that its export will be.
 
     Raises:
@@ -64,13 +64,13 @@ def load(folder: Path) -> tuple[FakeQuantized, ModelSpec]:
     return FakeQuantized(network, spec, quantization.ranges), spec
 
 
-def measure_ranges(network: nn.Module, spec: ModelSpec, faces: Faces) -> dict[str, float]:
-    """Return, for each layer's input, the reach of the least squared error over `faces`, uint8 [n, ...]."""
+def measure_input_ranges(network: nn.Module, spec: ModelSpec, faces: Faces) -> dict[str, float]:
+    """Return, for each layer's input, the amax of the least squared error over `faces`, uint8 [n, ...]."""
     ranges: dict[str, float] = {}
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def measure(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            ranges[name] = _best_reach(inputs[0])
+            ranges[name] = _best_amax(inputs[0])
 
         return measure
 
@@ -81,7 +81,7 @@ def measure_ranges(network: nn.Module, spec: ModelSpec, faces: Faces) -> dict[st
     finally:
         for handle in handles:
             handle.remove()
-    dead = sorted(name for name, reach in ranges.items() if not 0 < reach < math.inf)
+    dead = sorted(name for name, amax in ranges.items() if not 0 < amax < math.inf)
     if dead:
         raise CheckpointError(
             f"the inputs of {', '.join(dead[:5])} are always zero or not finite; take another checkpoint"
@@ -89,8 +89,8 @@ def measure_ranges(network: nn.Module, spec: ModelSpec, faces: Faces) -> dict[st
     return ranges
 
 
-def _best_reach(values: Tensor) -> float:
+def _best_amax(values: Tensor) -> float:
     largest = values.abs().max()
-    reaches = [largest * share / CANDIDATES for share in range(CANDIDATES // 4, CANDIDATES + 1)]
-    errors = [float((round_values(values, reach) - values).square().mean()) for reach in reaches]
-    return float(reaches[errors.index(min(errors))])
+    candidates = [largest * share / CANDIDATES for share in range(CANDIDATES // 4, CANDIDATES + 1)]
+    errors = [float((round_values(values, amax) - values).square().mean()) for amax in candidates]
+    return float(candidates[errors.index(min(errors))])

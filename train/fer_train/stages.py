@@ -28,7 +28,7 @@ from typing import Any
 
 from fer_engine.errors import ConfigError
 from fer_train.augment import Augmentation
-from fer_train.models import find
+from fer_train.models import find_model
 from fer_train.recipe import QAT, Recipe
 
 INPUT = ("face_shape", "mean", "scale")  # what a network and its teacher take alike
@@ -48,12 +48,12 @@ class Stage:
     qat: bool = False
 
 
-def shipped() -> list[str]:
+def shipped_recipes() -> list[str]:
     """Return the names of the recipes that ship with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def read(source: str, given: Mapping[str, Any]) -> list[Stage]:
+def read_stages(source: str, given: Mapping[str, Any]) -> list[Stage]:
     """Read the recipe that ships under a name, or the TOML file at a path.
 
     `given` holds options that take the place of the file's in every stage, by field of `Recipe`,
@@ -62,12 +62,12 @@ def read(source: str, given: Mapping[str, Any]) -> list[Stage]:
     Raises:
         ConfigError: there is no such recipe, or it has a key, type or value that is not accepted.
     """
-    path = FOLDER / f"{source}.toml" if source in shipped() else Path(source)
+    path = FOLDER / f"{source}.toml" if source in shipped_recipes() else Path(source)
     try:
         data = _parse(path.read_text("utf-8"))
     except OSError:
         raise ConfigError(
-            f"no recipe {source!r}: give the path of a TOML file, or one of {', '.join(shipped())}"
+            f"no recipe {source!r}: give the path of a TOML file, or one of {', '.join(shipped_recipes())}"
         ) from None
     except ValueError as error:  # TOML and UTF-8 errors are some
         raise ConfigError(f"{path} is no TOML file: {error}") from None
@@ -87,7 +87,7 @@ def read(source: str, given: Mapping[str, Any]) -> list[Stage]:
     return stages
 
 
-def from_options(given: Mapping[str, Any]) -> Stage:
+def stage_from_options(given: Mapping[str, Any]) -> Stage:
     """Return the one stage that options ask for; see `read` for `given`, which names the model.
 
     Raises:
@@ -136,7 +136,7 @@ def _check_references(stage: Stage, stages: list[Stage]) -> None:
 
 
 def _input(model: str) -> list[object]:
-    return [getattr(find(model).spec, field) for field in INPUT]
+    return [getattr(find_model(model).spec, field) for field in INPUT]
 
 
 def _names(kind: type) -> set[str]:

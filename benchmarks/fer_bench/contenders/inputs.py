@@ -56,7 +56,7 @@ def of_dataset(
     label_names: Sequence[str] | None = None,
     images: Path | None = None,
 ) -> Inputs:
-    """Return one split of a dataset in any form that `fer_train.data.load` reads.
+    """Return one split of a dataset in any form that `fer_train.data.load_dataset` reads.
 
     `label_names` are the labels of a set of one's own, None for those that the form has by itself;
     `images` is the folder of the images that a csv names, None for the csv's own.
@@ -68,6 +68,6 @@ def of_dataset(
     from fer_export.verify import samples
     from fer_train import data
 
-    dataset = data.load(path, names=label_names, images=images, face_shape=spec.face_shape)
+    dataset = data.load_dataset(path, names=label_names, images=images, face_shape=spec.face_shape)
     found = samples.dataset_samples(dataset, spec, split)
     return Inputs(found.source, found.faces, found.labels)

@@ -20,7 +20,7 @@ from fer_export.int8.activations import find_activations
 from fer_export.int8.histograms import measure_histograms
 from fer_export.int8.range_methods import METHODS
 from fer_train import checkpoint
-from fer_train.fake_quant import exact_reach
+from fer_train.fake_quant import exact_amax
 
 FORMAT_VERSION = 1
 
@@ -139,7 +139,7 @@ def _exact_reaches(model: onnx.ModelProto, layers: list[Layer], spec: ModelSpec)
     """Return the reach, where there is one, that keeps the faces whole for the layers that read them."""
     faces = find_activations(model, spec).faces
     return {
-        layer.name: exact_reach(spec)
+        layer.name: exact_amax(spec)
         for layer in layers
         if faces is not None and layer.input == faces.normalized
     }

@@ -24,7 +24,7 @@ from fer_export.source.reference import OnnxReference
 from fer_export.source.wrap import with_opset, wrap
 from fer_train import checkpoint
 from fer_train.loop import logits, normalize
-from fer_train.models import find
+from fer_train.models import find_model
 
 # What the other graphs are held against, in words.
 PYTORCH = "PyTorch in float32"
@@ -35,7 +35,7 @@ ONNX = "the given ONNX file in ONNX Runtime in float32"
 class UserNetwork:
     """A network of the user's own.
 
-    `target` names what makes it, see `fer_train.module.build`; `checkpoint` is a state dict for it
+    `target` names what makes it (see `fer_train.user_network`); `checkpoint` is a state dict for it
     (.pth, .pt or .safetensors).
     """
 
@@ -175,7 +175,7 @@ def spec_of(model: str, path: Path | None) -> ModelSpec:
     """
     if path is not None and (path / SPEC_NAME).is_file():
         return ModelSpec.loads((path / SPEC_NAME).read_text("utf-8", "replace"))
-    return find(model).spec
+    return find_model(model).spec
 
 
 def load_float(
@@ -204,7 +204,7 @@ def load_float(
             f"{path} is a bare file and does not say how pixels were normalized in training; "
             "add --mean and --scale, as in (pixel - mean) / scale: 0 and 255 for pixels from 0 to 1"
         )
-    spec = find(model).spec
+    spec = find_model(model).spec
     channels = spec.channels
     spec = dataclasses.replace(spec, mean=(mean,) * channels, scale=(scale,) * channels)
     return checkpoint.load_state_dict(path, spec)

@@ -12,7 +12,7 @@ import torch
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_export.graph.to_onnx import to_onnx
-from fer_train.models import find
+from fer_train.models import find_model
 
 RandomGraph = Callable[[ModelSpec], onnx.ModelProto]
 
@@ -24,7 +24,7 @@ def random_graph() -> RandomGraph:
     @cache
     def make(spec: ModelSpec) -> onnx.ModelProto:
         torch.manual_seed(0)
-        network = find(spec.name).build(spec)
+        network = find_model(spec.name).build(spec)
         with torch.no_grad():  # batch norm has to see data, or the activations have no common scale
             for _ in range(3):
                 network(torch.randn(8, spec.channels, spec.height, spec.width))

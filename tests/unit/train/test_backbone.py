@@ -7,16 +7,16 @@ import torch
 
 from fer_engine.errors import CheckpointError
 from fer_train.backbone import load_backbone
-from fer_train.models import find
+from fer_train.models import find_model
 
-SPEC = find("resnet34_48").spec
+SPEC = find_model("resnet34_48").spec
 
 
 def imagenet(path, spec=SPEC):
     """Save random weights under torchvision's names, with ImageNet's thousand classes and no counters."""
     torch.manual_seed(1)
     labels = tuple(map(str, range(1000)))
-    network = find("resnet34_48").build(dataclasses.replace(spec, labels=labels))
+    network = find_model("resnet34_48").build(dataclasses.replace(spec, labels=labels))
     state = {key: value for key, value in network.state_dict().items() if "num_batches" not in key}
     torch.save(state, path)
     return state
@@ -26,7 +26,7 @@ def test_torchvision_s_weights_fit_but_for_the_head(tmp_path):
     given = imagenet(tmp_path / "resnet34.pth")
     assert {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.0.weight", "fc.bias"} <= given.keys()
     assert len(given) == 182  # as torchvision's resnet34 of that time
-    network = find("resnet34_48").build(SPEC)
+    network = find_model("resnet34_48").build(SPEC)
     head = network.fc.weight.clone()
     told = load_backbone(tmp_path / "resnet34.pth", network)
     assert told.endswith("180 tensors loaded; fresh: fc")
@@ -49,7 +49,7 @@ def test_an_attribute_called_module_is_not_taken_for_data_parallel(tmp_path):
 
 def test_vgg16_has_torchvision_s_names():
     with torch.device("meta"):
-        names = find("vgg16").build(find("vgg16").spec).state_dict()
+        names = find_model("vgg16").build(find_model("vgg16").spec).state_dict()
     shapes = {name: tuple(weight.shape) for name, weight in names.items()}
     assert shapes["features.28.weight"] == (512, 512, 3, 3)
     assert shapes["classifier.0.weight"] == (4096, 25088)
@@ -60,6 +60,6 @@ def test_vgg16_has_torchvision_s_names():
 def test_weights_of_another_network_are_refused(tmp_path):
     imagenet(tmp_path / "resnet34.pth")
     with pytest.raises(CheckpointError, match=r"made for another network: .* tensors unknown"):
-        load_backbone(tmp_path / "resnet34.pth", find("cnn3").build(find("cnn3").spec))
+        load_backbone(tmp_path / "resnet34.pth", find_model("cnn3").build(find_model("cnn3").spec))
     with pytest.raises(CheckpointError, match="cannot read"):
         load_backbone(tmp_path / "none.pth", torch.nn.Linear(1, 1))

@@ -11,9 +11,9 @@ import torch
 from fer_engine.artifact.artifact import SPEC_NAME, WEIGHTS_NAME
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError
 from fer_train import checkpoint
-from fer_train.models import find
+from fer_train.models import find_model
 
-ENTRY = find("mini_xception")
+ENTRY = find_model("mini_xception")
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from fer_train.fake_quant import (
     RANGE_PACE,
     FakeQuantized,
     Quantizer,
-    exact_reach,
+    exact_amax,
     round_values,
     round_weights,
 )
 from fer_train.loop import logits, normalize
-from fer_train.models import find
-from fer_train.qat import measure_ranges
+from fer_train.models import find_model
+from fer_train.qat import measure_input_ranges
 from registry import SMALL, faces
 
 # Float32 sums in another order. Where they push a value over the edge of a step, the whole face
@@ -35,7 +35,7 @@ def trained(name: str) -> tuple[nn.Module, FakeQuantized]:
     """Give a network with batch norm that does something, and its fake-quantized copy."""
     torch.manual_seed(0)
     spec = SMALL[name]
-    network = find(spec.name).build(spec).train()
+    network = find_model(spec.name).build(spec).train()
     for seed in range(3):
         network(normalize(torch.from_numpy(faces(spec, 32, seed)), spec))
     for module in network.modules():
@@ -43,7 +43,7 @@ def trained(name: str) -> tuple[nn.Module, FakeQuantized]:
             nn.init.uniform_(module.weight, -1.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
     network.eval()
-    return network, FakeQuantized(network, spec, measure_ranges(network, spec, faces(spec, 32)))
+    return network, FakeQuantized(network, spec, measure_input_ranges(network, spec, faces(spec, 32)))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -87,8 +87,8 @@ def test_the_float_state_is_that_of_the_network():
 
 def test_the_raw_faces_keep_every_gray_level_and_their_range():
     _, quantized = trained("mini_xception")
-    spec = find("mini_xception").spec
-    assert quantized.ranges()["stem.0"] == exact_reach(spec) == 127 / 64
+    spec = find_model("mini_xception").spec
+    assert quantized.ranges()["stem.0"] == exact_amax(spec) == 127 / 64
     levels = (torch.arange(256) - 128) / 64
     assert torch.equal(round_values(levels, torch.tensor(127 / 64)), levels)
     learned = [p for name, p in quantized.named_parameters() if name.endswith("growth") and p.requires_grad]
@@ -112,7 +112,7 @@ def test_training_moves_weights_and_ranges_but_no_statistics():
     for name in old:
         frozen = "running" in name or "num_batches" in name
         assert torch.equal(state[name], old[name]) == frozen, name
-    moved = [name for name, reach in quantized.ranges().items() if reach != before[name]]
+    moved = [name for name, amax in quantized.ranges().items() if amax != before[name]]
     assert sorted(moved) == sorted(set(before) - {"stem.0"})
 
 

@@ -8,7 +8,7 @@ from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
 from fer_train.augment import Augmentation
 from fer_train.loop import Trainer, logits, normalize
-from fer_train.models import find
+from fer_train.models import find_model
 from fer_train.recipe import Recipe
 
 SPEC = ModelSpec("mini_xception")
@@ -25,7 +25,7 @@ def data(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
 
 def trainer(recipe: Recipe = RECIPE, *teachers: torch.nn.Module) -> Trainer:
     torch.manual_seed(recipe.seed)
-    return Trainer(find("mini_xception").build(SPEC), SPEC, recipe, teachers)
+    return Trainer(find_model("mini_xception").build(SPEC), SPEC, recipe, teachers)
 
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -100,7 +100,7 @@ def test_a_mirrored_teacher_takes_no_side():
     left[:, :, :24] = 200
     inputs = normalize(torch.from_numpy(left), SPEC)
     plain, mirrored = (
-        trainer(Recipe(teacher_mirror=mirror), Lopsided())._taught(inputs) for mirror in (False, True)
+        trainer(Recipe(teacher_mirror=mirror), Lopsided())._teacher_logits(inputs) for mirror in (False, True)
     )
     assert plain[0, 0] - plain[0, 1] > 100
     assert mirrored[0, 0] == pytest.approx(mirrored[0, 1])
@@ -116,7 +116,7 @@ def test_several_teachers_say_their_mean():
             return torch.eye(7)[self.label].expand(len(x), 7) * 8
 
     inputs = normalize(torch.from_numpy(data(2)[0]), SPEC)
-    taught = trainer(RECIPE, Says(1), Says(4))._taught(inputs)
+    taught = trainer(RECIPE, Says(1), Says(4))._teacher_logits(inputs)
     assert taught.tolist() == [[0, 4, 0, 0, 4, 0, 0]] * 2
 
 
@@ -164,7 +164,7 @@ def test_a_mixed_face_is_mostly_the_one_whose_label_is_counted():
 
 def test_a_dataset_of_another_size_is_fitted_to_the_network():
     spec = ModelSpec("simple_cnn", height=32, width=32, channels=3, mean=(128.0,) * 3, scale=(64.0,) * 3)
-    run = Trainer(find("simple_cnn").build(spec), spec, Recipe(epochs=1, batch_size=16))
+    run = Trainer(find_model("simple_cnn").build(spec), spec, Recipe(epochs=1, batch_size=16))
     assert np.isfinite(run.run_epoch(data(), data()).train_loss)
 
 
@@ -177,7 +177,7 @@ def test_a_regression_learns_values():
     still = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
     for loss in ("mse", "ccc"):
         recipe = Recipe(30, 16, 0.002, loss=loss, ema_decay=0.5, augmentation=still)
-        run = Trainer(find("simple_cnn").build(spec), spec, recipe)
+        run = Trainer(find_model("simple_cnn").build(spec), spec, recipe)
         epochs = [run.run_epoch((faces, values), (faces, values)) for _ in range(30)]
         assert epochs[-1].score > 0.9 > epochs[0].score
         assert set(epochs[-1].measures) == {

@@ -7,7 +7,7 @@ from scipy import stats
 
 from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ConfigError
-from fer_train.objective import concordance, correlation, find
+from fer_train.objective import concordance, correlation, find_objective
 from fer_train.recipe import Recipe
 
 AFFECT_SPEC = ModelSpec("face_cnn", AFFECT, "regression", output="affect")
@@ -42,27 +42,27 @@ def test_values_that_do_not_vary_have_no_correlation():
 
 
 def test_a_regression_measures_every_label():
-    measures = find(AFFECT_SPEC, Recipe()).measures(GUESS, TRUTH)
+    measures = find_objective(AFFECT_SPEC, Recipe()).measures(GUESS, TRUTH)
     error = np.sqrt(np.mean((GUESS - TRUTH).numpy() ** 2, 0))
     assert measures["valence_rmse"] == pytest.approx(error[0], rel=1e-5)
     assert measures["arousal_rmse"] == pytest.approx(error[1], rel=1e-5)
-    score = find(AFFECT_SPEC, Recipe()).score(measures)
+    score = find_objective(AFFECT_SPEC, Recipe()).score(measures)
     assert score == pytest.approx((measures["valence_ccc"] + measures["arousal_ccc"]) / 2)
 
 
 def test_the_losses_of_a_regression():
-    squared = find(AFFECT_SPEC, Recipe()).loss(GUESS, TRUTH)
+    squared = find_objective(AFFECT_SPEC, Recipe()).loss(GUESS, TRUTH)
     assert float(squared) == pytest.approx(float(((GUESS - TRUTH) ** 2).mean()))
-    discordance = find(AFFECT_SPEC, Recipe(loss="ccc")).loss(GUESS, TRUTH)
+    discordance = find_objective(AFFECT_SPEC, Recipe(loss="ccc")).loss(GUESS, TRUTH)
     assert float(discordance) == pytest.approx(float(1 - concordance(GUESS, TRUTH).mean()))
 
 
 def test_label_smoothing_helps_training_alone():
     outputs, target = torch.tensor([[3.0, -1.0]]), torch.tensor([0])
-    objective = find(ModelSpec("simple_cnn"), Recipe(label_smoothing=0.2))
+    objective = find_objective(ModelSpec("simple_cnn"), Recipe(label_smoothing=0.2))
     assert objective.loss(outputs, target) > objective.error(outputs, target)
 
 
 def test_a_loss_of_regressions_is_refused_for_classes():
     with pytest.raises(ConfigError, match="loss 'ccc' is for regressions; simple_cnn tells classes"):
-        find(ModelSpec("simple_cnn"), Recipe(loss="ccc"))
+        find_objective(ModelSpec("simple_cnn"), Recipe(loss="ccc"))

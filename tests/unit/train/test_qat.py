@@ -52,7 +52,7 @@ def run(data, tmp_path_factory):
 def test_measured_ranges_are_those_of_the_least_squared_error(shipped):
     """On the one input that is known beforehand, the faces themselves."""
     network, spec = shipped
-    ranges = qat.measure_ranges(network, spec, FACES)
+    ranges = qat.measure_input_ranges(network, spec, FACES)
     assert ranges.keys() == layers(network).keys()
     values = (FACES.astype(np.float64) - 128) / 64
     candidates = np.abs(values).max() * np.arange(10, 41) / 40
@@ -64,10 +64,10 @@ def test_measured_ranges_are_those_of_the_least_squared_error(shipped):
 def test_ranges_are_measured_on_faces_made_to_fit(shipped):
     network, spec = shipped
     larger = np.repeat(np.repeat(FACES, 2, 1), 2, 2)
-    expected = qat.measure_ranges(network, spec, FACES)
-    assert qat.measure_ranges(network, spec, larger) == pytest.approx(expected)
+    expected = qat.measure_input_ranges(network, spec, FACES)
+    assert qat.measure_input_ranges(network, spec, larger) == pytest.approx(expected)
     colour = np.repeat(FACES[..., np.newaxis], 3, 3)
-    assert qat.measure_ranges(network, spec, colour) == pytest.approx(expected)
+    assert qat.measure_input_ranges(network, spec, colour) == pytest.approx(expected)
 
 
 def test_an_input_that_is_always_zero_is_refused(shipped):
@@ -80,7 +80,7 @@ def test_an_input_that_is_always_zero_is_refused(shipped):
             return self.second(self.first(x).mean((2, 3)) * 0)
 
     with pytest.raises(CheckpointError, match="inputs of second are always zero or not finite"):
-        qat.measure_ranges(Dead(), shipped[1], FACES)
+        qat.measure_input_ranges(Dead(), shipped[1], FACES)
 
 
 def test_a_run_leaves_a_float_checkpoint_and_its_ranges(run):
@@ -93,7 +93,7 @@ def test_a_run_leaves_a_float_checkpoint_and_its_ranges(run):
         quantization.float_sha256
         == checkpoint.load(checkpoint.pretrained("mini_xception"))[1].checkpoint_sha256
     )
-    quantized, _ = qat.load(run / "best")
+    quantized, _ = qat.load_qat(run / "best")
     assert quantized.ranges() == quantization.ranges
     with (run / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -117,18 +117,18 @@ def test_the_weights_learn_and_the_statistics_stay(run):
 def test_a_resumed_run_goes_on_to_the_bit(run, data, tmp_path, monkeypatch):
     output = tmp_path / "cut"
     stop = iter([False, True])
-    save = qat.save
+    save = qat.save_qat
 
     def interrupted(*args):
         if next(stop):
             raise KeyboardInterrupt
         return save(*args)
 
-    monkeypatch.setattr(qat, "save", interrupted)
-    monkeypatch.setattr("fer_train.run._best", lambda _: -1.0)  # save each epoch
+    monkeypatch.setattr(qat, "save_qat", interrupted)
+    monkeypatch.setattr("fer_train.training_run._best", lambda _: -1.0)  # save each epoch
     assert main(arguments(data, output)) == 130
     monkeypatch.undo()
-    monkeypatch.setattr("fer_train.run._best", lambda _: -1.0)
+    monkeypatch.setattr("fer_train.training_run._best", lambda _: -1.0)
     assert main([*arguments(data, output), "--resume"]) == 0
     states = [torch.load(folder / "state.pt", weights_only=True) for folder in (run, output)]
     for part in ("network", "average"):
@@ -138,7 +138,7 @@ def test_a_resumed_run_goes_on_to_the_bit(run, data, tmp_path, monkeypatch):
 def test_it_comes_back_to_the_float_network(shipped):
     """Ranges that clip too much are mended, with no label that could help."""
     network, spec = shipped
-    ranges = {name: 0.4 * reach for name, reach in qat.measure_ranges(network, spec, FACES).items()}
+    ranges = {name: 0.4 * amax for name, amax in qat.measure_input_ranges(network, spec, FACES).items()}
     quantized = FakeQuantized(network, spec, ranges)
     recipe = Recipe(
         epochs=4, batch_size=16, learning_rate=1e-3, distillation=1.0, temperature=1.0, ema_decay=0.5
@@ -183,7 +183,7 @@ def test_a_float_checkpoint_has_no_ranges():
     folder = checkpoint.pretrained("mini_xception")
     assert checkpoint.load_quantization(folder) is None
     with pytest.raises(CheckpointError, match="no checkpoint of fer-train --qat"):
-        qat.load(folder)
+        qat.load_qat(folder)
 
 
 def error_of(capsys, argv) -> str:

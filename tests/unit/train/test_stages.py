@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_train.models import find
+from fer_train.models import find_model
 from fer_train.recipe import QAT, Recipe
-from fer_train.stages import Stage, from_options, read, shipped
+from fer_train.stages import Stage, read_stages, shipped_recipes, stage_from_options
 
 TWO = """
 [[stage]]
@@ -28,16 +28,16 @@ def write(path, text: str) -> str:
     return str(path / "my.toml")
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_recipes())
 def test_a_shipped_recipe_can_be_read_and_ends_with_its_network(name):
-    stages = read(name, {})
+    stages = read_stages(name, {})
     assert stages[-1].model == name
     for stage in stages:
-        find(stage.model)
+        find_model(stage.model)
 
 
 def test_a_file_sets_what_it_names_and_leaves_the_defaults(tmp_path):
-    teacher, student = read(write(tmp_path, TWO), {})
+    teacher, student = read_stages(write(tmp_path, TWO), {})
     assert teacher == Stage("teacher", "fer_teacher", Recipe(epochs=3))
     assert (student.teacher, student.init, student.threads) == (("teacher",), None, 1)
     assert student.recipe.learning_rate == 1.0
@@ -46,14 +46,14 @@ def test_a_file_sets_what_it_names_and_leaves_the_defaults(tmp_path):
 
 
 def test_options_go_before_the_file_in_every_stage(tmp_path):
-    stages = read(write(tmp_path, TWO), {"epochs": 7, "rotation": 1.0, "threads": 2, "data": "x"})
+    stages = read_stages(write(tmp_path, TWO), {"epochs": 7, "rotation": 1.0, "threads": 2, "data": "x"})
     assert [stage.recipe.epochs for stage in stages] == [7, 7]
     assert [stage.recipe.augmentation.rotation for stage in stages] == [1.0, 1.0]
     assert [stage.threads for stage in stages] == [2, 2]
 
 
 def test_options_alone_make_one_stage():
-    stage = from_options({"model": "cnn3", "qat": True, "epochs": 2})
+    stage = stage_from_options({"model": "cnn3", "qat": True, "epochs": 2})
     assert (stage.model, stage.recipe.epochs, stage.recipe.learning_rate) == ("cnn3", 2, QAT.learning_rate)
 
 
@@ -94,9 +94,9 @@ ONE = '[[stage]]\nname = "a"\nmodel = "cnn3"\n'
 )
 def test_what_a_recipe_cannot_mean_is_refused(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
-        read(write(tmp_path, text), {})
+        read_stages(write(tmp_path, text), {})
 
 
 def test_an_unknown_recipe_names_the_known_ones():
     with pytest.raises(ConfigError, match=r"no recipe 'nope'.*one of .*simple_cnn"):
-        read("nope", {})
+        read_stages("nope", {})

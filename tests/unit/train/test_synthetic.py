@@ -95,9 +95,9 @@ def test_a_measured_model_draws_images_like_those_it_was_measured_on(images, mea
 
 def test_too_few_faces_are_refused(images, tmp_path, capsys):
     with pytest.raises(DataError, match="at least 256 faces with contrast, got 100"):
-        eigenfaces.measure(images[:100])
+        eigenfaces.measure_eigenfaces(images[:100])
     with pytest.raises(DataError, match="got 0"):
-        eigenfaces.measure(np.zeros_like(images))
+        eigenfaces.measure_eigenfaces(np.zeros_like(images))
     assert eigenfaces.main(["--data", str(tmp_path / "no.csv"), "--output", str(tmp_path / "out.npz")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert not (tmp_path / "out.npz").exists()

@@ -6,19 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fer_engine.errors import ConfigError, DataError
-from fer_train.data import affectnet, bitmoji, folder, kaggle_csv, npz
+from fer_train.data import affectnet, bitmoji, image_folder, kaggle_csv, npz
 from fer_train.data import cache as caches
-from fer_train.data.annotations import header
+from fer_train.data.annotations import read_header
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
 
 __all__ = ["SPLITS", "Dataset", "load"]
 
 Reader = Callable[[Path, Path, Sequence[str] | None, tuple[int, ...]], Dataset]
 # A csv of annotations is known by the column with its images.
-ANNOTATED: dict[str, Reader] = {affectnet.PATH: affectnet.read, bitmoji.COLUMNS[0]: bitmoji.read}
+ANNOTATED: dict[str, Reader] = {
+    affectnet.PATH: affectnet.read_affectnet,
+    bitmoji.COLUMNS[0]: bitmoji.read_bitmoji,
+}
 
 
-def load(
+def load_dataset(
     path: Path | str,
     cache: bool = True,
     *,
@@ -65,7 +68,7 @@ def load(
 
 
 def _annotated(path: Path) -> Reader | None:
-    columns = header(path)
+    columns = read_header(path)
     return next((reader for column, reader in ANNOTATED.items() if column in columns), None)
 
 
@@ -73,16 +76,16 @@ def _no_images(path: Path) -> str:
     told = "--images goes with a csv that names image files"
     if path.is_dir() or path.suffix.lower() != ".csv":
         return f"{told}; {path} is none"
-    found = ", ".join(header(path))[:100] or "no text in UTF-8"
+    found = ", ".join(read_header(path))[:100] or "no text in UTF-8"
     columns = " or ".join(ANNOTATED)
     return f"{told}: in a column {columns}, with commas between columns; row 1 of {path} has {found}"
 
 
 def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -> Dataset:
     if path.is_dir():
-        return folder.read(path, names, face_shape)
+        return image_folder.read_folder(path, names, face_shape)
     if path.suffix.lower() == ".npz":
-        return npz.read(path, names)
+        return npz.read_npz(path, names)
     raise ConfigError(
         f"{path} has no labels of its own: they go with a folder of images, an .npz, or the csv of AffectNet "
         "or Bitmoji; leave out --labels"
@@ -91,7 +94,7 @@ def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -
 
 def _fer2013(path: Path, cache: bool) -> Dataset:
     if path.suffix.lower() == ".npz":
-        return npz.read(path, None)
+        return npz.read_npz(path, None)
     if not path.is_dir() and path.suffix.lower() != ".csv":
         raise DataError(
             f"{path}: unknown kind of file {path.suffix!r}; expected a .csv, an .npz or a folder of images "
@@ -99,13 +102,13 @@ def _fer2013(path: Path, cache: bool) -> Dataset:
         )
     if not cache:
         return _parse(path)
-    key = caches.key(path)
-    dataset = caches.read(path, key)
+    key = caches.source_key(path)
+    dataset = caches.read_cache(path, key)
     if dataset is None:
         dataset = _parse(path)
-        caches.write(path, key, dataset)
+        caches.write_cache(path, key, dataset)
     return dataset
 
 
 def _parse(path: Path) -> Dataset:
-    return folder.read(path) if path.is_dir() else kaggle_csv.read(path)
+    return image_folder.read_folder(path) if path.is_dir() else kaggle_csv.read_csv(path)

@@ -17,9 +17,9 @@ from fer_engine.errors import ConfigError, DataError
 from fer_engine.system.progress import bar
 from fer_engine.vision.crop import square
 from fer_engine.vision.resize import resize
-from fer_train.data.annotations import Row, rows
+from fer_train.data.annotations import Row, read_rows
 from fer_train.data.dataset import Dataset
-from fer_train.data.image import Image, decode
+from fer_train.data.image import Image, decode_image
 
 PATH = "subDirectory_filePath"
 BOX = ("face_x", "face_y", "face_width", "face_height")  # in pixels, from the top left corner
@@ -29,7 +29,9 @@ UNANNOTATED = -2  # the value of images that show no face, or one that annotator
 LOG = logging.getLogger(__name__)
 
 
-def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tuple[int, ...]) -> Dataset:
+def read_affectnet(
+    path: Path, images: Path, names: Sequence[str] | None, face_shape: tuple[int, ...]
+) -> Dataset:
     """Read the faces, each the square around its box, resized to `face_shape`, with the values `names`.
 
     A stratified tenth over ten intervals of the values is held out for validation. Rows that were not
@@ -43,7 +45,7 @@ def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tupl
     names = tuple(names or AFFECT)
     if not set(names) <= set(AFFECT):
         raise ConfigError(f"{path} has the labels {', '.join(AFFECT)}, got {', '.join(names)}")
-    found = list(rows(path, COLUMNS, OTHERS))
+    found = list(read_rows(path, COLUMNS, OTHERS))
     kept = [row for row in found if not all(_unannotated(row.fields[name]) for name in AFFECT)]
     if len(kept) < len(found):
         LOG.warning("%s: %d rows without annotation left out", path, len(found) - len(kept))
@@ -53,7 +55,7 @@ def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tupl
     with bar(f"reading {path.name}", len(kept)) as advance:
         for index, row in enumerate(kept):
             labels[index] = [row.value(name, -1, 1) for name in names]
-            face = _cut(row, decode(row.file(PATH, images), channels))
+            face = _cut(row, decode_image(row.file(PATH, images), channels))
             faces[index] = resize(face, *face_shape[:2])  # square, as faces that a detector finds
             advance(1)
     return Dataset.split_off(faces, labels, path.name, names)

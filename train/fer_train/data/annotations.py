@@ -54,7 +54,7 @@ class Row:
         raise DataError(f"{self.path}, row {self.number}, column {column!r}: got {got}, expected {expected}")
 
 
-def header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     """Return the names of the columns; none where the file does not begin with text."""
     with path.open("rb") as file:
         line = file.readline(4096)
@@ -64,7 +64,7 @@ def header(path: Path) -> list[str]:
         return []
 
 
-def rows(path: Path, needed: Collection[str], known: Collection[str] = ()) -> Iterator[Row]:
+def read_rows(path: Path, needed: Collection[str], known: Collection[str] = ()) -> Iterator[Row]:
     """Give the rows of a csv whose header has the columns `needed`, and no others than the `known`.
 
     Raises:

@@ -10,9 +10,9 @@ import numpy as np
 from fer_engine.errors import ConfigError
 from fer_engine.system.progress import bar
 from fer_engine.vision.resize import resize
-from fer_train.data.annotations import rows
+from fer_train.data.annotations import read_rows
 from fer_train.data.dataset import Dataset
-from fer_train.data.image import Image, decode
+from fer_train.data.image import Image, decode_image
 
 COLUMNS = ("image_id", "is_male")
 LABELS = ("female", "male")
@@ -20,7 +20,9 @@ CLASSES = {"-1": 0, "1": 1}
 MARGIN = 256 / 224  # of the resized image's shorter side over the crop's, as is usual for ImageNet
 
 
-def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tuple[int, ...]) -> Dataset:
+def read_bitmoji(
+    path: Path, images: Path, names: Sequence[str] | None, face_shape: tuple[int, ...]
+) -> Dataset:
     """Read the images, resized and their centre cut out as `face_shape`; the labels are female and male.
 
     A stratified tenth is held out for validation.
@@ -31,7 +33,7 @@ def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tupl
     """
     if names is not None and tuple(names) != LABELS:
         raise ConfigError(f"{path} has the labels {', '.join(LABELS)}, got {', '.join(names)}")
-    found = list(rows(path, COLUMNS))
+    found = list(read_rows(path, COLUMNS))
     channels = 1 if len(face_shape) == 2 else 3
     faces = np.empty((len(found), *face_shape), np.uint8)
     labels = np.empty(len(found), np.uint8)
@@ -41,7 +43,7 @@ def read(path: Path, images: Path, names: Sequence[str] | None, face_shape: tupl
             if value not in CLASSES:
                 row.refuse("is_male", "1 or -1")
             labels[index] = CLASSES[value]
-            faces[index] = _centre(decode(row.file("image_id", images), channels), face_shape)
+            faces[index] = _centre(decode_image(row.file("image_id", images), channels), face_shape)
             advance(1)
     return Dataset.split_off(faces, labels, path.name, LABELS)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from fer_engine.artifact import files
 from fer_engine.errors import DataError, FerError
-from fer_train.data import folder, npz
+from fer_train.data import image_folder, npz
 from fer_train.data.dataset import Dataset
 
 FORMAT_VERSION = 1
@@ -25,9 +25,9 @@ VARIABLE = "FER_ENGINE_CACHE"
 LOG = logging.getLogger(__name__)
 
 
-def key(path: Path) -> str:
+def source_key(path: Path) -> str:
     """Hex SHA-256 of the format version and of the path, size and time of each file of the source."""
-    sources = [file for file, _, _ in folder.images(path)] if path.is_dir() else [path]
+    sources = [file for file, _, _ in image_folder.find_images(path)] if path.is_dir() else [path]
     digest = hashlib.sha256(f"{FORMAT_VERSION}\0{path.resolve()}".encode())
     for file in sources:
         status = file.stat()
@@ -35,13 +35,13 @@ def key(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read(path: Path, key: str) -> Dataset | None:
+def read_cache(path: Path, key: str) -> Dataset | None:
     """Return the cached dataset of the source `path`, or None where none is intact and of this `key`."""
     found = (_read(place, key, path.name) for place in _places(path))
     return next((dataset for dataset in found if dataset is not None), None)
 
 
-def write(path: Path, key: str, dataset: Dataset) -> None:
+def write_cache(path: Path, key: str, dataset: Dataset) -> None:
     """Keep `dataset` for later loads of `path`; where no place can be written, warn and go on."""
     content = io.BytesIO()
     np.savez(content, images=dataset.images, labels=dataset.labels, usage=dataset.usage, key=np.array(key))
@@ -55,9 +55,9 @@ def write(path: Path, key: str, dataset: Dataset) -> None:
 
 def _read(place: Path, key: str, source: str) -> Dataset | None:
     try:
-        arrays = npz.arrays(place, (*npz.ARRAYS, "key"))
+        arrays = npz.read_arrays(place, (*npz.ARRAYS, "key"))
         fresh = str(arrays.pop("key")) == key
-        return npz.dataset(arrays, source) if fresh else None
+        return npz.make_dataset(arrays, source) if fresh else None
     except (DataError, OSError):  # none there, or a damaged one: parse the source and write it anew
         return None
 

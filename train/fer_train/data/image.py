@@ -14,7 +14,7 @@ Image = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def decode(file: Path, channels: int) -> Image:
+def decode_image(file: Path, channels: int) -> Image:
     """Read an image as gray, uint8 [h, w], for 1 channel and as RGB, uint8 [h, w, 3], for 3.
 
     Raises:

@@ -21,7 +21,7 @@ LABELS = {b"%d" % index: index for index in range(len(EXPRESSIONS))}
 USAGES = {name.encode(): index for index, name in enumerate(SPLITS)}
 
 
-def read(path: Path) -> Dataset:
+def read_csv(path: Path) -> Dataset:
     """Read a csv with the columns emotion, pixels and Usage, in any order.
 
     No Python object is made for a pixel: the bytes of one row at a time become an array.
@@ -48,7 +48,7 @@ def read(path: Path) -> Dataset:
                 _reject(path, number, "emotion", emotion, f"an integer from 0 to {len(EXPRESSIONS) - 1}")
             if usage not in USAGES:
                 _reject(path, number, "Usage", usage, f"one of {', '.join(SPLITS)}")
-            face = parse(text)
+            face = parse_pixels(text)
             if face is None:
                 raise DataError(f"{path}, row {number}, column 'pixels': {_fault(text)}")
             pixels += face.data
@@ -63,7 +63,7 @@ def read(path: Path) -> Dataset:
     )
 
 
-def parse(text: bytes) -> NDArray[np.uint8] | None:
+def parse_pixels(text: bytes) -> NDArray[np.uint8] | None:
     """Turn 2,304 decimal numbers parted by one space into uint8 [2304]; None where it is not that."""
     codes = np.frombuffer(text, np.uint8)
     spaces = np.flatnonzero(codes == ord(" "))

@@ -18,7 +18,7 @@ from fer_train.data.dataset import Dataset
 ARRAYS = ("images", "labels", "usage")
 
 
-def read(path: Path, names: Sequence[str] | None) -> Dataset:
+def read_npz(path: Path, names: Sequence[str] | None) -> Dataset:
     """Read a dataset; the arrays are those of `Dataset`, of the same shapes and types.
 
     `names` are those of the labels, by default FER2013's.
@@ -26,21 +26,21 @@ def read(path: Path, names: Sequence[str] | None) -> Dataset:
     Raises:
         DataError: the file is damaged, lacks an array, or one has the wrong shape, type or range.
     """
-    return dataset(arrays(path, ARRAYS), path.name, tuple(names or EXPRESSIONS))
+    return make_dataset(read_arrays(path, ARRAYS), path.name, tuple(names or EXPRESSIONS))
 
 
-def dataset(held: dict[str, NDArray[Any]], source: str, names: tuple[str, ...] = EXPRESSIONS) -> Dataset:
+def make_dataset(held: dict[str, NDArray[Any]], source: str, names: tuple[str, ...] = EXPRESSIONS) -> Dataset:
     """Make a dataset of the arrays called images, labels and usage."""
     return Dataset(held["images"], held["labels"], held["usage"], source, names)
 
 
-def arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Read the arrays called `names`, their checksums compared.
 
     Raises:
         DataError: the file is damaged or lacks an array.
     """
-    read = {}
+    loaded = {}
     try:
         with zipfile.ZipFile(path) as archive:
             found = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -48,8 +48,8 @@ def arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
                 if name not in found:
                     raise DataError(f"{path}: no array {name!r}, found {', '.join(found) or 'none'}")
                 with archive.open(f"{name}.npy") as member:
-                    read[name] = np.lib.format.read_array(member, allow_pickle=False)
+                    loaded[name] = np.lib.format.read_array(member, allow_pickle=False)
                     member.read()  # zipfile compares the checksum at the end of a member
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise DataError(f"{path}: damaged, or not an .npz file ({error}); get it again") from None
-    return read
+    return loaded

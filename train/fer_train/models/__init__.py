@@ -31,7 +31,7 @@ MODELS: dict[str, Entry] = {
 }
 
 
-def find(name: str) -> Entry:
+def find_model(name: str) -> Entry:
     """Return the registry's entry for `name`.
 
     Raises:

@@ -21,7 +21,7 @@ from fer_export.int8.qdq import quantize_weights, to_int8
 from fer_export.verify import executed
 from fer_export.verify.check import Samples, check_interface, verify
 from fer_train.loop import logits
-from fer_train.models import find
+from fer_train.models import find_model
 
 SPEC = ModelSpec("mini_xception")
 FACES = np.random.default_rng(0).integers(0, 256, (40, 48, 48), dtype=np.uint8)
@@ -30,7 +30,7 @@ FACES = np.random.default_rng(0).integers(0, 256, (40, 48, 48), dtype=np.uint8)
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    network = find("mini_xception").build(SPEC)
+    network = find_model("mini_xception").build(SPEC)
     with torch.no_grad():  # statistics that are not those of a new layer, so that folding them matters
         network.train()
         for _ in range(3):

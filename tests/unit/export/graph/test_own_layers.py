@@ -23,7 +23,7 @@ from fer_export.int8.calibrate import calibrate
 from fer_export.int8.post_training import calibrate_int8, quantize
 from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.verify.check import check_interface
-from fer_train.fake_quant import exact_reach
+from fer_train.fake_quant import exact_amax
 from fer_train.loop import logits
 
 LABELS = ("calm", "glad", "tense")
@@ -124,7 +124,7 @@ def test_the_gray_levels_own_steps_are_for_gray_levels_alone(exported):
     assert find_activations(graph, spec).faces is None
     reach = calibrate(graph, faces(spec), source="noise", seed=0, spec=spec).of("max")["stem"]
     assert reach == pytest.approx(abs((-128 / 64 - 0.5) / 0.25))
-    assert exact_reach(spec) == pytest.approx(127 / 64)
+    assert exact_amax(spec) == pytest.approx(127 / 64)
 
 
 def test_a_network_without_layers_has_nothing_to_quantize(exported):

@@ -15,7 +15,7 @@ from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError, ExportError
 from fer_export.source.load import PYTORCH, UserNetwork, of_user, spec_of
-from fer_train import checkpoint, module
+from fer_train import checkpoint, user_network
 
 SPEC = ModelSpec(
     "small", ("calm", "tense"), height=12, width=8, channels=3, mean=(120.0, 110.0, 100.0), scale=(60.0,) * 3
@@ -82,7 +82,7 @@ def package(tmp_path, monkeypatch) -> str:
 def given(package, tmp_path):
     def make(attribute: str = "Net", weights: str = "Net", suffix: str = ".pth") -> UserNetwork:
         torch.manual_seed(0)
-        network = module.build(f"{package}:{weights}")
+        network = user_network.build_network(f"{package}:{weights}")
         path = tmp_path / f"weights{suffix}"
         if suffix == ".safetensors":
             save_file(network.state_dict(), path)
@@ -98,7 +98,7 @@ def test_the_reference_is_the_users_module_on_normalized_faces(given):
     source = of_user(own)
     faces = np.random.default_rng(0).integers(0, 256, (9, *SPEC.face_shape), dtype=np.uint8)
     torch.manual_seed(0)
-    network = module.build(own.target).eval()  # the weights that were saved
+    network = user_network.build_network(own.target).eval()  # the weights that were saved
     pixels = ((faces - np.array(SPEC.mean)) / np.array(SPEC.scale)).transpose(0, 3, 1, 2)
     with torch.no_grad():
         expected = network(torch.from_numpy(np.ascontiguousarray(pixels, np.float32))).numpy()
@@ -123,7 +123,7 @@ def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path,
     network, spec = checkpoint.load(tmp_path / "checkpoint")
     assert type(network).__name__ == "Net"
     assert spec == source.spec
-    assert module.read(tmp_path / "checkpoint") == own.target
+    assert user_network.read_target(tmp_path / "checkpoint") == own.target
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     sys.path.remove(str(tmp_path))
@@ -148,7 +148,7 @@ def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path,
 )
 def test_a_target_that_makes_no_network_is_told(package, target, text):
     with pytest.raises(ConfigError, match=text):
-        module.build(target.format(package))
+        user_network.build_network(target.format(package))
 
 
 @pytest.mark.parametrize("failure", ["RuntimeError: no such luck", "SystemExit: 2"])
@@ -156,14 +156,14 @@ def test_a_module_that_fails_on_import_is_told(package, tmp_path, failure):
     kind, _, reason = failure.partition(": ")
     (tmp_path / f"broken_{package}.py").write_text(f"raise {kind}({reason!r})\n")
     with pytest.raises(ConfigError, match=rf"cannot import broken_{package}:Net .{failure}"):
-        module.build(f"broken_{package}:Net")
+        user_network.build_network(f"broken_{package}:Net")
 
 
 def test_a_factory_may_import_what_lies_beside_it(package, tmp_path):
     (tmp_path / f"side_{package}.py").write_text(
         f"def make():\n    import {package}\n    return {package}.Net()\n"
     )
-    assert type(module.build(f"side_{package}:make")).__name__ == "Net"
+    assert type(user_network.build_network(f"side_{package}:make")).__name__ == "Net"
 
 
 def test_an_attribute_called_module_keeps_its_name(package, tmp_path):
@@ -173,7 +173,7 @@ def test_an_attribute_called_module_keeps_its_name(package, tmp_path):
         f"        self.module = {package}.Net()\n"
     )
     target = f"outer_{package}:Outer"
-    made = module.build(target)
+    made = user_network.build_network(target)
     torch.save(made.state_dict(), tmp_path / "w.pth")
     loaded, _ = checkpoint.load_state_dict(tmp_path / "w.pth", SPEC, target)
     assert torch.equal(loaded.module.head.weight, made.module.head.weight)
@@ -214,11 +214,11 @@ def test_a_folder_is_no_state_dict(given, tmp_path):
 
 def test_a_damaged_note_of_the_module_is_told(tmp_path):
     for text in ("{", "[]", '{"format_version": 9, "module": "a:b"}', '{"format_version": 1, "module": 3}'):
-        (tmp_path / module.NAME).write_text(text)
+        (tmp_path / user_network.NAME).write_text(text)
         with pytest.raises(CheckpointError, match="export the network again"):
-            module.read(tmp_path)
-    (tmp_path / module.NAME).unlink()
-    assert module.read(tmp_path) is None
+            user_network.read_target(tmp_path)
+    (tmp_path / user_network.NAME).unlink()
+    assert user_network.read_target(tmp_path) is None
 
 
 def test_an_axis_that_a_batch_of_one_loses_is_told(given):

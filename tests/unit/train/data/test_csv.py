@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import DataError
-from fer_train.data import load
+from fer_train.data import load_dataset
 
 HEADER = "emotion,pixels,Usage"
 GOOD = " ".join(["7"] * 2304)
@@ -20,7 +20,7 @@ def spoiled(index: int, entry: str) -> str:
 
 def read(path, *lines: str):
     path.write_text("\n".join(lines) + "\n")
-    return load(path, cache=False)
+    return load_dataset(path, cache=False)
 
 
 def test_every_value_of_a_pixel_is_exact_at_every_place_of_a_row(tmp_path):
@@ -48,7 +48,7 @@ def test_every_value_of_a_pixel_is_exact_at_every_place_of_a_row(tmp_path):
 def test_harmless_forms_are_read(tmp_path, form):
     path = tmp_path / "fer.csv"
     path.write_bytes(form("\n".join([HEADER, row(), row(usage="PrivateTest")]) + "\n").encode())
-    dataset = load(path, cache=False)
+    dataset = load_dataset(path, cache=False)
     assert dataset.images.shape == (2, 48, 48)
     assert (dataset.images == 7).all()
     assert dataset.usage.tolist() == ["Training", "PrivateTest"]
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_fer2013_csv_is_refused(tmp_path, content, message):
     path = tmp_path / "fer.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"fer\.csv[:,] {message}"):
-        load(path, cache=False)
+        load_dataset(path, cache=False)
 
 
 def test_a_cut_file_is_refused_wherever_it_was_cut(tmp_path):
@@ -120,4 +120,4 @@ def test_a_cut_file_is_refused_wherever_it_was_cut(tmp_path):
     for size in range(end_of_first_row + 2, len(whole), 397):
         path.write_bytes(whole[:size])
         with pytest.raises(DataError, match="row 3"):
-            load(path, cache=False)
+            load_dataset(path, cache=False)

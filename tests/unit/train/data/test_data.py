@@ -7,7 +7,7 @@ import pytest
 
 from fer_engine.artifact.spec import EXPRESSIONS
 from fer_engine.errors import DataError
-from fer_train.data import Dataset, load
+from fer_train.data import Dataset, load_dataset
 
 N = 30
 SPLITS = ("Training", "PublicTest", "PrivateTest")
@@ -64,7 +64,7 @@ def sources(tmp_path, arrays):
 
 def test_every_form_gives_the_same_dataset(sources, arrays):
     expected = Dataset(**arrays, source="memory").fingerprint
-    loaded = {name: load(path, cache=False) for name, path in sources.items()}
+    loaded = {name: load_dataset(path, cache=False) for name, path in sources.items()}
     assert {name: dataset.fingerprint for name, dataset in loaded.items()} == dict.fromkeys(sources, expected)
     for name in ("fer2013.csv", "icml_face_data.csv", "npz"):
         for key, value in arrays.items():
@@ -73,7 +73,7 @@ def test_every_form_gives_the_same_dataset(sources, arrays):
 
 
 def test_a_path_may_be_text(sources):
-    assert len(load(str(sources["npz"]))) == N
+    assert len(load_dataset(str(sources["npz"]))) == N
 
 
 @pytest.mark.parametrize("field", ["images", "labels", "usage"])
@@ -186,7 +186,7 @@ def nothing(arrays):
 def test_an_npz_of_other_content_is_refused(tmp_path, arrays, spoil, message):
     spoil(arrays)
     with pytest.raises(DataError, match=message):
-        load(write_npz(tmp_path / "fer.npz", arrays))
+        load_dataset(write_npz(tmp_path / "fer.npz", arrays))
 
 
 def test_a_damaged_npz_is_refused(tmp_path, arrays):
@@ -194,25 +194,25 @@ def test_a_damaged_npz_is_refused(tmp_path, arrays):
     content = bytearray(path.read_bytes())
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"fer\.npz: damaged, or not an \.npz file"):
-        load(path)
+        load_dataset(path)
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"fer\.npz: damaged, or not an \.npz file"):
-        load(path)
+        load_dataset(path)
     path.write_bytes(b"")
     with pytest.raises(DataError, match=r"fer\.npz: damaged, or not an \.npz file"):
-        load(path)
+        load_dataset(path)
 
 
 def test_a_missing_or_unknown_source_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no such file or folder; expected a \.csv, an \.npz or a folder"):
-        load(tmp_path / "none.csv")
+        load_dataset(tmp_path / "none.csv")
     for name, options in (("none.npz", {"names": ["a", "b"]}), ("none", {"images": tmp_path})):
         with pytest.raises(DataError, match=rf"{name}: no such file or folder"):
-            load(tmp_path / name, **options)
+            load_dataset(tmp_path / name, **options)
     (tmp_path / "fer2013.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"unknown kind of file '\.zip'"):
-        load(tmp_path / "fer2013.zip")
+        load_dataset(tmp_path / "fer2013.zip")
 
 
 @pytest.mark.real
@@ -220,12 +220,12 @@ def test_the_real_set_has_the_published_counts_and_its_csv_equals_it(tmp_path):
     source = os.environ.get("FER2013_DATA")
     if not source:
         pytest.skip("FER2013_DATA does not name a copy of FER2013")
-    dataset = load(source, cache=False)
+    dataset = load_dataset(source, cache=False)
     counts = {name: np.bincount(dataset.split(name)[1]).tolist() for name in SPLITS[:2]}
     assert counts["Training"] == [3995, 436, 4097, 7215, 4830, 3171, 4965]
     assert counts["PublicTest"] == [467, 56, 496, 895, 653, 415, 607]
     arrays = {name: getattr(dataset, name) for name in ("images", "labels", "usage")}
     written = write_csv(tmp_path / "fer2013.csv", arrays, "emotion,pixels,Usage")
-    again = load(written, cache=False)
+    again = load_dataset(written, cache=False)
     assert again.fingerprint == dataset.fingerprint
     assert again.report().splitlines()[1:] == dataset.report().splitlines()[1:]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import DataError
-from fer_train.data import load
+from fer_train.data import load_dataset
 
 
 def put(path: Path, gray: int = 9, size: tuple[int, int] = (48, 48)) -> None:
@@ -23,7 +23,7 @@ def put(path: Path, gray: int = 9, size: tuple[int, int] = (48, 48)) -> None:
 )  # fmt: skip
 def test_a_label_folder_may_have_any_common_spelling(tmp_path, folder, label):
     put(tmp_path / "train" / folder / "1.png")
-    assert load(tmp_path, cache=False).labels.tolist() == [label]
+    assert load_dataset(tmp_path, cache=False).labels.tolist() == [label]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_label_folder_may_have_any_common_spelling(tmp_path, folder, label):
 def test_the_split_folder_decides_the_usage(tmp_path, folders, usages):
     for gray, folder in enumerate(folders):
         put(tmp_path / folder / "sad" / "im0.png", gray)
-    dataset = load(tmp_path, cache=False)
+    dataset = load_dataset(tmp_path, cache=False)
     got = {
         folders[image[0, 0]]: str(usage) for image, usage in zip(dataset.images, dataset.usage, strict=True)
     }
@@ -52,7 +52,7 @@ def test_the_prefix_of_a_file_decides_over_the_folder(tmp_path):
     put(tmp_path / "test" / "sad" / "PrivateTest_7.jpg", 1)
     put(tmp_path / "test" / "sad" / "PublicTest_8.jpg", 2)
     put(tmp_path / "test" / "sad" / "im9.jpg", 3)
-    dataset = load(tmp_path, cache=False)
+    dataset = load_dataset(tmp_path, cache=False)
     got = dict(zip(dataset.images[:, 0, 0].tolist(), dataset.usage.tolist(), strict=True))
     assert got == {1: "PrivateTest", 2: "PublicTest", 3: "PublicTest"}
 
@@ -60,7 +60,7 @@ def test_the_prefix_of_a_file_decides_over_the_folder(tmp_path):
 def test_files_are_read_in_the_order_of_their_numbers(tmp_path):
     for number in (10, 9, 100, 1):
         put(tmp_path / "train" / "happy" / f"Training_{number}.png", number)
-    assert load(tmp_path, cache=False).images[:, 0, 0].tolist() == [1, 9, 10, 100]
+    assert load_dataset(tmp_path, cache=False).images[:, 0, 0].tolist() == [1, 9, 10, 100]
 
 
 def test_the_litter_of_file_managers_is_passed_over(tmp_path):
@@ -68,7 +68,7 @@ def test_the_litter_of_file_managers_is_passed_over(tmp_path):
     (tmp_path / ".DS_Store").touch()
     (tmp_path / "readme.md").touch()
     (tmp_path / "train" / "happy" / "Thumbs.db").touch()
-    assert len(load(tmp_path, cache=False)) == 1
+    assert len(load_dataset(tmp_path, cache=False)) == 1
 
 
 def test_a_colour_image_of_gray_is_read_as_gray(tmp_path):
@@ -76,7 +76,7 @@ def test_a_colour_image_of_gray_is_read_as_gray(tmp_path):
     put(path)
     face = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     cv2.imwrite(str(path), np.dstack([face] * 3))
-    np.testing.assert_array_equal(load(tmp_path, cache=False).images[0], face)
+    np.testing.assert_array_equal(load_dataset(tmp_path, cache=False).images[0], face)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +96,15 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, path, content, mess
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_bytes(content)
     with pytest.raises(DataError, match=message):
-        load(tmp_path, cache=False)
+        load_dataset(tmp_path, cache=False)
 
 
 def test_an_image_of_another_size_is_refused_not_resized(tmp_path):
     put(tmp_path / "train" / "happy" / "1.png", size=(48, 64))
     with pytest.raises(DataError, match=r"1\.png: 64x48 pixels, expected 48x48"):
-        load(tmp_path, cache=False)
+        load_dataset(tmp_path, cache=False)
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no images"):
-        load(tmp_path, cache=False)
+        load_dataset(tmp_path, cache=False)

@@ -36,7 +36,7 @@ from fer_train.backbone import load_backbone
 from fer_train.data import Dataset
 from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
-from fer_train.models import find
+from fer_train.models import find_model
 from fer_train.recipe import Recipe
 from fer_train.stages import INPUT
 
@@ -145,20 +145,20 @@ def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:
     elif start is not None and options.qat:
         raise ConfigError(f"--qat mends a finished network: cannot read {start} as a checkpoint folder")
     else:
-        entry = find(options.model)
+        entry = find_model(options.model)
         spec = dataset.describe(entry.spec)
         network = entry.build(spec)
         if start is not None:
             print(load_backbone(start, network), flush=True)
     teachers = [_teacher(folder, spec) for folder in options.teachers]
     if options.qat:
-        return qat.trainer(network, spec, options.recipe, teachers, faces)
+        return qat.make_trainer(network, spec, options.recipe, teachers, faces)
     return Trainer(network, spec, options.recipe, teachers)
 
 
 def _teacher(folder: Path, spec: ModelSpec) -> nn.Module:
-    teacher, taught = checkpoint.load(folder)
-    if any(getattr(taught, field) != getattr(spec, field) for field in SHARED):
+    teacher, own = checkpoint.load(folder)
+    if any(getattr(own, field) != getattr(spec, field) for field in SHARED):
         raise ConfigError(
             f"the teacher {folder} has other labels, input or normalization than {spec.name}; "
             "train one with the same spec"
@@ -239,7 +239,7 @@ def _log(output: Path, epochs: list[Epoch]) -> None:
 
 def _save_best(folder: Path, trainer: Trainer) -> None:
     if isinstance(trainer.average, FakeQuantized):
-        qat.save(folder, trainer.average, trainer.spec)
+        qat.save_qat(folder, trainer.average, trainer.spec)
     else:
         checkpoint.save(folder, trainer.average, trainer.spec)
 
@@ -275,7 +275,7 @@ def _exhausted(epochs: list[Epoch], patience: int) -> bool:
 
 
 def _draw_answers(best: Path, int8: bool, validation: tuple[Faces, Labels], output: Path) -> None:
-    network, spec = qat.load(best) if int8 else checkpoint.load(best)
+    network, spec = qat.load_qat(best) if int8 else checkpoint.load(best)
     faces, labels = validation
     outputs = logits(network, spec, faces)
     if spec.task == "regression":

@@ -17,7 +17,7 @@ NAME = "module.json"
 FORMAT_VERSION = 1
 
 
-def build(target: str) -> nn.Module:
+def build_network(target: str) -> nn.Module:
     """Make the network that `target` names, as in "package.module:MyNet", on the CPU.
 
     It is a class or a function that takes no arguments, in a module that can be imported from the
@@ -39,13 +39,13 @@ def build(target: str) -> nn.Module:
     return network
 
 
-def write(folder: Path, target: str) -> None:
+def write_target(folder: Path, target: str) -> None:
     """Note in a checkpoint folder what makes its network."""
     text = json.dumps({"format_version": FORMAT_VERSION, "module": target}, indent=2)
     (folder / NAME).write_text(text + "\n", "utf-8")
 
 
-def read(folder: Path) -> str | None:
+def read_target(folder: Path) -> str | None:
     """Return what makes the network of a checkpoint folder; None for one of the registry.
 
     Raises:

@@ -15,7 +15,7 @@ from fer_engine.system.progress import bar
 from fer_engine.vision.crop import square
 from fer_engine.vision.resize import resize
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
-from fer_train.data.image import SUFFIXES, Image, decode
+from fer_train.data.image import SUFFIXES, Image, decode_image
 
 TRAINING_NAMES = ("train", "training")
 VALIDATION_NAMES = ("validation", "valid", "val", "public", "publictest")
@@ -37,7 +37,7 @@ LABELS = {
 LITTER = ("thumbs.db", "desktop.ini", "__macosx")
 
 
-def images(root: Path, names: Sequence[str] | None = None) -> Iterator[tuple[Path, int, str]]:
+def find_images(root: Path, names: Sequence[str] | None = None) -> Iterator[tuple[Path, int, str]]:
     """Give every image file with its label and split, in an order that all systems share.
 
     A prefix of the file's name (`PrivateTest_123.jpg`) decides the split, else the folder does:
@@ -62,7 +62,7 @@ def images(root: Path, names: Sequence[str] | None = None) -> Iterator[tuple[Pat
             yield file, label, prefix if prefix in SPLITS else usages[folder.name.lower()]
 
 
-def read(
+def read_folder(
     root: Path, names: Sequence[str] | None = None, face_shape: tuple[int, ...] = (SIDE, SIDE)
 ) -> Dataset:
     """Read a folder of images: FER2013's, or with labels of one's own, `names`.
@@ -73,7 +73,7 @@ def read(
     Raises:
         DataError: no image, a name that is not understood, or an image of FER2013 that is not 48x48.
     """
-    entries = list(images(root, names))
+    entries = list(find_images(root, names))
     labels = np.array([label for _, label, _ in entries], np.uint8)
     usage = np.array([usage for _, _, usage in entries], np.str_)
     faces = np.empty((len(entries), *face_shape), np.uint8)
@@ -127,7 +127,7 @@ def _natural(entry: Path) -> list[tuple[int, str]]:
 
 
 def _face(file: Path) -> Image:
-    face = decode(file, channels=1)
+    face = decode_image(file, channels=1)
     if face.shape != (SIDE, SIDE):
         height, width = face.shape
         raise DataError(
@@ -137,6 +137,6 @@ def _face(file: Path) -> Image:
 
 
 def _resized(file: Path, face_shape: tuple[int, ...]) -> Image:
-    image = decode(file, 1 if len(face_shape) == 2 else 3)
+    image = decode_image(file, 1 if len(face_shape) == 2 else 3)
     # As `fer-predict --crop` takes a picture.
     return resize(square(image, (0, 0, image.shape[1], image.shape[0]), margin=0), *face_shape[:2])
