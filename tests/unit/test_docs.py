@@ -40,7 +40,9 @@ def test_every_measured_row_of_the_readme_stands_in_the_results():
     assert [row for row in rows if row not in results] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize(
+    "document", [str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+)
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text("utf-8")
     targets = [part.partition(")")[0] for part in text.split("](")[1:]]

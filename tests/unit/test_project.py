@@ -67,6 +67,16 @@ def test_the_citation_is_of_this_release():
     assert {"cff-version", "message", "authors"} <= citation.keys()
 
 
+@pytest.mark.parametrize("package", wheel_content.PACKAGES)
+def test_the_map_for_contributors_names_every_room(package):
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    _, _, section = text.partition(f"{package}/")
+    section = section.partition("\n```")[0]
+    for folder in (ROOT / package).iterdir():
+        if (folder / "__init__.py").is_file():
+            assert f"{folder.name}/" in section, f"CONTRIBUTING.md does not say what {folder.name}/ is for"
+
+
 @pytest.mark.parametrize("form", ["bug", "feature"])
 def test_an_issue_form_has_what_forms_need(form):
     text = (ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text("utf-8")
