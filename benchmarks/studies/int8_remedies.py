@@ -22,16 +22,16 @@ from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
 from fer_export.graph.layers import find_layers
-from fer_export.graph.observe import run
+from fer_export.graph.observe import run_graph
 from fer_export.graph.to_onnx import to_onnx
-from fer_export.int8.bias_correction import correct, measure_shifts
+from fer_export.int8.bias_correction import correct_biases, measure_bias_correction
 from fer_export.int8.calibrate import Calibration, calibrate
-from fer_export.int8.equalize import equalize, measure_scales
+from fer_export.int8.equalize import equalize, measure_equalization
 from fer_export.int8.post_training import calibrate_int8, leave_in_float, quantize
 from fer_export.int8.qdq import quantize_weights, to_int8
 from fer_export.int8.range_methods import METHODS
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
-from fer_export.verify.parity import measure, noise
+from fer_export.verify.parity import measure_parity, relative_rmse
 from fer_train import checkpoint
 from fer_train.data import load_dataset
 from fer_train.sampling import stratified
@@ -55,7 +55,7 @@ class Remedies:
         self.dataset = load_dataset(data)
         self.faces, self.labels = self.dataset.split("PublicTest")
         self.training, self.training_labels = self.dataset.split("Training")
-        self.reference = run(self.graph, self.faces)
+        self.reference = run_graph(self.graph, self.faces)
         self.rows: list[dict[str, Any]] = []
 
     def sample(self, count: int, seed: int) -> Faces:
@@ -65,12 +65,15 @@ class Remedies:
         return calibrate(graph, faces, source="", seed=seed, spec=self.spec)
 
     def add(self, part: str, name: str, graph: onnx.ModelProto, **settings: Any) -> None:
-        logits = run(graph, self.faces)
-        parity = measure(self.reference, logits, self.labels)
-        noisy = noise(self.reference, logits)
-        self.rows.append({"part": part, "name": name, **settings, "noise": noisy, "parity": parity.to_json()})
+        logits = run_graph(graph, self.faces)
+        parity = measure_parity(self.reference, logits, self.labels)
+        rmse = relative_rmse(self.reference, logits)
+        self.rows.append(
+            {"part": part, "name": name, **settings, "relative_rmse": rmse, "parity": parity.to_json()}
+        )
         print(
-            f"{part}: {name} {settings} agreement {parity.agreement:.2%}, noise {noisy:.4f}", file=sys.stderr
+            f"{part}: {name} {settings} agreement {parity.agreement:.2%}, relative RMSE {rmse:.4f}",
+            file=sys.stderr,
         )
 
 
@@ -87,11 +90,11 @@ def measure_remedies(work: Remedies) -> None:
     """Equalization and bias correction, alone and together, on several samples of faces."""
     for seed in SEEDS:
         faces = work.sample(SIZE, seed)
-        equalized = equalize(work.graph, measure_scales(work.graph, faces))
+        equalized = equalize(work.graph, measure_equalization(work.graph, faces))
         for name, graph in (("none", work.graph), ("equalization", equalized)):
             ranges = work.calibrate(graph, faces, seed).of(METHOD)
             both = "bias correction" if name == "none" else f"{name}, bias correction"
-            corrected = correct(graph, measure_shifts(graph, ranges, faces))
+            corrected = correct_biases(graph, measure_bias_correction(graph, ranges, faces))
             work.add("remedies", name, to_int8(graph, ranges), samples=SIZE, seed=seed)
             work.add("remedies", both, to_int8(corrected, ranges), samples=SIZE, seed=seed)
 

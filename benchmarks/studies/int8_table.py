@@ -13,7 +13,7 @@ REMEDY = (
     "",
     "calibration faces",
     "agreement %",
-    "noise",
+    "relative RMSE",
     "top-1 % [95 %]",
     "right to wrong",
     "wrong to right",
@@ -25,9 +25,9 @@ LAYER = (
     "layer",
     "multiply-adds %",
     "alone in INT8: agreement %",
-    "noise",
+    "relative RMSE",
     "alone in float: agreement %",
-    "noise",
+    "relative RMSE",
 )
 
 Row = dict[str, Any]
@@ -43,7 +43,7 @@ def render(record: dict[str, Any]) -> str:
         f"{record['reference_ece']:.4f}. Symmetric int8 unless said.",
         "Made by `benchmarks/studies/int8_remedies.py`.",
         "",
-        "Noise: root mean square difference of the logits, as a share of their standard deviation.",
+        "Relative RMSE: root mean square difference of the logits, as a share of their standard deviation.",
         "Several samples of calibration faces: mean and standard deviation over them.",
     ]
     for part in dict.fromkeys(row["part"] for row in record["rows"]):
@@ -55,7 +55,8 @@ def render(record: dict[str, Any]) -> str:
         "## The cost of each layer",
         "",
         f"On {record['sensitivity']['faces']:,} Training faces, equalized, without bias correction.",
-        f"All layers in INT8: agreement {everything['agreement']:.2%}, noise {everything['noise']:.4f}.",
+        f"All layers in INT8: agreement {everything['agreement']:.2%},",
+        f"relative RMSE {everything['relative_rmse']:.4f}.",
         "",
         *pipes(LAYER, _costs(record["sensitivity"]["layers"])),
     ]
@@ -75,7 +76,7 @@ def _summaries(rows: list[Row]) -> Iterator[list[str]]:
             name,
             "" if size is None else f"{len(group)} x {size}",
             _mean([100 * row["parity"]["agreement"] for row in group], 2),
-            _mean([row["noise"] for row in group], 4),
+            _mean([row["relative_rmse"] for row in group], 4),
             _mean([100 * entry["accuracy"] for entry in labelled], 2) + f" [{low:.2f}, {high:.2f}]" * one,
             _mean([entry["right_to_wrong"] for entry in labelled], 0),
             _mean([entry["wrong_to_right"] for entry in labelled], 0),
@@ -99,5 +100,5 @@ def _costs(layers: list[dict[str, Any]]) -> Iterator[list[str]]:
     for layer in layers:
         cells = [layer["name"], f"{100 * layer['multiply_adds'] / total:.1f}"]
         for closeness in (layer["alone"], layer["left_out"]):
-            cells += [f"{100 * closeness['agreement']:.2f}", f"{closeness['noise']:.4f}"]
+            cells += [f"{100 * closeness['agreement']:.2f}", f"{closeness['relative_rmse']:.4f}"]
         yield cells

@@ -128,29 +128,29 @@ def _run(options: argparse.Namespace) -> int:
     if plans is None:
         return _export(options)[1]
     from fer_engine.artifact.artifact import Artifact
-    from fer_export.tensorrt.engines import build_engines, check
+    from fer_export.tensorrt.plans import build_plans, check_build
 
     likely = ("fp32", *(name for name in ("fp16", "int8") if getattr(options, name)))
     for name in precisions:
         if options.artifact is None and name in ("fp16", "int8") and name not in likely:
             raise ConfigError(f"--engine-precision {name} needs its graph: add --{name}, or give --artifact")
-    check(plans, precisions or likely)
+    check_build(plans, precisions or likely)
     artifact, code = (Artifact.open(options.artifact), 0) if options.artifact else _export(options)
     # What was just asked for and refused by the gate is an error here, not a plan less.
     wanted = precisions or (() if options.artifact else likely)
-    for path, plan in build_engines(artifact, plans, wanted, options.engines):
+    for path, plan in build_plans(artifact, plans, wanted, options.engines):
         print(f"plan: {path}: {plan.describe()}")
     return code
 
 
 def _export(options: argparse.Namespace) -> tuple[Artifact, int]:
     from fer_export.pipeline import ExportOptions, export_model
-    from fer_export.source.load import spec_of
+    from fer_export.source.load import find_spec
     from fer_export.verify import acceptance
     from fer_export.verify.samples import has_labels
 
     model = _model(options)
-    spec = spec_of(model, options.checkpoint) if isinstance(model, str) else model.spec
+    spec = find_spec(model, options.checkpoint) if isinstance(model, str) else model.spec
     dataset = _dataset(options, spec)
     labelled = dataset is not None and spec.task == "classification" and has_labels(dataset, spec)
     if options.min_accuracy is not None and not labelled:
@@ -215,7 +215,7 @@ def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
             raise ConfigError(f"--{kind} needs --{name}: {NEEDED[name]}")
     if kind == "model":
         return options.model or MODEL
-    spec = spec_file.read(options.spec)
+    spec = spec_file.read_spec(options.spec)
     if kind == "module":
         return UserNetwork(options.module, options.checkpoint, spec)
     return OnnxFile(options.onnx, spec, options.outputs)

@@ -18,14 +18,20 @@ from fer_engine.system import progress
 from fer_export import artifact
 from fer_export.graph.fp16 import to_fp16
 from fer_export.graph.layers import find_layers
-from fer_export.int8.make import Graphs, Int8Options
-from fer_export.int8.make import make as make_int8
-from fer_export.source.load import OnnxFile, Source, UserNetwork, of_onnx, of_registry, of_user
+from fer_export.int8.make import Graphs, Int8Options, make_int8
+from fer_export.source.load import (
+    OnnxFile,
+    Source,
+    UserNetwork,
+    source_from_module,
+    source_from_onnx,
+    source_from_registry,
+)
 from fer_export.source.sanity import check_logits, check_repeats
 from fer_export.verify import acceptance
 from fer_export.verify.acceptance import Thresholds
-from fer_export.verify.check import Samples, Verification, verify
-from fer_export.verify.parity import measure as compare
+from fer_export.verify.check import Samples, Verification, verify_graph
+from fer_export.verify.parity import measure_parity
 from fer_export.verify.samples import dataset_samples, synthetic_samples
 from fer_train.data import Dataset
 from fer_train.models import find_model
@@ -129,7 +135,7 @@ def _verify(
     verification = {}
     with progress.bar(f"verify on {samples.source}", len(graphs)) as advance:
         for precision, graph in graphs.items():
-            verification[precision] = verify(
+            verification[precision] = verify_graph(
                 graph, precision, spec, layers, samples, reference, options.max_batch
             )
             advance(1)
@@ -138,10 +144,10 @@ def _verify(
 
 def _source(options: ExportOptions) -> Source:
     if isinstance(options.model, UserNetwork):
-        return of_user(options.model)
+        return source_from_module(options.model)
     if isinstance(options.model, OnnxFile):
-        return of_onnx(options.model)
-    return of_registry(options.model, options.checkpoint, options.mean, options.scale)
+        return source_from_onnx(options.model)
+    return source_from_registry(options.model, options.checkpoint, options.mean, options.scale)
 
 
 def _samples(options: ExportOptions, spec: ModelSpec) -> Samples:
@@ -167,6 +173,6 @@ def _judge(
         parities = {}
         for candidate in measured.speeds:
             with running(models[candidate.precision], candidate.backend, settings) as run:
-                parities[candidate] = compare(reference, run(samples.faces), samples.labels, spec.task)
+                parities[candidate] = measure_parity(reference, run(samples.faces), samples.labels, spec.task)
             advance(1)
     return acceptance.judge(parities, measured, options.thresholds)

@@ -83,11 +83,17 @@ def _steps(int8: Manifest) -> Iterator[str]:
             layer["name"],
             format(layer["multiply_adds"], ","),
             *(format(layer[case]["agreement"], ".2%") for case in ("alone", "left_out")),
-            format(layer["alone"]["noise"], ".4f"),
+            format(layer["alone"]["relative_rmse"], ".4f"),
         )
         for layer in int8["sensitivity"]["layers"]
     ]
-    columns = ("layer", "multiply-adds", "agreement, it alone", "agreement, all but it", "noise, it alone")
+    columns = (
+        "layer",
+        "multiply-adds",
+        "agreement, it alone",
+        "agreement, all but it",
+        "relative RMSE, it alone",
+    )
     yield from _table(columns, rows)
 
 

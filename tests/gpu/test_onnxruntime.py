@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from fer_engine import Engine
-from fer_export.verify.parity import measure
+from fer_export.verify.parity import measure_parity
 from fer_train import synthetic
 
 FACES = 300
@@ -25,5 +25,5 @@ def test_answers_are_those_of_the_cpu(artifact, backend, provider):
         expected = engine.logits(faces)
     with Engine.load(artifact, precision="fp32", backend=backend, device="cuda") as engine:
         assert engine.info.providers == (provider,)
-        result = measure(expected, np.asarray(engine.logits(faces)))
+        result = measure_parity(expected, np.asarray(engine.logits(faces)))
     assert result.max_abs_difference <= DIFFERENCE * result.logit_range

@@ -17,7 +17,7 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.tensorrt.backend import TensorRtBackend
 from fer_engine.runtime.backend import Model
-from fer_export.verify.parity import measure
+from fer_export.verify.parity import measure_parity
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
 
@@ -70,7 +70,7 @@ def test_answers_are_those_of_pytorch_and_onnxruntime(built, flavour, precision,
         for size in (1, 7, 64, FACES):
             parts = [engine.logits(faces[start : start + size]) for start in range(0, FACES, size)]
             for expected in (logits(network, spec, faces), on_cpu):
-                result = measure(expected, np.concatenate(parts))
+                result = measure_parity(expected, np.concatenate(parts))
                 assert result.agreement >= AGREEMENT[precision], size
                 assert result.max_abs_difference <= DIFFERENCE[precision] * result.logit_range, size
 

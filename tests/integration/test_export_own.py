@@ -158,7 +158,7 @@ def test_an_onnx_file_makes_the_whole_trip(here, small, tmp_path):
     argv = ["--onnx", "smile.onnx", "--outputs", "logits", "--spec", "spec.json", "--fp16", "--int8"]
     argv += ["--data", str(small), "--calibration-size", "64", "--force", "--output", str(output)]
     assert main(argv) == 0
-    manifest = check_every_precision(output, reference.load(output / "checkpoint").logits(faces()))
+    manifest = check_every_precision(output, reference.load_reference(output / "checkpoint").logits(faces()))
     made = manifest.made["checkpoint"]
     assert (made["path"], made["outputs"]) == ("smile.onnx", "logits")
     assert made["file_sha256"] == hashlib.sha256((here / "smile.onnx").read_bytes()).hexdigest()

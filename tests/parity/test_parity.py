@@ -7,7 +7,7 @@ import pytest
 
 from fer_engine import Engine
 from fer_engine.runtime.backend import BACKENDS, at_hand
-from fer_export.verify.parity import measure
+from fer_export.verify.parity import measure_parity
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
 
@@ -58,7 +58,7 @@ def test_synthetic_faces_get_pytorch_s_answers_at_every_batch_size(artifact, ref
     with Engine.load(artifact, precision=precision, device="cpu", backend=backend) as engine:
         for size in BATCHES:
             parts = [engine.logits(faces[start : start + size]) for start in range(0, FACES, size)]
-            result = measure(expected, np.concatenate(parts))
+            result = measure_parity(expected, np.concatenate(parts))
             assert result.agreement >= AGREEMENT["synthetic"][precision], size
             assert result.max_abs_difference <= DIFFERENCE[precision] * result.logit_range, size
 
@@ -68,7 +68,7 @@ def test_synthetic_faces_get_pytorch_s_answers_at_every_batch_size(artifact, ref
 def test_fer2013_gets_pytorch_s_answers(artifact, reference, fer2013, backend, precision):
     faces, labels = fer2013.split("PublicTest")
     with Engine.load(artifact, precision=precision, device="cpu", backend=backend) as engine:
-        result = measure(reference(faces), engine.logits(faces), labels)
+        result = measure_parity(reference(faces), engine.logits(faces), labels)
     assert result.agreement >= AGREEMENT["real"][precision]
     labelled = result.labelled
     assert labelled is not None

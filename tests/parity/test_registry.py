@@ -24,15 +24,15 @@ from fer_engine.selection.speed_probe import running
 from fer_export.graph.fp16 import to_fp16
 from fer_export.graph.layers import find_layers
 from fer_export.graph.to_onnx import to_onnx
-from fer_export.int8.activation_ranges import measure_ranges
+from fer_export.int8.activation_ranges import measure_activation_ranges
 from fer_export.int8.calibrate import Calibration, calibrate
-from fer_export.int8.equalize import equalize, measure_scales
+from fer_export.int8.equalize import equalize, measure_equalization
 from fer_export.int8.post_training import quantize
 from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.pipeline import ExportOptions, export_model
 from fer_export.verify.check import TOLERANCES, check_interface
 from fer_export.verify.executed import declared_precisions
-from fer_export.verify.parity import SAME_VALUE, measure
+from fer_export.verify.parity import SAME_VALUE, measure_parity
 from fer_train import checkpoint
 from fer_train.loop import Trainer, logits
 from fer_train.models import find_model
@@ -81,9 +81,11 @@ def trip(request: pytest.FixtureRequest) -> Trip:
 def _calibrate(graph: onnx.ModelProto, spec: ModelSpec) -> Calibration:
     """Measure what INT8 needs but the bias correction, which loads the graph again for every layer."""
     images = faces(spec, CALIBRATION)
-    scales = measure_scales(graph, images)
+    scales = measure_equalization(graph, images)
     measured = calibrate(equalize(graph, scales), images, source="random patches", seed=0, spec=spec)
-    return dataclasses.replace(measured, scales=scales, cpu_ranges=measure_ranges(graph, images, spec))
+    return dataclasses.replace(
+        measured, scales=scales, cpu_ranges=measure_activation_ranges(graph, images, spec)
+    )
 
 
 def test_a_training_step_changes_every_weight(trip):
@@ -124,11 +126,11 @@ def test_every_precision_answers_as_pytorch(trip, precision, backend, tmp_path):
 @pytest.mark.parametrize("precision", PLANS)
 def test_tensorrt_rtx_builds_a_plan_without_a_gpu(trip, precision):
     trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
-    from fer_export.tensorrt.builder import build
+    from fer_export.tensorrt.builder import build_plan
     from fer_export.tensorrt.options import BuildOptions
 
     options = BuildOptions("tensorrt_rtx", targets=("8.9",))
-    plan = build(trt, trip.graphs[precision].SerializeToString(), trip.spec.face_shape, options)
+    plan = build_plan(trt, trip.graphs[precision].SerializeToString(), trip.spec.face_shape, options)
     weights = sum(weight.numel() for weight in trip.network.parameters())
     assert len(plan) > weights // 2  # they are in it, a byte each in INT8
 
@@ -136,8 +138,8 @@ def test_tensorrt_rtx_builds_a_plan_without_a_gpu(trip, precision):
 def test_a_regression_agrees_where_its_values_are_near():
     expected = np.array([[0.1, -0.4], [0.2, 0.3], [-0.9, 0.0]], np.float32)
     moved = expected + np.array([[0.02, -0.01], [0.0, 0.03], [0.0, 0.0]], np.float32)
-    assert measure(expected, moved, task="regression").agreement == pytest.approx(2 / 3)
-    assert measure(expected, moved).agreement == 1.0  # as classes nothing has changed
+    assert measure_parity(expected, moved, task="regression").agreement == pytest.approx(2 / 3)
+    assert measure_parity(expected, moved).agreement == 1.0  # as classes nothing has changed
 
 
 def test_the_engine_gives_the_values_of_a_regression_and_the_gate_compares_them(tmp_path):

@@ -45,7 +45,9 @@ def synthetic(spec: ModelSpec) -> Inputs:
     from fer_train import synthetic as synthesis
 
     faces = synthesis.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
-    description = f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}{samples.change(faces, spec)}"
+    description = (
+        f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}{samples.describe_change(faces, spec)}"
+    )
     return Inputs(description, fit(faces, spec), None)
 
 

@@ -55,7 +55,7 @@ def _compare(
     reference: parity.Logits, candidate: parity.Logits, labels: parity.Labels | None
 ) -> dict[str, Any]:
     """Return the parity with the faces that changed and, where there are labels, the confusion counts."""
-    found = parity.measure(reference, candidate, labels).to_json()
+    found = parity.measure_parity(reference, candidate, labels).to_json()
     was, now = reference.argmax(1), candidate.argmax(1)
     changed = np.flatnonzero(was != now)[:LISTED_FLIPS]
     found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()

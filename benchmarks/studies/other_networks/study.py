@@ -104,7 +104,7 @@ def accuracy(
             path = folder / "logits.npy"
             worker.ask("logits", path=str(path))
             logits = np.load(path)
-            labelled = parity.measure(logits, logits, faces.labels).to_json()["labelled"]
+            labelled = parity.measure_parity(logits, logits, faces.labels).to_json()["labelled"]
             found[name] = {key: labelled[key] for key in OWN}
     return found
 

@@ -17,7 +17,7 @@ LOSES_OUTPUTS = "ConvAddActivationFusion"
 BATCH = 32  # keeps the activations that are looked at together under a few megabytes
 
 
-def observe(
+def observe_tensors(
     model: onnx.ModelProto,
     tensors: Sequence[str],
     faces: NDArray[np.uint8],
@@ -50,9 +50,9 @@ def observe(
         advance(len(batch))
 
 
-def run(
+def run_graph(
     model: onnx.ModelProto, faces: NDArray[np.uint8], advance: Callable[[int], None] = lambda _: None
 ) -> NDArray[np.float32]:
     """Return the output of a graph on `faces`: logits, float32 [n, classes]."""
     (output,) = (value.name for value in model.graph.output)
-    return np.concatenate([batch[output] for batch in observe(model, [output], faces, advance)])
+    return np.concatenate([batch[output] for batch in observe_tensors(model, [output], faces, advance)])

@@ -18,7 +18,7 @@ ROUNDS = 3  # of searching one end after the other: a fourth moves no range of m
 Ranges = Mapping[str, Sequence[float]]  # the key of each activation with its [lowest, highest]
 
 
-def measure_ranges(
+def measure_activation_ranges(
     model: onnx.ModelProto,
     faces: NDArray[np.uint8],
     spec: ModelSpec,

@@ -16,22 +16,22 @@ from onnx import numpy_helper
 
 from fer_engine.errors import ExportError
 from fer_export.graph.layers import find_layers
-from fer_export.graph.observe import observe
+from fer_export.graph.observe import observe_tensors
 from fer_export.int8.qdq import to_int8
 
 FACES = 128  # a mean needs fewer than a range, and every layer runs them again
 DIGITS = 4  # of a stored shift: it is small beside the bias
 CORRECTABLE = {"Conv", "Gemm"}  # have a bias of their own
 
-Shifts = dict[str, list[float]]
+BiasCorrection = dict[str, list[float]]
 
 
-def measure_shifts(
+def measure_bias_correction(
     model: onnx.ModelProto,
     ranges: dict[str, float],
     faces: NDArray[np.uint8],
     advance: Callable[[int], None] = lambda _: None,
-) -> Shifts:
+) -> BiasCorrection:
     """Return by how much INT8 raises the mean of each output channel of the layers that have a bias.
 
     `faces` are uint8 [n, ...]; of more than 128, at most so many are taken, at equal distances.
@@ -45,7 +45,7 @@ def measure_shifts(
     }
     expected = _means(model, list(outputs.values()), faces)
     biases, quantized = _biases(model), to_int8(model, ranges)
-    shifts: Shifts = {}
+    shifts: BiasCorrection = {}
     for name, tensor in outputs.items():
         means = _means(quantized, [tensor], faces)
         shifts[name] = [float(f"{value:.{DIGITS}g}") for value in means[tensor] - expected[tensor]]
@@ -54,7 +54,7 @@ def measure_shifts(
     return shifts
 
 
-def correct(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
+def correct_biases(model: onnx.ModelProto, shifts: BiasCorrection) -> onnx.ModelProto:
     """Return a copy of a float32 graph with `shifts` taken from the biases of its layers.
 
     Raises:
@@ -92,7 +92,7 @@ def _means(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the mean of each channel of `tensors` over faces and positions."""
     sums: dict[str, NDArray[np.float64]] = {}
-    for values in observe(model, tensors, faces):
+    for values in observe_tensors(model, tensors, faces):
         for name, value in values.items():
             mean = value.mean(axis=tuple(range(2, value.ndim)), dtype=np.float64).sum(0)
             sums[name] = sums.get(name, 0) + mean

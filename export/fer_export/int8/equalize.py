@@ -22,7 +22,7 @@ from onnx import numpy_helper
 
 from fer_engine.errors import ExportError
 from fer_export.graph.layers import Layer, find_layers
-from fer_export.graph.observe import observe
+from fer_export.graph.observe import observe_tensors
 
 # op(s * x) = s * op(x) for every positive s, channel by channel.
 HOMOGENEOUS = {"Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity", "Add"}
@@ -89,7 +89,7 @@ def _tied(model: onnx.ModelProto, outputs: set[str]) -> list[set[str]]:
     return [members for members in {id(m): m for m in tied.values()}.values() if fixed.isdisjoint(members)]
 
 
-def measure_scales(
+def measure_equalization(
     model: onnx.ModelProto,
     faces: NDArray[np.uint8],
     advance: Callable[[int], None] = lambda _: None,
@@ -104,7 +104,7 @@ def measure_scales(
     """
     groups = find_groups(model)
     sums = {layer.input: np.float32(0) for group in groups for layer in group.readers}
-    for batch in observe(model, list(sums), faces, advance):
+    for batch in observe_tensors(model, list(sums), faces, advance):
         for name, values in batch.items():
             sums[name] = sums[name] + np.abs(values).max(axis=(0, *range(2, values.ndim)))
     scales = {}

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fer_engine.errors import ExportError
-from fer_export.graph.observe import observe
+from fer_export.graph.observe import observe_tensors
 
 BINS = 2048
 
@@ -44,7 +44,7 @@ def measure_histograms(
     keys = {tensor: key for key, members in tensors.items() for tensor in members}
 
     def observed() -> Iterator[tuple[str, NDArray[np.float32]]]:
-        for batch in observe(model, list(keys), faces, advance):
+        for batch in observe_tensors(model, list(keys), faces, advance):
             for tensor, values in batch.items():
                 yield keys[tensor], np.abs(values) if absolute else values
 

@@ -15,7 +15,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.system import progress
 from fer_engine.vision.resize import fit
 from fer_export.graph.layers import find_layers
-from fer_export.graph.observe import run
+from fer_export.graph.observe import run_graph
 from fer_export.graph.to_onnx import to_onnx
 from fer_export.int8.calibrate import Calibration, shipped_calibration
 from fer_export.int8.equalize import equalize
@@ -24,10 +24,10 @@ from fer_export.int8.qdq import to_int8
 from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.int8.range_methods import METHODS
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
-from fer_export.source.load import Tuned, load_tuned
+from fer_export.source.load import QatNetwork, load_qat_network
 from fer_export.verify.check import Samples
-from fer_export.verify.parity import measure
-from fer_export.verify.samples import change, title
+from fer_export.verify.parity import measure_parity
+from fer_export.verify.samples import describe_change, name_split
 from fer_train.data import Dataset
 from fer_train.sampling import stratified
 
@@ -75,7 +75,7 @@ class Int8:
     made: dict[str, Any]
 
 
-def make(
+def make_int8(
     options: Int8Options, spec: ModelSpec, graph: onnx.ModelProto, dataset: Dataset | None, samples: Samples
 ) -> Int8:
     """Make the INT8 graphs of a float32 `graph`; `samples` are what a report is measured on.
@@ -92,7 +92,7 @@ def make(
         )
     if measured and dataset is None:
         raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
-    tuned = None if options.qat is None else load_tuned(options.qat, spec)
+    tuned = None if options.qat is None else load_qat_network(options.qat, spec)
     if dataset is None:
         calibration = shipped_calibration(spec)
         return Int8(_graphs(options, spec, graph, calibration, tuned), calibration, _made(options, tuned))
@@ -116,7 +116,7 @@ def make(
     return Int8(graphs, calibration, made)
 
 
-def _made(options: Int8Options, tuned: Tuned | None) -> dict[str, Any]:
+def _made(options: Int8Options, tuned: QatNetwork | None) -> dict[str, Any]:
     if tuned is None:
         return {"method": options.method}
     return {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256, "ranges": tuned.ranges}
@@ -127,7 +127,7 @@ def _graphs(
     spec: ModelSpec,
     graph: onnx.ModelProto,
     calibration: Calibration,
-    tuned: Tuned | None,
+    tuned: QatNetwork | None,
 ) -> Graphs:
     if tuned is None:
         int8 = quantize(graph, calibration, options.method)
@@ -145,7 +145,8 @@ def _calibrate(
     options: Int8Options, spec: ModelSpec, graph: onnx.ModelProto, faces: NDArray[np.uint8], dataset: Dataset
 ) -> Calibration:
     count = len(faces)
-    source = f"{title(dataset, CALIBRATED_SPLIT)}, stratified, n={count}{change(dataset.images, spec)}"
+    change = describe_change(dataset.images, spec)
+    source = f"{name_split(dataset, CALIBRATED_SPLIT)}, stratified, n={count}{change}"
     with progress.bar(f"calibrate on {count} faces", 5 * count + len(find_layers(graph))) as advance:
         return calibrate_int8(
             graph, faces, method=options.method, source=source, seed=SEED, spec=spec, advance=advance
@@ -153,10 +154,12 @@ def _calibrate(
 
 
 def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples) -> dict[str, Any]:
-    reference = run(graph, samples.faces)
+    reference = run_graph(graph, samples.faces)
     parities = {}
     with progress.bar("measure what each step buys", len(steps)) as advance:
         for step, quantized in steps.items():
-            parities[step] = measure(reference, run(quantized, samples.faces), samples.labels).to_json()
+            parities[step] = measure_parity(
+                reference, run_graph(quantized, samples.faces), samples.labels
+            ).to_json()
             advance(1)
     return parities

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_export.int8.activation_ranges import measure_ranges
-from fer_export.int8.bias_correction import correct, measure_shifts
+from fer_export.int8.activation_ranges import measure_activation_ranges
+from fer_export.int8.bias_correction import correct_biases, measure_bias_correction
 from fer_export.int8.calibrate import Calibration, calibrate
-from fer_export.int8.equalize import equalize, measure_scales
+from fer_export.int8.equalize import equalize, measure_equalization
 from fer_export.int8.qdq import to_int8
-from fer_export.int8.range_methods import without
+from fer_export.int8.range_methods import drop_layers
 
 
 def calibrate_int8(
@@ -38,11 +38,13 @@ def calibrate_int8(
         ConfigError: there are no faces, or `method` is unknown.
         ExportError: an input of a layer is always zero, or not finite.
     """
-    scales = measure_scales(model, faces, advance)
+    scales = measure_equalization(model, faces, advance)
     equalized = equalize(model, scales)
     calibration = calibrate(equalized, faces, source=source, seed=seed, spec=spec, advance=advance)
-    shifts = {method: measure_shifts(equalized, calibration.of(method), faces, advance)}
-    cpu_ranges = measure_ranges(model, faces, spec, advance)  # equalizing does not help the CPU's file
+    shifts = {method: measure_bias_correction(equalized, calibration.of(method), faces, advance)}
+    cpu_ranges = measure_activation_ranges(
+        model, faces, spec, advance
+    )  # equalizing does not help the CPU's file
     return dataclasses.replace(calibration, scales=scales, shifts=shifts, cpu_ranges=cpu_ranges)
 
 
@@ -54,8 +56,8 @@ def leave_in_float(
     names: Collection[str],
 ) -> Calibration:
     """Return a calibration that leaves the layers `names` in float, its shifts measured anew on `faces`."""
-    ranges = without(calibration.of(method), names)
-    shifts = {method: measure_shifts(equalize(model, calibration.scales), ranges, faces)}
+    ranges = drop_layers(calibration.of(method), names)
+    shifts = {method: measure_bias_correction(equalize(model, calibration.scales), ranges, faces)}
     return dataclasses.replace(calibration, shifts=shifts, float_layers=list(names))
 
 
@@ -72,8 +74,8 @@ def quantize(model: onnx.ModelProto, calibration: Calibration, method: str) -> o
             f"{method!r}; measure it again with --data"
         )
     equalized = equalize(model, calibration.scales)
-    corrected = correct(equalized, calibration.shifts.get(method, {}))
-    return to_int8(corrected, without(calibration.of(method), calibration.float_layers))
+    corrected = correct_biases(equalized, calibration.shifts.get(method, {}))
+    return to_int8(corrected, drop_layers(calibration.of(method), calibration.float_layers))
 
 
 def quantize_in_steps(

@@ -80,6 +80,6 @@ METHODS: dict[str, Callable[[Counts, float], float]] = {
 }
 
 
-def without(ranges: dict[str, float], names: Collection[str]) -> dict[str, float]:
+def drop_layers(ranges: dict[str, float], names: Collection[str]) -> dict[str, float]:
     """Return the ranges of the other layers: what has no range stays in float."""
     return {name: reach for name, reach in ranges.items() if name not in names}

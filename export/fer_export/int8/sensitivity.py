@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 
 from fer_engine.errors import ConfigError
 from fer_export.graph.layers import find_layers
-from fer_export.graph.observe import run
+from fer_export.graph.observe import run_graph
 from fer_export.int8.qdq import to_int8
-from fer_export.int8.range_methods import without
-from fer_export.verify.parity import measure, noise
+from fer_export.int8.range_methods import drop_layers
+from fer_export.verify.parity import measure_parity, relative_rmse
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
     """How close a graph's logits are to the float graph's.
 
-    `agreement` is the share of faces with the same top answer; `noise` is that of `fer_export.verify.parity`.
+    `agreement` is the share of faces with the same top answer; `relative_rmse` is that of `verify.parity`.
     """
 
     agreement: float
-    noise: float
+    relative_rmse: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def measure_sensitivity(
     for layer in find_layers(model):
         if layer.name in ranges:
             alone = closeness({layer.name: ranges[layer.name]})
-            left_out = closeness(without(ranges, {layer.name}))
+            left_out = closeness(drop_layers(ranges, {layer.name}))
             costs.append(LayerCost(layer.name, layer.multiply_adds, alone, left_out))
             advance(1)
     return Sensitivity(len(faces), closeness(ranges), tuple(costs))
@@ -101,7 +101,7 @@ def choose_float_layers(
 ) -> FloatLayers:
     """Leave layers in float, at the fewest multiply-adds, until `target` agreement is reached on `faces`.
 
-    Finding the very fewest would take every subset. Layers are taken by the noise that each makes for
+    Finding the very fewest would take every subset. Layers are taken by the squared error that each makes for
     a multiply-add, most first; then those without which the target still holds are given back, the
     costliest first. All of them in float always reach it.
 
@@ -112,15 +112,15 @@ def choose_float_layers(
         raise ConfigError(f"the target agreement must be in (0, 1], got {target}; 0.99 asks for 99 %")
     closeness = _against_float(model, faces)
     work = {cost.name: cost.multiply_adds for cost in sensitivity.layers}
-    rate = {cost.name: cost.alone.noise**2 / cost.multiply_adds for cost in sensitivity.layers}
+    rate = {cost.name: cost.alone.relative_rmse**2 / cost.multiply_adds for cost in sensitivity.layers}
     waiting = sorted(rate, key=rate.__getitem__)
     chosen: set[str] = set()
     agreement = closeness(ranges).agreement
     while agreement < target and waiting:
         chosen.add(waiting.pop())
-        agreement = closeness(without(ranges, chosen)).agreement
+        agreement = closeness(drop_layers(ranges, chosen)).agreement
     for name in sorted(chosen, key=work.__getitem__, reverse=True):
-        given_back = closeness(without(ranges, chosen - {name})).agreement
+        given_back = closeness(drop_layers(ranges, chosen - {name})).agreement
         if given_back >= target:
             chosen.remove(name)
             agreement = given_back
@@ -133,10 +133,10 @@ def _against_float(
     model: onnx.ModelProto, faces: NDArray[np.uint8]
 ) -> Callable[[dict[str, float]], Closeness]:
     """Run the float graph once; return what compares it with INT8 by given ranges."""
-    reference = run(model, faces)
+    reference = run_graph(model, faces)
 
     def closeness(ranges: dict[str, float]) -> Closeness:
-        logits = run(to_int8(model, ranges), faces)
-        return Closeness(measure(reference, logits).agreement, noise(reference, logits))
+        logits = run_graph(to_int8(model, ranges), faces)
+        return Closeness(measure_parity(reference, logits).agreement, relative_rmse(reference, logits))
 
     return closeness

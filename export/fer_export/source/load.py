@@ -19,7 +19,7 @@ from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, first_line
 from fer_export.graph.to_onnx import opset, to_onnx
-from fer_export.source.onnx_file import ends_in_softmax, read, to_logits
+from fer_export.source.onnx_file import ends_in_softmax, read_onnx_file, to_logits
 from fer_export.source.reference import OnnxReference
 from fer_export.source.wrap import with_opset, wrap
 from fer_train import checkpoint
@@ -70,7 +70,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class QatNetwork:
     """Weights that were trained for INT8 from a float checkpoint, and the ranges of their layers' inputs."""
 
     network: nn.Module
@@ -78,7 +78,7 @@ class Tuned:
     ranges: dict[str, float]
 
 
-def of_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
+def source_from_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
     """Return a network of the registry with its weights; see `load_float`.
 
     Raises:
@@ -86,11 +86,11 @@ def of_registry(model: str, path: Path | None, mean: float | None, scale: float 
         CheckpointError: the checkpoint cannot be read.
         ExportError: PyTorch cannot export the network.
     """
-    network, spec = load_float(model, path, mean, scale)
+    network, spec = load_float_network(model, path, mean, scale)
     return _of_network(network, spec, None, {"path": "shipped" if path is None else str(path)})
 
 
-def of_user(given: UserNetwork) -> Source:
+def source_from_module(given: UserNetwork) -> Source:
     """Return a network of the user's own.
 
     Raises:
@@ -111,14 +111,14 @@ def of_user(given: UserNetwork) -> Source:
     return source
 
 
-def of_onnx(given: OnnxFile) -> Source:
+def source_from_onnx(given: OnnxFile) -> Source:
     """Return the graph of a ready ONNX file behind the normalization of its spec.
 
     Raises:
         ConfigError: it cannot be read, or does not take or give what the spec and `outputs` say.
         ExportError: it has control flow, its opset cannot be converted, or ONNX Runtime cannot load it.
     """
-    model = read(given.path, given.spec)
+    model = read_onnx_file(given.path, given.spec)
     expected = OnnxReference(model, with_opset(given.spec, model), given.outputs)
     graph = wrap(to_logits(model, given.spec, given.outputs), expected.spec)
     made = {
@@ -166,7 +166,7 @@ def _check_output(network: nn.Module, spec: ModelSpec, target: str, count: int) 
         )
 
 
-def spec_of(model: str, path: Path | None) -> ModelSpec:
+def find_spec(model: str, path: Path | None) -> ModelSpec:
     """Return the spec of a registered network: its checkpoint folder's, or where there is none its own.
 
     Raises:
@@ -178,7 +178,7 @@ def spec_of(model: str, path: Path | None) -> ModelSpec:
     return find_model(model).spec
 
 
-def load_float(
+def load_float_network(
     model: str, path: Path | None, mean: float | None, scale: float | None
 ) -> tuple[nn.Module, ModelSpec]:
     """Load a checkpoint folder, a bare state dict, or with no path the checkpoint that ships.
@@ -210,7 +210,7 @@ def load_float(
     return checkpoint.load_state_dict(path, spec)
 
 
-def load_tuned(folder: Path, spec: ModelSpec) -> Tuned:
+def load_qat_network(folder: Path, spec: ModelSpec) -> QatNetwork:
     """Load the weights that `fer-train --qat` trained for INT8 from the float checkpoint of `spec`.
 
     Raises:
@@ -229,4 +229,4 @@ def load_tuned(folder: Path, spec: ModelSpec) -> Tuned:
             f"{folder} was trained for INT8 from the checkpoint {quantization.float_sha256[:12]}..., but "
             f"{spec.checkpoint_sha256[:12]}... is exported; give the first with --checkpoint"
         )
-    return Tuned(network, tuned, quantization.ranges)
+    return QatNetwork(network, tuned, quantization.ranges)

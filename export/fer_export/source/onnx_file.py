@@ -14,7 +14,7 @@ OUTPUTS = ("logits", "probabilities")
 HANDS_ON = {"Identity", "Reshape", "Flatten", "Squeeze"}  # operators that change no value
 
 
-def read(path: Path, spec: ModelSpec) -> onnx.ModelProto:
+def read_onnx_file(path: Path, spec: ModelSpec) -> onnx.ModelProto:
     """Read a graph with one input, float32 [n, channels, height, width], and one output, [n, labels].
 
     The batch may be fixed, the size open. Weights that lie in files beside it are taken in.

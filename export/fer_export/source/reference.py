@@ -82,7 +82,7 @@ class OnnxReference:
             (fresh / OUTPUTS_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
 
 
-def load(folder: Path) -> OnnxReference:
+def load_reference(folder: Path) -> OnnxReference:
     """Load what `OnnxReference.save` wrote.
 
     Raises:

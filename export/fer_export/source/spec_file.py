@@ -17,7 +17,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it also names the artifact's
 EXAMPLE = ModelSpec("my_net", labels=("calm", "tense"), mean=(0.0,), scale=(255.0,))
 
 
-def read(path: Path) -> ModelSpec:
+def read_spec(path: Path) -> ModelSpec:
     """Read the spec of a network: all of `REQUIRED`, any of `OPTIONAL`.
 
     A spec.json of fer-train will do too: what else it holds is made anew.
@@ -29,10 +29,10 @@ def read(path: Path) -> ModelSpec:
         data = json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
-            f"cannot read the spec {path} ({error.strerror}); write one as {example()}"
+            f"cannot read the spec {path} ({error.strerror}); write one as {example_spec()}"
         ) from None
     except ValueError as error:
-        raise ConfigError(f"the spec {path} is not JSON ({error}); write it as {example()}") from None
+        raise ConfigError(f"the spec {path} is not JSON ({error}); write it as {example_spec()}") from None
     known = {field.name for field in dataclasses.fields(ModelSpec)}
     given = set(data) if isinstance(data, dict) else set()
     missing = [name for name in REQUIRED if name not in given]
@@ -40,7 +40,7 @@ def read(path: Path) -> ModelSpec:
     if missing or unknown:
         raise ConfigError(
             f"the spec {path} lacks {', '.join(missing) or 'nothing'} and has the unknown fields "
-            f"{', '.join(unknown) or 'none'}; write it as {example()}"
+            f"{', '.join(unknown) or 'none'}; write it as {example_spec()}"
         )
     kept = {name: data[name] for name in (*REQUIRED, *OPTIONAL) if name in given}
     try:
@@ -56,7 +56,7 @@ def read(path: Path) -> ModelSpec:
     return spec
 
 
-def example() -> str:
+def example_spec() -> str:
     """Return a spec as JSON, to start from."""
     fields = EXAMPLE.to_json()
     return json.dumps({name: fields[name] for name in REQUIRED})

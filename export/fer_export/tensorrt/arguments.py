@@ -8,7 +8,7 @@ from pathlib import Path
 from fer_engine.artifact.plan import FLAVOURS
 from fer_engine.errors import ConfigError
 from fer_export.tensorrt.options import COMPATIBILITY, RTX_DEFAULT, BuildOptions
-from fer_export.tensorrt.profiles import parse
+from fer_export.tensorrt.profiles import parse_profiles
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def options(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> Buil
                 raise ConfigError(f"--artifact exports nothing: leave out --{_dashed(name)}, or --artifact")
     return BuildOptions(
         flavour=parsed.flavour,
-        profiles=() if parsed.engine_batch is None else parse(parsed.engine_batch),
+        profiles=() if parsed.engine_batch is None else parse_profiles(parsed.engine_batch),
         targets=_split(parsed.target),
         timing_cache=parsed.timing_cache,
         optimization_level=parsed.optimization_level,

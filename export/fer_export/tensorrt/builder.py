@@ -13,13 +13,13 @@ from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.tensorrt.log import Log
 from fer_engine.errors import BackendError, ConfigError
 from fer_export.tensorrt.monitor import Progress, monitor
-from fer_export.tensorrt.network import parse
+from fer_export.tensorrt.network import parse_network
 from fer_export.tensorrt.options import BuildOptions
 
 MIB = 1 << 20
 
 
-def build(
+def build_plan(
     trt: Any,
     graph: bytes,
     face_shape: tuple[int, ...],
@@ -39,7 +39,7 @@ def build(
     """
     log = Log(trt, echo=_print if options.verbose else None)
     builder = trt.Builder(log.logger)
-    network, parser = parse(trt, builder, log.logger, graph)
+    network, parser = parse_network(trt, builder, log.logger, graph)
     config = builder.create_builder_config()
     progress = monitor(trt, Progress(report))  # TensorRT keeps no reference
     config.progress_monitor = progress

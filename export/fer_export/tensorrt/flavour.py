@@ -29,7 +29,7 @@ def check_installed(flavour: str) -> None:
         raise BackendError(f"{flavour} is not installed; install it with: {INSTALL[flavour]}")
 
 
-def load(flavour: str) -> ModuleType:
+def load_library(flavour: str) -> ModuleType:
     """Import a library.
 
     Raises:

@@ -17,7 +17,7 @@ ADVICE = {
 OTHER_ADVICE = "see 'polygraphy inspect capability' for the parts that TensorRT does take"
 
 
-def parse(trt: Any, builder: Any, logger: Any, graph: bytes) -> tuple[Any, Any]:
+def parse_network(trt: Any, builder: Any, logger: Any, graph: bytes) -> tuple[Any, Any]:
     """Return a strongly typed network of `graph`, and the parser, which must live as long.
 
     Raises:

@@ -13,7 +13,7 @@ DEFAULT: dict[str, tuple[Profile, ...]] = {
 }
 
 
-def parse(text: str) -> tuple[Profile, ...]:
+def parse_profiles(text: str) -> tuple[Profile, ...]:
     """Return the profiles that a text names: "1,8,64" for fixed batches, "1:64:256" for a range.
 
     Raises:

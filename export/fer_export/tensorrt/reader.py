@@ -31,7 +31,7 @@ OPERAND = re.compile(r'"([^"]+)"')
 ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 
 
-def read_text(plan: bytes) -> Precisions:
+def read_rtx_plan(plan: bytes) -> Precisions:
     """Return the precision of each convolution of a plan of TensorRT for RTX 1.7.
 
     It is that of the convolution's input and weights in all profiles, as in "int8"; "fp32/int8" where
@@ -76,7 +76,7 @@ def _joined(found: Mapping[str, set[str]]) -> Precisions:
     }
 
 
-def inspect(
+def inspect_plan(
     trt: Any, log: Log, plan: bytes, faces: str, shape: tuple[int, ...], *, host_code: bool
 ) -> Precisions:
     """Return the same of a plan of TensorRT, which is loaded onto the GPU for it.

@@ -19,7 +19,7 @@ from fer_engine.runtime.backend import at_hand
 from fer_export.graph.layers import Layer
 from fer_export.graph.to_onnx import BATCH_AXIS
 from fer_export.verify import executed
-from fer_export.verify.parity import Parity, measure, noise
+from fer_export.verify.parity import Parity, measure_parity, relative_rmse
 
 # Largest difference of a logit from the reference's, as a share of the logits' range.
 FP32_TOLERANCE = 1e-4  # the same sums in another order
@@ -70,7 +70,7 @@ class Verification:
         return dataclasses.asdict(self)
 
 
-def verify(
+def verify_graph(
     model: onnx.ModelProto,
     precision: str,
     spec: ModelSpec,
@@ -103,13 +103,13 @@ def verify(
         batches=batches,
         difference=difference,
         tolerance=TOLERANCES[precision],
-        parity=measure(reference, logits, samples.labels, spec.task),
+        parity=measure_parity(reference, logits, samples.labels, spec.task),
         quantize_nodes=operators.count("QuantizeLinear"),
         dequantize_nodes=operators.count("DequantizeLinear"),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         declared=executed.declared_shares(model, layers),
         executed={
-            runtime: executed.read_back(model, layers, runtime)
+            runtime: executed.read_back_precisions(model, layers, runtime)
             for runtime in at_hand()
             if runtime in executed.RUNTIMES
         },
@@ -179,7 +179,7 @@ def _difference(precision: str, expected: Logits, logits: Logits, reference: Log
     It is a share of the spread of the whole `reference`: that of a few faces is narrow.
     """
     if _is_int8(precision):
-        return noise(expected, logits, float(reference.std()))
+        return relative_rmse(expected, logits, float(reference.std()))
     return float(np.abs(logits - expected).max() / np.ptp(reference))
 
 

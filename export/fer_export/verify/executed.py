@@ -81,7 +81,9 @@ def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:
     return _shares(declared_precisions(model), {layer.name: layer.multiply_adds for layer in layers})
 
 
-def read_back(model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime") -> Execution:
+def read_back_precisions(
+    model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime"
+) -> Execution:
     """Find out in which precision `runtime` computes each layer on this machine's CPU.
 
     Raises:

@@ -69,7 +69,7 @@ class Parity:
         return dataclasses.asdict(self)
 
 
-def measure(
+def measure_parity(
     reference: Logits, candidate: Logits, labels: Labels | None = None, task: str = "classification"
 ) -> Parity:
     """Compare two networks' logits, both [n, classes], on the same n faces; labels are [n].
@@ -100,7 +100,7 @@ def measure(
     )
 
 
-def noise(reference: Logits, candidate: Logits, deviation: float | None = None) -> float:
+def relative_rmse(reference: Logits, candidate: Logits, deviation: float | None = None) -> float:
     """Return the root mean square difference of logits as a share of `deviation`.
 
     It is the standard deviation of `reference`, unless that of more faces than these is given.

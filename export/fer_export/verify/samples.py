@@ -22,7 +22,9 @@ def synthetic_samples(spec: ModelSpec) -> Samples:
     pixels = spec.height * spec.width * spec.channels
     count = max(LEAST_FACES, min(SYNTHETIC_FACES, SYNTHETIC_FACES * GRAY_PIXELS // pixels))
     drawn = synthetic.faces(count, seed=0)
-    return Samples(fit(drawn, spec), None, f"synthetic faces, seed 0, n={count}{change(drawn, spec)}")
+    return Samples(
+        fit(drawn, spec), None, f"synthetic faces, seed 0, n={count}{describe_change(drawn, spec)}"
+    )
 
 
 def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
@@ -39,7 +41,7 @@ def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
             f"{dataset.source}: {split} has {len(faces)} face, expected at least 2: how far values agree "
             "shows in how they vary; give more faces"
         )
-    told = f"{title(dataset, split)}, n={len(faces)}{change(faces, spec)}"
+    told = f"{name_split(dataset, split)}, n={len(faces)}{describe_change(faces, spec)}"
     if not has_labels(dataset, spec):
         return Samples(fit(faces, spec), None, f"{told}, without its labels: the network has others")
     return Samples(fit(faces, spec), labels, told)
@@ -50,12 +52,12 @@ def has_labels(dataset: Dataset, spec: ModelSpec) -> bool:
     return (dataset.names, dataset.task) == (spec.labels, spec.task)
 
 
-def title(dataset: Dataset, split: str) -> str:
+def name_split(dataset: Dataset, split: str) -> str:
     """Return what one split of a dataset is called."""
     return f"{'FER2013' if dataset.is_published(split) else dataset.source} {split}"
 
 
-def change(faces: NDArray[np.uint8], spec: ModelSpec) -> str:
+def describe_change(faces: NDArray[np.uint8], spec: ModelSpec) -> str:
     """Say what `fer_engine.vision.resize.fit` does to faces of this form, as a text to add to theirs."""
     told = ""
     if faces.shape[1:3] != (spec.height, spec.width):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_export.verify.parity import measure
+from fer_export.verify.parity import measure_parity
 from studies.int8_table import render
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -19,12 +19,12 @@ def row(name: str, wrong: int, **settings: int) -> dict:
     candidate = REFERENCE.copy()
     candidate[wrong] = [0, 0, 0]
     candidate[wrong, (REFERENCE[wrong].argmax() + 1) % 3] = 1
-    parity = measure(REFERENCE, candidate, LABELS).to_json()
-    return {"part": "remedies", "name": name, "noise": 0.5, "parity": parity, **settings}
+    parity = measure_parity(REFERENCE, candidate, LABELS).to_json()
+    return {"part": "remedies", "name": name, "relative_rmse": 0.5, "parity": parity, **settings}
 
 
 def record(rows: list[dict]) -> dict:
-    closeness = {"agreement": 0.9, "noise": 0.04}
+    closeness = {"agreement": 0.9, "relative_rmse": 0.04}
     layer = {"name": "head", "multiply_adds": 30, "alone": closeness, "left_out": closeness}
     return {
         "checkpoint_sha256": "ab" * 32,

@@ -91,7 +91,7 @@ class Runs:
         with files.folder(self._folder(scenario, "accuracy", name)) as folder:
             entry, _ = self._run(scenario, "accuracy", name, fields, folder)
             answers = log.read_answers(folder / log.ACCURACY, len(self.inputs.faces))
-        measured = parity.measure(self._reference, answers, self.inputs.labels)
+        measured = parity.measure_parity(self._reference, answers, self.inputs.labels)
         return entry | {"accuracy": measured.to_json()}
 
     def _run(

@@ -19,7 +19,7 @@ from fer_export.graph.to_onnx import SPEC_KEY, to_onnx
 from fer_export.int8.calibrate import Calibration, calibrate
 from fer_export.int8.qdq import quantize_weights, to_int8
 from fer_export.verify import executed
-from fer_export.verify.check import Samples, check_interface, verify
+from fer_export.verify.check import Samples, check_interface, verify_graph
 from fer_train.loop import logits
 from fer_train.models import find_model
 
@@ -138,8 +138,8 @@ def test_ranges_of_another_network_are_refused(graph):
 
 def test_executed_shares_come_from_the_runtime_and_cover_every_layer(graph, calibration):
     layers = find_layers(graph)
-    assert executed.read_back(graph, layers).multiply_adds == {"fp32": 1.0}
-    shares = executed.read_back(to_int8(graph, calibration.of("max")), layers).multiply_adds
+    assert executed.read_back_precisions(graph, layers).multiply_adds == {"fp32": 1.0}
+    shares = executed.read_back_precisions(to_int8(graph, calibration.of("max")), layers).multiply_adds
     assert set(shares) <= {"fp32", "int8"}
     assert sum(shares.values()) == pytest.approx(1.0)
 
@@ -179,7 +179,9 @@ def test_calibration_needs_faces_and_a_known_method(graph, calibration):
 
 def test_verify_measures_a_good_graph(graph, network):
     reference = logits(network, SPEC, FACES)
-    result = verify(graph, "fp32", SPEC, find_layers(graph), Samples(FACES, None, "noise"), reference, 5)
+    result = verify_graph(
+        graph, "fp32", SPEC, find_layers(graph), Samples(FACES, None, "noise"), reference, 5
+    )
     assert result.batches == (1, 3, 5)
     assert result.parity.agreement == 1.0
     assert result.difference <= result.tolerance
@@ -192,14 +194,14 @@ def test_verify_refuses_other_weights(graph, network):
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.1), bias.name))
     reference = logits(network, SPEC, FACES)
     with pytest.raises(ExportError, match="fp32 graph of mini_xception differs from the reference"):
-        verify(broken, "fp32", SPEC, find_layers(graph), Samples(FACES, None, "noise"), reference, 4)
+        verify_graph(broken, "fp32", SPEC, find_layers(graph), Samples(FACES, None, "noise"), reference, 4)
 
 
 def test_verify_refuses_ranges_that_are_far_off(graph, network, calibration):
     ranges = {name: reach / 20 for name, reach in calibration.of("max").items()}
     reference = logits(network, SPEC, FACES)
     with pytest.raises(ExportError, match=r"int8 graph .* calibrate on real faces with --data"):
-        verify(
+        verify_graph(
             to_int8(graph, ranges),
             "int8",
             SPEC,

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, ExportError
 from fer_export.graph.observe import BATCH
-from fer_export.int8.activation_ranges import best_range, measure_ranges
+from fer_export.int8.activation_ranges import best_range, measure_activation_ranges
 
 SPEC = ModelSpec("tiny", height=4, width=4)
 FACES = np.random.default_rng(0).integers(0, 256, (BATCH + 3, 4, 4), dtype=np.uint8)
@@ -42,7 +42,7 @@ def test_the_range_holds_what_all_batches_reach():
     session = onnxruntime.InferenceSession(tiny().SerializeToString(), providers=["CPUExecutionProvider"])
     outputs = session.run(None, {"faces": FACES})[0]
     done = []
-    low, high = measure_ranges(tiny(), FACES, SPEC, done.append)["conv"]
+    low, high = measure_activation_ranges(tiny(), FACES, SPEC, done.append)["conv"]
     assert low == 0
     assert 0.8 * outputs.max() < high <= outputs.max() * (1 + 1e-6)
     assert done == [BATCH, 3, BATCH, 3]
@@ -50,9 +50,9 @@ def test_the_range_holds_what_all_batches_reach():
 
 def test_faces_are_needed_and_an_activation_that_is_always_zero_is_refused():
     with pytest.raises(ConfigError, match="at least one face"):
-        measure_ranges(tiny(), FACES[:0], SPEC)
+        measure_activation_ranges(tiny(), FACES[:0], SPEC)
     with pytest.raises(ExportError, match=r"activation conv goes from 0\.0 to 0\.0"):
-        measure_ranges(tiny("-1000.0, -1000.0"), FACES, SPEC)
+        measure_activation_ranges(tiny("-1000.0, -1000.0"), FACES, SPEC)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -61,7 +61,7 @@ def test_what_is_not_finite_on_a_single_face_is_refused(value):
     bias = next(entry for entry in model.graph.initializer if entry.name == "network.conv.bias")
     bias.CopyFrom(numpy_helper.from_array(np.array([value, 0.5], np.float32), bias.name))
     with pytest.raises(ExportError, match=r"activation conv goes from .* (nan|inf), expected a finite range"):
-        measure_ranges(model, FACES, SPEC)
+        measure_activation_ranges(model, FACES, SPEC)
 
 
 def test_even_values_keep_their_whole_range():

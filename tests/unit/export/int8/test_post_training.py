@@ -12,16 +12,16 @@ from torch import nn
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, ExportError
 from fer_export.graph.layers import find_layers
-from fer_export.graph.observe import observe, run
+from fer_export.graph.observe import observe_tensors, run_graph
 from fer_export.graph.to_onnx import to_onnx
-from fer_export.int8.bias_correction import correct, measure_shifts
+from fer_export.int8.bias_correction import correct_biases, measure_bias_correction
 from fer_export.int8.calibrate import Calibration, calibrate
-from fer_export.int8.equalize import equalize, find_groups, measure_scales
+from fer_export.int8.equalize import equalize, find_groups, measure_equalization
 from fer_export.int8.post_training import calibrate_int8, leave_in_float, quantize, quantize_in_steps
 from fer_export.int8.qdq import to_int8
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
 from fer_export.verify import executed
-from fer_export.verify.parity import measure, noise
+from fer_export.verify.parity import measure_parity, relative_rmse
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
 from fer_train.sampling import stratified
@@ -81,7 +81,7 @@ def bias_of(model: onnx.ModelProto, layer: str) -> np.ndarray:
 
 def means(model: onnx.ModelProto, name: str) -> np.ndarray:
     node = next(node for node in model.graph.node if node.name == name)
-    batches = [batch[node.output[0]] for batch in observe(model, [node.output[0]], FACES)]
+    batches = [batch[node.output[0]] for batch in observe_tensors(model, [node.output[0]], FACES)]
     values = np.concatenate(batches)
     return values.mean(axis=(0, *range(2, values.ndim)))
 
@@ -106,25 +106,25 @@ def test_equalization_computes_the_same_function(graph):
         for layer in group.writers[:1]
     }
     equalized = equalize(graph, scales)
-    reference = run(graph, FACES)
-    np.testing.assert_allclose(run(equalized, FACES), reference, atol=1e-5 * np.ptp(reference))
+    reference = run_graph(graph, FACES)
+    np.testing.assert_allclose(run_graph(equalized, FACES), reference, atol=1e-5 * np.ptp(reference))
     before = {layer.name: layer.weights for layer in find_layers(graph)}
     assert all(np.abs(layer.weights - before[layer.name]).max() > 0 for layer in find_layers(equalized))
 
 
 def test_equalized_channels_reach_alike(graph):
-    equalized = equalize(graph, measure_scales(graph, FACES))
+    equalized = equalize(graph, measure_equalization(graph, FACES))
     tensor = next(layer.input for layer in find_layers(equalized) if layer.name == "pointwise")
-    reaches = [np.abs(batch[tensor]).max((0, 2, 3)) for batch in observe(equalized, [tensor], FACES)]
+    reaches = [np.abs(batch[tensor]).max((0, 2, 3)) for batch in observe_tensors(equalized, [tensor], FACES)]
     reach = np.mean(reaches, axis=0)
     assert reach.max() / reach.min() == pytest.approx(1, abs=0.01)
 
 
 def test_equalization_rounds_uneven_channels_finer(graph, plain, calibration):
     equalized = equalize(graph, calibration.scales)
-    reference = run(graph, FACES)
-    coarse = noise(reference, run(to_int8(graph, plain.of("mse")), FACES))
-    fine = noise(reference, run(to_int8(equalized, calibration.of("mse")), FACES))
+    reference = run_graph(graph, FACES)
+    coarse = relative_rmse(reference, run_graph(to_int8(graph, plain.of("mse")), FACES))
+    fine = relative_rmse(reference, run_graph(to_int8(equalized, calibration.of("mse")), FACES))
     assert fine < 0.7 * coarse
 
 
@@ -136,7 +136,7 @@ def test_a_dead_channel_is_not_blown_up(graph):
             values = numpy_helper.to_array(entry).copy()
             values[0] = 0
             entry.CopyFrom(numpy_helper.from_array(values, entry.name))
-    scale = measure_scales(dead, FACES)["depthwise"]
+    scale = measure_equalization(dead, FACES)["depthwise"]
     assert max(scale) / min(scale) == pytest.approx(1000, rel=0.01)
 
 
@@ -148,9 +148,9 @@ def test_scales_of_another_network_are_refused(graph):
 
 def test_bias_correction_takes_the_measured_shift_away(graph, plain):
     ranges = plain.of("mse")
-    shifts = measure_shifts(graph, ranges, FACES)
+    shifts = measure_bias_correction(graph, ranges, FACES)
     assert list(shifts) == [layer.name for layer in find_layers(graph)]
-    corrected = to_int8(correct(graph, shifts), ranges)
+    corrected = to_int8(correct_biases(graph, shifts), ranges)
     for name in shifts:
         before = np.abs(means(to_int8(graph, ranges), name) - means(graph, name)).max()
         after = np.abs(means(corrected, name) - means(graph, name)).max()
@@ -159,12 +159,14 @@ def test_bias_correction_takes_the_measured_shift_away(graph, plain):
 
 def test_shifts_are_subtracted_and_those_of_another_network_refused(graph):
     shift = [0.5, 0, 0, 0, 0, 0, -1.0]
-    assert bias_of(correct(graph, {"head": shift}), "head") == pytest.approx(bias_of(graph, "head") - shift)
+    assert bias_of(correct_biases(graph, {"head": shift}), "head") == pytest.approx(
+        bias_of(graph, "head") - shift
+    )
     for shifts in ({"fc1": [1.0]}, {"head": [1.0]}):
         with pytest.raises(
             ExportError, match=r"bias correction does not fit .* measure it again with --data"
         ):
-            correct(graph, shifts)
+            correct_biases(graph, shifts)
 
 
 def test_all_that_int8_needs_round_trips_through_the_calibration(graph, calibration):
@@ -210,8 +212,8 @@ def test_steps_are_measured_one_on_top_of_the_other(graph, calibration):
         "in float: stem",
         "bias correction",
     ]
-    reference = run(graph, FACES)
-    _, rounded, equalized, *_ = (noise(reference, run(step, FACES)) for step in steps.values())
+    reference = run_graph(graph, FACES)
+    _, rounded, equalized, *_ = (relative_rmse(reference, run_graph(step, FACES)) for step in steps.values())
     assert equalized < rounded
     assert steps["bias correction"] == quantize(graph, partly, "mse")
 
@@ -222,8 +224,8 @@ def test_sensitivity_finds_the_layer_whose_range_is_wrong(graph, calibration):
     sensitivity = measure_sensitivity(equalized, ranges, FACES)
     costs = {cost.name: cost for cost in sensitivity.layers}
     assert list(costs) == [layer.name for layer in find_layers(graph)]
-    assert max(costs, key=lambda name: costs[name].alone.noise) == "grouped"
-    assert min(costs, key=lambda name: costs[name].left_out.noise) == "grouped"
+    assert max(costs, key=lambda name: costs[name].alone.relative_rmse) == "grouped"
+    assert min(costs, key=lambda name: costs[name].left_out.relative_rmse) == "grouped"
     assert sensitivity.to_json()["layers"][0]["name"] == "stem"
     chosen = choose_float_layers(equalized, ranges, FACES, sensitivity, 0.9)
     assert chosen.names == ("grouped",)
@@ -262,9 +264,10 @@ def test_remedies_bring_the_shipped_network_closer_to_its_float_answers(fer2013)
     calibration = calibrate_int8(model, faces, method="mse", source="", seed=0, spec=spec)
     steps = quantize_in_steps(model, calibration, "mse", faces, spec)
     others, _ = fer2013.split("PublicTest")
-    reference = run(model, others)
+    reference = run_graph(model, others)
     plain, best = (
-        measure(reference, run(steps[name], others)) for name in ("ranges by mse", "bias correction")
+        measure_parity(reference, run_graph(steps[name], others))
+        for name in ("ranges by mse", "bias correction")
     )
     assert best.agreement >= 0.97
     assert best.mean_abs_difference < 0.9 * plain.mean_abs_difference

@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ExportError
 from fer_export.graph.layers import find_layers
-from fer_export.int8.activation_ranges import measure_ranges
+from fer_export.int8.activation_ranges import measure_activation_ranges
 from fer_export.int8.activations import find_activations
 from fer_export.int8.qdq_cpu import quantize_weights, to_int8_cpu
 from fer_export.verify import executed
@@ -40,7 +40,9 @@ def graphs(random_graph) -> dict[str, onnx.ModelProto]:
 @pytest.fixture(scope="module")
 def quantized(graphs) -> dict[str, onnx.ModelProto]:
     return {
-        name: to_int8_cpu(graph, measure_ranges(graph, faces(SPECS[name]), SPECS[name]), SPECS[name])
+        name: to_int8_cpu(
+            graph, measure_activation_ranges(graph, faces(SPECS[name]), SPECS[name]), SPECS[name]
+        )
         for name, graph in graphs.items()
     }
 
@@ -90,7 +92,7 @@ def test_faces_with_a_mean_for_each_channel_are_quantized_behind_their_normaliza
 def test_colour_faces_with_one_mean_enter_as_they_are(random_graph):
     spec = ModelSpec("mini_xception", channels=3, mean=(128.0,) * 3, scale=(64.0,) * 3)
     graph = random_graph(spec)
-    model = to_int8_cpu(graph, measure_ranges(graph, faces(spec), spec), spec)
+    model = to_int8_cpu(graph, measure_activation_ranges(graph, faces(spec), spec), spec)
     check_interface(model, spec)
     assert [node.op_type for node in model.graph.node[:2]] == ["Transpose", "DequantizeLinear"]
 
@@ -159,7 +161,7 @@ def test_a_channel_without_weights_keeps_its_bias(graphs):
 
 
 def test_ranges_of_another_network_are_refused(graphs):
-    ranges = measure_ranges(graphs["gray"], faces(GRAY), GRAY)
+    ranges = measure_activation_ranges(graphs["gray"], faces(GRAY), GRAY)
     with pytest.raises(ExportError, match=r"differ in their activations: fc1; .* measure it again"):
         to_int8_cpu(graphs["gray"], {**ranges, "fc1": [0.0, 1.0]}, GRAY)
     del ranges["head"]

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError, ExportError
-from fer_export.source.load import PYTORCH, UserNetwork, of_user, spec_of
+from fer_export.source.load import PYTORCH, UserNetwork, find_spec, source_from_module
 from fer_train import checkpoint, user_network
 
 SPEC = ModelSpec(
@@ -95,7 +95,7 @@ def given(package, tmp_path):
 
 def test_the_reference_is_the_users_module_on_normalized_faces(given):
     own = given()
-    source = of_user(own)
+    source = source_from_module(own)
     faces = np.random.default_rng(0).integers(0, 256, (9, *SPEC.face_shape), dtype=np.uint8)
     torch.manual_seed(0)
     network = user_network.build_network(own.target).eval()  # the weights that were saved
@@ -118,7 +118,7 @@ def test_other_forms_of_a_state_dict_give_the_same_weights(given, suffix):
 
 def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path, monkeypatch):
     own = given()
-    source = of_user(own)
+    source = source_from_module(own)
     source.save(tmp_path / "checkpoint")
     network, spec = checkpoint.load(tmp_path / "checkpoint")
     assert type(network).__name__ == "Net"
@@ -181,35 +181,35 @@ def test_an_attribute_called_module_keeps_its_name(package, tmp_path):
 
 def test_a_network_that_does_not_give_what_the_spec_says_is_told(given):
     with pytest.raises(ConfigError, match=r"gives float32 \[2, 3\] on .*expected float32 \[2, 2\]"):
-        of_user(given("three", "three"))
+        source_from_module(given("three", "three"))
     with pytest.raises(ConfigError, match="gives tuple on"):
-        of_user(given("Pair"))
+        source_from_module(given("Pair"))
     with pytest.raises(ConfigError, match=r"ends in a softmax, expected logits"):
-        of_user(given("Soft"))
+        source_from_module(given("Soft"))
     with pytest.raises(CheckpointError, match="was not made for small"):
-        of_user(given("three"))
+        source_from_module(given("three"))
     own = given()
     taller = UserNetwork(own.target, own.checkpoint, ModelSpec("small", ("calm", "tense")))
     with pytest.raises(ConfigError, match=r"fails on float32 \[2, 1, 48, 48\]"):
-        of_user(taller)
+        source_from_module(taller)
 
 
 def test_an_opset_that_pytorch_does_not_give_is_told(given):
     own = given()
     with pytest.raises(ExportError, match="PyTorch exported small in opset 18, the spec says 11; say 18"):
-        of_user(dataclasses.replace(own, spec=dataclasses.replace(SPEC, opset=11)))
+        source_from_module(dataclasses.replace(own, spec=dataclasses.replace(SPEC, opset=11)))
 
 
 def test_a_spec_that_is_no_text_is_told(tmp_path):
     (tmp_path / SPEC_NAME).write_bytes(b"\xff\xfe{}")
     with pytest.raises(ArtifactError):
-        spec_of("mini_xception", tmp_path)
+        find_spec("mini_xception", tmp_path)
 
 
 def test_a_folder_is_no_state_dict(given, tmp_path):
     own = given()
     with pytest.raises(ConfigError, match="is a folder, expected a state dict"):
-        of_user(UserNetwork(own.target, tmp_path, SPEC))
+        source_from_module(UserNetwork(own.target, tmp_path, SPEC))
 
 
 def test_a_damaged_note_of_the_module_is_told(tmp_path):
@@ -225,10 +225,10 @@ def test_an_axis_that_a_batch_of_one_loses_is_told(given):
     with pytest.raises(
         ConfigError, match=r":Squeezed gives float32 \[2\] on float32 \[1, 3, 12, 8\], expected"
     ):
-        of_user(given("Squeezed"))
+        source_from_module(given("Squeezed"))
 
 
 def test_a_failure_is_one_line_without_pytorch_s_pages(given, capfd):
     with pytest.raises(ExportError, match=r"PyTorch cannot export small .* no branch on values"):
-        of_user(given("Branch"))
+        source_from_module(given("Branch"))
     assert capfd.readouterr() == ("", "")

@@ -13,7 +13,7 @@ from fer_export.source import spec_file
 @pytest.fixture
 def write(tmp_path):
     def save(**changes):
-        fields = json.loads(spec_file.example()) | changes
+        fields = json.loads(spec_file.example_spec()) | changes
         path = tmp_path / "spec.json"
         path.write_text(json.dumps({name: value for name, value in fields.items() if value is not None}))
         return path
@@ -22,7 +22,7 @@ def write(tmp_path):
 
 
 def test_the_example_is_a_spec(write):
-    spec = spec_file.read(
+    spec = spec_file.read_spec(
         write(labels=["calm", "tense"], height=64, channels=3, mean=[1, 2, 3], scale=[4, 5, 6])
     )
     assert (spec.name, spec.labels, spec.face_shape) == ("my_net", ("calm", "tense"), (64, 48, 3))
@@ -30,7 +30,7 @@ def test_the_example_is_a_spec(write):
 
 
 def test_a_spec_of_ours_will_do_and_its_hash_does_not_count(write):
-    spec = spec_file.read(write(checkpoint_sha256="0" * 64, format_version=1, output="scores", opset=20))
+    spec = spec_file.read_spec(write(checkpoint_sha256="0" * 64, format_version=1, output="scores", opset=20))
     assert (spec.checkpoint_sha256, spec.output, spec.opset) == ("", "scores", 20)
 
 
@@ -39,7 +39,7 @@ def test_nothing_that_its_owner_alone_knows_has_a_default(write, name):
     with pytest.raises(
         ConfigError, match=rf"lacks {name} and has the unknown fields none; write it as .*my_net"
     ):
-        spec_file.read(write(**{name: None}))
+        spec_file.read_spec(write(**{name: None}))
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,19 @@ def test_nothing_that_its_owner_alone_knows_has_a_default(write, name):
 )
 def test_a_wrong_field_is_told(write, changes, text):
     with pytest.raises(ConfigError, match=text):
-        spec_file.read(write(**changes))
+        spec_file.read_spec(write(**changes))
 
 
 def test_a_file_that_is_missing_or_no_json_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read the spec .*write one as"):
-        spec_file.read(tmp_path / "none.json")
+        spec_file.read_spec(tmp_path / "none.json")
     for text in ("{", "[]", "7"):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(ConfigError, match=r"is not JSON|lacks name"):
-            spec_file.read(tmp_path / "bad.json")
+            spec_file.read_spec(tmp_path / "bad.json")
 
 
 def test_a_byte_order_mark_does_not_matter(write):
     path = write()
     path.write_text(path.read_text(), encoding="utf-8-sig")
-    assert spec_file.read(path).name == "my_net"
+    assert spec_file.read_spec(path).name == "my_net"

@@ -19,11 +19,11 @@ from fer_export.int8.activations import find_activations
 from fer_export.int8.post_training import calibrate_int8, quantize
 from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.source import reference
-from fer_export.source.load import OnnxFile, of_onnx
-from fer_export.source.onnx_file import read, to_logits
+from fer_export.source.load import OnnxFile, source_from_onnx
+from fer_export.source.onnx_file import read_onnx_file, to_logits
 from fer_export.verify.check import check_interface
-from fer_export.verify.executed import read_back
-from fer_export.verify.parity import measure
+from fer_export.verify.executed import read_back_precisions
+from fer_export.verify.parity import measure_parity
 
 LABELS = ("calm", "glad", "tense")
 GRAY = ModelSpec("given", labels=LABELS, height=8, width=6, mean=(0.0,), scale=(255.0,))
@@ -107,7 +107,7 @@ def run_given(model: onnx.ModelProto, spec: ModelSpec, batch: np.ndarray) -> np.
 @pytest.mark.parametrize("name", ["x", "faces"])
 def test_raw_faces_in_any_number_get_the_files_own_answers(save, spec, batch, name):
     model = build(spec, batch, name=name)
-    source = of_onnx(OnnxFile(save(model), spec, "logits"))
+    source = source_from_onnx(OnnxFile(save(model), spec, "logits"))
     check_interface(source.graph, source.spec)
     expected = run_given(model, spec, faces(spec))
     np.testing.assert_allclose(source.logits(faces(spec)), expected, atol=1e-4)
@@ -118,7 +118,7 @@ def test_raw_faces_in_any_number_get_the_files_own_answers(save, spec, batch, na
 def test_an_old_opset_is_converted_and_a_new_one_kept(save):
     for opset, expected in ((9, 18), (11, 18), (13, 13), (17, 17)):
         model = build(GRAY, opset=opset)
-        source = of_onnx(OnnxFile(save(model), GRAY, "logits"))
+        source = source_from_onnx(OnnxFile(save(model), GRAY, "logits"))
         assert source.spec.opset == expected
         assert [entry.version for entry in source.graph.opset_import if not entry.domain] == [expected]
         assert source.made["opset"] == opset
@@ -128,7 +128,7 @@ def test_an_old_opset_is_converted_and_a_new_one_kept(save):
 
 
 def test_batch_norm_is_folded_and_layers_are_known_by_their_weights(save):
-    graph = of_onnx(OnnxFile(save(build(GRAY)), GRAY, "logits")).graph
+    graph = source_from_onnx(OnnxFile(save(build(GRAY)), GRAY, "logits")).graph
     assert "BatchNormalization" not in {node.op_type for node in graph.graph.node}
     assert [layer.name for layer in find_layers(graph)] == ["conv", "fc"]
     found = find_activations(graph, GRAY).faces
@@ -147,16 +147,16 @@ def test_layers_are_found_again_where_weights_have_flat_names(save, runtime):
             for place, name in enumerate(getattr(entry, "input", ())):
                 if name == old:
                     entry.input[place] = new
-    graph = of_onnx(OnnxFile(save(model), GRAY, "logits")).graph
+    graph = source_from_onnx(OnnxFile(save(model), GRAY, "logits")).graph
     layers = find_layers(graph)
     assert [layer.name for layer in layers] == ["onnx::Conv_17", "w"]
-    assert read_back(graph, layers, runtime).deviating == {}
+    assert read_back_precisions(graph, layers, runtime).deviating == {}
     np.testing.assert_allclose(run(graph, faces(GRAY)), run_given(model, GRAY, faces(GRAY)), atol=1e-4)
 
 
 @pytest.mark.parametrize("spec", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_every_precision_is_made_of_it(save, spec):
-    source = of_onnx(OnnxFile(save(build(spec)), spec, "logits"))
+    source = source_from_onnx(OnnxFile(save(build(spec)), spec, "logits"))
     expected = source.logits(faces(spec))
     calibration = calibrate_int8(
         source.graph, faces(spec), method="mse", source="noise", seed=0, spec=source.spec
@@ -168,14 +168,14 @@ def test_every_precision_is_made_of_it(save, spec):
     }
     for precision, graph in graphs.items():
         check_interface(graph, source.spec)
-        parity = measure(expected, run(graph, faces(spec)))
+        parity = measure_parity(expected, run(graph, faces(spec)))
         bar = 0.01 if precision == "fp16" else 0.05
         assert parity.max_abs_difference < bar * parity.logit_range, precision
 
 
 def test_a_softmax_becomes_a_log_softmax_where_it_is_declared(save):
     model = build(GRAY, last="Softmax")
-    source = of_onnx(OnnxFile(save(model), GRAY, "probabilities"))
+    source = source_from_onnx(OnnxFile(save(model), GRAY, "probabilities"))
     logits = run(source.graph, faces(GRAY))
     np.testing.assert_allclose(np.exp(logits), run_given(model, GRAY, faces(GRAY)), atol=1e-5)
     np.testing.assert_allclose(logits, source.logits(faces(GRAY)), atol=1e-4)
@@ -190,7 +190,7 @@ def test_a_softmax_becomes_a_log_softmax_where_it_is_declared(save):
 def test_a_regression_keeps_its_values_whatever_the_file_ends_in(save):
     spec = dataclasses.replace(GRAY, task="regression")
     model = build(spec, last="Softmax")
-    source = of_onnx(OnnxFile(save(model), spec, "logits"))
+    source = source_from_onnx(OnnxFile(save(model), spec, "logits"))
     np.testing.assert_allclose(run(source.graph, faces(spec)), run_given(model, spec, faces(spec)), atol=1e-5)
     with pytest.raises(ConfigError, match="given is a regression, whose outputs are no probabilities"):
         to_logits(model, spec, "probabilities")
@@ -205,26 +205,26 @@ def test_what_does_not_fit_its_spec_is_refused(save, tmp_path):
     with pytest.raises(
         ConfigError, match=r"takes x float \[n, 3, 8, 6\], the spec asks for .* \[n, 1, 8, 6\]"
     ):
-        read(path, GRAY)
+        read_onnx_file(path, GRAY)
     other = ModelSpec("given", ("calm", "tense"), height=8, width=6)
     with pytest.raises(
         ConfigError, match=r"gives y float \[n, 3\], the spec asks for .*\[n, 2\].*calm, tense"
     ):
-        read(save(build(other)), other)
+        read_onnx_file(save(build(other)), other)
     with pytest.raises(ConfigError, match="cannot read the ONNX file"):
-        read(tmp_path / "none.onnx", GRAY)
+        read_onnx_file(tmp_path / "none.onnx", GRAY)
     path.write_bytes(b"not a graph")
     with pytest.raises(ConfigError, match="no valid ONNX file"):
-        read(path, GRAY)
+        read_onnx_file(path, GRAY)
     twice = build(GRAY)
     twice.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, ["n", CHANNELS, 8, 6]))
     with pytest.raises(ConfigError, match="1 inputs and 2 outputs"):
-        read(save(twice), GRAY)
+        read_onnx_file(save(twice), GRAY)
     idle = build(GRAY)
     for name in ("x", "fc.bias"):
         idle.graph.output[0].name = name
         with pytest.raises(ConfigError, match=f"computes nothing: its output {name} is its input or a const"):
-            read(save(idle), GRAY)
+            read_onnx_file(save(idle), GRAY)
 
 
 def test_a_batch_that_more_than_reshapes_fix_is_refused(save):
@@ -233,7 +233,7 @@ def test_a_batch_that_more_than_reshapes_fix_is_refused(save):
     model.graph.node[3].output[0] = "flat"
     model.graph.node.insert(4, helper.make_node("Add", ["flat", "offset"], ["logits"]))
     with pytest.raises(ExportError, match="export it with a dynamic batch"):
-        of_onnx(OnnxFile(save(model), GRAY, "logits"))
+        source_from_onnx(OnnxFile(save(model), GRAY, "logits"))
 
 
 def test_control_flow_is_refused(save):
@@ -248,22 +248,22 @@ def test_control_flow_is_refused(save):
     model.graph.node.append(helper.make_node("If", ["always"], ["z"], then_branch=body, else_branch=body))
     model.graph.output[0].name = "z"
     with pytest.raises(ExportError, match=r"control flow \(If\)"):
-        of_onnx(OnnxFile(save(model), GRAY, "logits"))
+        source_from_onnx(OnnxFile(save(model), GRAY, "logits"))
 
 
 def test_the_reference_is_loaded_from_its_folder_again(save, tmp_path):
     model = build(COLOUR, 4, last="Softmax")
-    source = of_onnx(OnnxFile(save(model), COLOUR, "probabilities"))
+    source = source_from_onnx(OnnxFile(save(model), COLOUR, "probabilities"))
     folder = tmp_path / "checkpoint"
     source.save(folder)
-    again = reference.load(folder)
+    again = reference.load_reference(folder)
     assert again.spec == source.spec
     np.testing.assert_array_equal(again.logits(faces(COLOUR)), source.logits(faces(COLOUR)))
     assert again.logits(faces(COLOUR, 0)).shape == (0, 3)
     content = (folder / ONNX_NAME).read_bytes()
     (folder / ONNX_NAME).write_bytes(content + b"\0")
     with pytest.raises(CheckpointError, match=r"not the file that spec\.json vouches for"):
-        reference.load(folder)
+        reference.load_reference(folder)
     (folder / reference.OUTPUTS_NAME).unlink()
     with pytest.raises(CheckpointError, match="no whole ONNX reference"):
-        reference.load(folder)
+        reference.load_reference(folder)

@@ -13,9 +13,9 @@ from fer_engine import ArtifactError, BackendError
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.backends.tensorrt.plan_rebuild import select_or_rebuild
-from fer_export.tensorrt.engines import build_engines
 from fer_export.tensorrt.options import BuildOptions
-from fer_export.tensorrt.profiles import parse
+from fer_export.tensorrt.plans import build_plans
+from fer_export.tensorrt.profiles import parse_profiles
 
 trt = pytest.importorskip(
     "tensorrt_rtx", reason="tensorrt-rtx is not installed (Linux and Windows on x86-64)"
@@ -36,7 +36,7 @@ def in_cache(cache, plan):
 
 def test_a_plan_of_the_artifact_that_fits_is_taken(folder, tmp_path, caplog):
     options = BuildOptions("tensorrt_rtx", targets=("8.9",))
-    ((path, plan),) = build_engines(Artifact.open(folder), options, ("fp16",))
+    ((path, plan),) = build_plans(Artifact.open(folder), options, ("fp16",))
     found = select_or_rebuild(Artifact.open(folder), "fp16", **HERE, cache=tmp_path / "cache")
     assert found == (plan, path.read_bytes())
     assert not (tmp_path / "cache").exists()
@@ -44,14 +44,14 @@ def test_a_plan_of_the_artifact_that_fits_is_taken(folder, tmp_path, caplog):
 
 
 def test_another_gpu_gets_a_plan_of_its_own_once(folder, tmp_path, caplog):
-    options = BuildOptions("tensorrt_rtx", targets=("8.6",), profiles=parse("1,8"))
-    list(build_engines(Artifact.open(folder), options, ("fp16",)))
+    options = BuildOptions("tensorrt_rtx", targets=("8.6",), profiles=parse_profiles("1,8"))
+    list(build_plans(Artifact.open(folder), options, ("fp16",)))
     opened, cache = Artifact.open(folder), tmp_path / "cache"
     with caplog.at_level(logging.WARNING):
         plan, content = select_or_rebuild(opened, "fp16", **HERE, cache=cache)
     (record,) = caplog.records
     assert "was built for compute capability 8.6, this GPU has 8.9" in record.getMessage()
-    assert (plan.compute_capabilities, plan.profiles) == (("8.9",), parse("1,8"))
+    assert (plan.compute_capabilities, plan.profiles) == (("8.9",), parse_profiles("1,8"))
     assert in_cache(cache, plan).read_bytes() == content
     assert select_or_rebuild(opened, "fp16", **HERE, cache=cache) == (plan, content)
     assert len(caplog.records) == 1
@@ -59,8 +59,8 @@ def test_another_gpu_gets_a_plan_of_its_own_once(folder, tmp_path, caplog):
 
 @pytest.mark.parametrize("damage", ["plan", "sidecar"])
 def test_a_damaged_plan_of_the_artifact_is_built_anew(folder, tmp_path, caplog, damage):
-    options = BuildOptions("tensorrt_rtx", targets=("8.9",), profiles=parse("1,8"))
-    ((path, _),) = build_engines(Artifact.open(folder), options, ("fp16",))
+    options = BuildOptions("tensorrt_rtx", targets=("8.9",), profiles=parse_profiles("1,8"))
+    ((path, _),) = build_plans(Artifact.open(folder), options, ("fp16",))
     (path if damage == "plan" else path.with_suffix(".json")).write_bytes(b"{}")
     cache = tmp_path / "cache"
     plan, content = select_or_rebuild(Artifact.open(folder), "fp16", **HERE, cache=cache)

@@ -12,12 +12,12 @@ import pytest
 from fer_engine.errors import BackendError, ConfigError, ExportError
 from fer_export.cli import main
 from fer_export.tensorrt import flavour, reader
-from fer_export.tensorrt.child import Request
-from fer_export.tensorrt.engines import check, check_precisions
+from fer_export.tensorrt.build_process import build_in_subprocess
+from fer_export.tensorrt.build_worker import Request
 from fer_export.tensorrt.monitor import Progress
 from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions
-from fer_export.tensorrt.process import build_apart
-from fer_export.tensorrt.profiles import parse
+from fer_export.tensorrt.plans import check_build, check_precisions
+from fer_export.tensorrt.profiles import parse_profiles
 
 
 @pytest.mark.parametrize(
@@ -30,18 +30,18 @@ from fer_export.tensorrt.profiles import parse
     ],
 )
 def test_profiles(text, profiles):
-    assert parse(text) == profiles
+    assert parse_profiles(text) == profiles
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1:2", "8:1:64", "1:2:3:4", "many", "1,,2"])
 def test_wrong_profiles(text):
     with pytest.raises(ConfigError, match=r"batches must be .* as in 1,8,64 or .* as in 1:64:256, got"):
-        parse(text)
+        parse_profiles(text)
 
 
 def test_the_defaults_are_buckets_for_tensorrt_and_a_range_for_rtx():
-    assert BuildOptions("tensorrt").profiles == parse("1,8,32,64,128,256")
-    assert BuildOptions("tensorrt_rtx").profiles == parse("1:64:256")
+    assert BuildOptions("tensorrt").profiles == parse_profiles("1,8,32,64,128,256")
+    assert BuildOptions("tensorrt_rtx").profiles == parse_profiles("1:64:256")
     assert BuildOptions("tensorrt_rtx").rtx_targets == RTX_DEFAULT
     assert BuildOptions("tensorrt_rtx", targets=("12.0", "8.9", "8.9")).rtx_targets == ("8.9", "12.0")
 
@@ -80,19 +80,19 @@ def test_a_library_that_is_absent_is_named_with_what_installs_it(monkeypatch):
     ):
         flavour.check_installed("no_such_library")
     with pytest.raises(BackendError, match=r"cannot be imported \(No module named"):
-        flavour.load("no_such_library")
+        flavour.load_library("no_such_library")
 
 
 def test_an_old_library_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="8.6.1"))
     with pytest.raises(BackendError, match=r"tensorrt 8\.6\.1 is installed, expected 10 or later"):
-        flavour.load("tensorrt")
+        flavour.load_library("tensorrt")
 
 
 def test_only_the_graphs_for_gpus_have_plans(monkeypatch):
     monkeypatch.setattr(flavour, "check_installed", lambda _: None)
     with pytest.raises(ConfigError, match="no plan can be 'int8-cpu'; known: fp32, fp16, int8"):
-        check(BuildOptions("tensorrt"), ["int8-cpu"])
+        check_build(BuildOptions("tensorrt"), ["int8-cpu"])
 
 
 def test_progress_grows_from_0_to_1_over_nested_phases():
@@ -142,13 +142,13 @@ def test_a_request_survives_its_way_to_the_child():
 )
 def test_a_crash_ends_the_build_and_nothing_else(code, text):
     with pytest.raises(BackendError, match=text):
-        build_apart(b"", (48, 48), BuildOptions("tensorrt"), command=(sys.executable, "-c", code))
+        build_in_subprocess(b"", (48, 48), BuildOptions("tensorrt"), command=(sys.executable, "-c", code))
 
 
 def test_an_error_of_the_child_comes_back_as_it_was():
     code = 'print(\'{"error": "no such option", "kind": "ConfigError"}\')'
     with pytest.raises(ConfigError, match="no such option"):
-        build_apart(b"", (48, 48), BuildOptions("tensorrt"), command=(sys.executable, "-c", code))
+        build_in_subprocess(b"", (48, 48), BuildOptions("tensorrt"), command=(sys.executable, "-c", code))
 
 
 def layer(**values):
@@ -189,7 +189,7 @@ def test_profiles_that_differ_in_precision_are_both_told():
 
 
 def test_a_text_without_convolutions_tells_nothing():
-    found = reader.of_convolutions(reader.read_text(b"\x00\xff a plan"), ["stem.0"])
+    found = reader.of_convolutions(reader.read_rtx_plan(b"\x00\xff a plan"), ["stem.0"])
     assert found == {"stem.0": "unknown"}
     assert reader.shares(found) == {"unknown": 1.0}
 

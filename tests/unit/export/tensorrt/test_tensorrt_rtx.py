@@ -23,12 +23,12 @@ from fer_engine.backends.cuda.protocol import Device
 from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
 from fer_engine.errors import ExportError
 from fer_export.cli import main
-from fer_export.tensorrt import child, flavour, reader
-from fer_export.tensorrt.builder import build
-from fer_export.tensorrt.engines import build_engines
+from fer_export.tensorrt import build_worker, flavour, reader
+from fer_export.tensorrt.build_process import build_in_subprocess
+from fer_export.tensorrt.builder import build_plan
 from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions
-from fer_export.tensorrt.process import build_apart
-from fer_export.tensorrt.profiles import parse
+from fer_export.tensorrt.plans import build_plans
+from fer_export.tensorrt.profiles import parse_profiles
 from fer_export.verify.executed import declared_precisions
 
 trt = pytest.importorskip(
@@ -59,7 +59,7 @@ def graph(artifact):
 def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path, target):
     opened = Artifact.open(artifact)
     built = list(
-        build_engines(
+        build_plans(
             Artifact.open(artifact), BuildOptions("tensorrt_rtx", targets=(target,)), engines=tmp_path
         )
     )
@@ -69,12 +69,12 @@ def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path,
         assert path.read_bytes() == content
         expected = dict.fromkeys(convolutions(artifact, plan.precision), plan.precision)
         assert len(expected) == 23
-        assert reader.read_text(content) == expected
+        assert reader.read_rtx_plan(content) == expected
         assert plan.layers == {plan.precision: 1.0}
         assert b"tf32=0" in content  # fp32 is fp32
         assert b"tf32=1" not in content
         assert (plan.compute_capabilities, plan.gpu, plan.cuda) == ((target,), None, "13")
-        assert plan.profiles == parse("1:64:256")
+        assert plan.profiles == parse_profiles("1:64:256")
         assert plan.source_sha256 == opened.files[plan.precision].sha256
         assert (plan.calibration_sha256 is None) == (
             plan.precision != "int8" or opened.manifest.made["int8"]["method"] == "qat"
@@ -85,10 +85,10 @@ def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path,
 
 @pinned
 def test_all_profiles_are_read_back(graph):
-    options = BuildOptions("tensorrt_rtx", profiles=parse("1,2:4:8"), targets=("8.9",))
-    plan = build(trt, graph["int8"], (48, 48), options)
+    options = BuildOptions("tensorrt_rtx", profiles=parse_profiles("1,2:4:8"), targets=("8.9",))
+    plan = build_plan(trt, graph["int8"], (48, 48), options)
     assert plan.count(b" [profile 1]") > 0
-    assert set(reader.read_text(plan).values()) == {"int8"}
+    assert set(reader.read_rtx_plan(plan).values()) == {"int8"}
 
 
 @pinned
@@ -98,7 +98,7 @@ def test_int8_that_comes_out_in_float_is_refused(artifact, tmp_path, monkeypatch
     with pytest.raises(
         ExportError, match=r"int8 plan computes 23 of 23 convolutions in another .* in fp32, "
     ):
-        list(build_engines(Artifact.open(artifact), options, ("int8",), tmp_path))
+        list(build_plans(Artifact.open(artifact), options, ("int8",), tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,7 +106,7 @@ def test_a_refused_graph_is_explained_by_its_node(graph):
     with pytest.raises(
         ExportError, match=r"node 'node_unsqueeze' \(Unsqueeze\): .*UInt8.*; TensorRT takes INT8"
     ):
-        build(trt, graph["int8-cpu"], (48, 48), BuildOptions("tensorrt_rtx"))
+        build_plan(trt, graph["int8-cpu"], (48, 48), BuildOptions("tensorrt_rtx"))
 
 
 def test_an_int32_bias_behind_a_pair_is_explained_by_its_node(graph):
@@ -123,20 +123,20 @@ def test_an_int32_bias_behind_a_pair_is_explained_by_its_node(graph):
     with pytest.raises(
         ExportError, match=r"node 'bias.pair' \(DequantizeLinear\): .*Int32.*; TensorRT takes INT8"
     ):
-        build(trt, model.SerializeToString(), (48, 48), BuildOptions("tensorrt_rtx"))
+        build_plan(trt, model.SerializeToString(), (48, 48), BuildOptions("tensorrt_rtx"))
 
 
 @pytest.mark.parametrize("content", [b"no graph", b"\x08"])
 def test_what_is_no_graph_is_refused(content):
     with pytest.raises(ExportError, match="run fer-export again"):
-        build(trt, content, (48, 48), BuildOptions("tensorrt_rtx"))
+        build_plan(trt, content, (48, 48), BuildOptions("tensorrt_rtx"))
 
 
 def test_a_failed_build_says_what_the_library_said(graph):
     with pytest.raises(
         BackendError, match=r"build_serialized_network failed: .*Dimension mismatch.*--verbose"
     ):
-        build(trt, graph["fp32"], (40, 48), BuildOptions("tensorrt_rtx"))
+        build_plan(trt, graph["fp32"], (40, 48), BuildOptions("tensorrt_rtx"))
 
 
 @pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:DeprecationWarning")
@@ -145,7 +145,7 @@ def test_the_options_of_tensorrt_pass_the_same_bindings(graph, tmp_path, level):
     """They have no effect here, but names and types are those of TensorRT."""
     options = BuildOptions(
         "tensorrt",
-        profiles=parse("1,8"),
+        profiles=parse_profiles("1,8"),
         timing_cache=tmp_path,
         optimization_level=1,
         workspace_mib=64,
@@ -153,14 +153,14 @@ def test_the_options_of_tensorrt_pass_the_same_bindings(graph, tmp_path, level):
     )
     for _ in range(2):  # the second finds the cache of the first
         shares: list[float] = []
-        build(trt, graph["fp16"], (48, 48), options, gpu="NVIDIA L4", report=shares.append)
+        build_plan(trt, graph["fp16"], (48, 48), options, gpu="NVIDIA L4", report=shares.append)
         assert len(shares) > 20
         assert shares == sorted(shares)
         assert (shares[0] > 0, shares[-1]) == (True, 1.0)
     assert [path.name for path in tmp_path.iterdir()] == [f"tensorrt_rtx-{trt.__version__}-NVIDIA-L4.timing"]
     # The library that such a plan carries along is not part of TensorRT for RTX.
     with pytest.raises(BackendError, match="libnvinfer_lean"):
-        build(trt, graph["fp16"], (48, 48), BuildOptions("tensorrt", version_compatible=True))
+        build_plan(trt, graph["fp16"], (48, 48), BuildOptions("tensorrt", version_compatible=True))
 
 
 def test_tensorrt_builds_for_the_gpu_that_is_there(graph, tmp_path, monkeypatch):
@@ -168,13 +168,15 @@ def test_tensorrt_builds_for_the_gpu_that_is_there(graph, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     monkeypatch.setitem(flavour.OLDEST, "tensorrt", 1)
     there = SimpleNamespace(device=lambda: Device("NVIDIA L4", "8.9", "13.0"))
-    monkeypatch.setattr(child, "connect", lambda *_: there)
+    monkeypatch.setattr(build_worker, "connect", lambda *_: there)
     shapes = []
-    monkeypatch.setattr(child.reader, "inspect", lambda *args, **_: shapes.append(args[-1]) or {"a": "fp16"})
+    monkeypatch.setattr(
+        build_worker.reader, "inspect_plan", lambda *args, **_: shapes.append(args[-1]) or {"a": "fp16"}
+    )
     (tmp_path / "graph").write_bytes(graph["fp16"])
-    options = BuildOptions("tensorrt", profiles=parse("2:4:8,16"))
-    request = child.Request(str(tmp_path / "graph"), str(tmp_path / "plan"), (48, 48), options)
-    reply = child.answer(request, lambda _: None)
+    options = BuildOptions("tensorrt", profiles=parse_profiles("2:4:8,16"))
+    request = build_worker.Request(str(tmp_path / "graph"), str(tmp_path / "plan"), (48, 48), options)
+    reply = build_worker.build_requested(request, lambda _: None)
     assert (reply.gpu, reply.compute_capabilities, reply.precisions) == ("NVIDIA L4", ("8.9",), {"a": "fp16"})
     assert (tmp_path / "plan").stat().st_size > 100_000
     assert shapes == [(4, 48, 48)]
@@ -185,15 +187,15 @@ def test_an_interrupted_build_ends_and_writes_nothing(artifact, graph, tmp_path)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_apart(graph["fp32"], (48, 48), BuildOptions("tensorrt_rtx"), interrupt)
-    builds = build_engines(Artifact.open(artifact), BuildOptions("tensorrt_rtx"), ("fp32", "fp16"), tmp_path)
+        build_in_subprocess(graph["fp32"], (48, 48), BuildOptions("tensorrt_rtx"), interrupt)
+    builds = build_plans(Artifact.open(artifact), BuildOptions("tensorrt_rtx"), ("fp32", "fp16"), tmp_path)
     next(builds)
     builds.close()
     assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".json", ".plan"]
 
 
 def test_reading_back_on_a_gpu_uses_names_that_exist():
-    tree = ast.parse(textwrap.dedent(inspect.getsource(reader.inspect)))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(reader.inspect_plan)))
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     classes = (trt, trt.Runtime, trt.ICudaEngine, trt.IExecutionContext, trt.EngineInspector)
     ours = {"logger", "failure"}  # of the log
@@ -246,7 +248,5 @@ def test_an_altered_graph_is_not_built_from(artifact, tmp_path):
         file.write(b"more")
     with pytest.raises(ArtifactError, match="is not the file that the manifest vouches for"):
         list(
-            build_engines(
-                Artifact.open(folder), BuildOptions("tensorrt_rtx"), ("fp32",), tmp_path / "engines"
-            )
+            build_plans(Artifact.open(folder), BuildOptions("tensorrt_rtx"), ("fp32",), tmp_path / "engines")
         )

@@ -4,7 +4,7 @@ import pytest
 from fer_engine.errors import ConfigError
 from fer_engine.selection.speed_probe import Candidate, Measured
 from fer_export.verify.acceptance import Thresholds, judge, refusals
-from fer_export.verify.parity import measure
+from fer_export.verify.parity import measure_parity
 
 RNG = np.random.default_rng(0)
 REFERENCE = RNG.normal(size=(1000, 7)).astype(np.float32)
@@ -15,7 +15,7 @@ def parity(wrong: int, labels=LABELS):
     """Give the parity of a candidate with another answer on `wrong` of 1,000 faces."""
     candidate = REFERENCE.copy()
     candidate[:wrong] = np.roll(candidate[:wrong], 1, axis=1)
-    return measure(REFERENCE, candidate, labels)
+    return measure_parity(REFERENCE, candidate, labels)
 
 
 def gate(wrong=0, labels=LABELS, speeds=None, failures=None, **thresholds):

@@ -16,7 +16,7 @@ def logits_of(answers, classes=3, height=4.0):
 def test_a_network_agrees_with_itself():
     logits = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
     labels = np.arange(50) % 7
-    result = parity.measure(logits, logits, labels)
+    result = parity.measure_parity(logits, logits, labels)
     assert result.faces == 50
     assert result.agreement == 1.0
     assert result.changed == 0
@@ -31,7 +31,7 @@ def test_flips_accuracy_and_recall_by_hand():
     labels = np.array([0, 0, 0, 0, 1, 1])
     reference = logits_of([0, 0, 0, 1, 1, 2])  # 4 right
     candidate = logits_of([0, 1, 1, 0, 1, 0])  # 3 right: two lost, one won, one wrong both times
-    result = parity.measure(reference, candidate, labels)
+    result = parity.measure_parity(reference, candidate, labels)
     assert result.agreement == pytest.approx(2 / 6)
     assert result.changed == 4
     assert result.max_abs_difference == 4.0
@@ -44,7 +44,7 @@ def test_flips_accuracy_and_recall_by_hand():
 
 
 def test_without_labels_only_the_label_free_measures_are_given():
-    result = parity.measure(logits_of([0, 1]), logits_of([0, 2]))
+    result = parity.measure_parity(logits_of([0, 1]), logits_of([0, 2]))
     assert result.labelled is None
     assert result.changed == 1
 
@@ -56,14 +56,14 @@ def test_a_regression_agrees_where_its_values_are_near_in_any_unit(unit):
     near[0, 0], far[0, 0], constant[0, 1] = 0.04 * unit, 0.06 * unit, 0.01 * unit
 
     def agreement(moved):
-        return parity.measure(reference, reference + moved, task="regression").agreement
+        return parity.measure_parity(reference, reference + moved, task="regression").agreement
 
     assert agreement(near) == 1.0  # the second value is a constant, and stays
     assert agreement(far) == agreement(constant) == pytest.approx(2 / 3)
 
 
 def test_the_result_survives_json():
-    result = parity.measure(logits_of([0, 1]), logits_of([0, 2]), np.array([0, 1]))
+    result = parity.measure_parity(logits_of([0, 1]), logits_of([0, 2]), np.array([0, 1]))
     data = json.loads(json.dumps(result.to_json()))
     assert data["agreement"] == 0.5
     assert data["labelled"]["right_to_wrong"] == 1
@@ -127,4 +127,4 @@ def test_certain_answers_fall_into_the_last_bin():
 )
 def test_what_cannot_be_compared_is_refused(reference, candidate, labels, message):
     with pytest.raises(ConfigError, match=message):
-        parity.measure(reference, candidate, labels)
+        parity.measure_parity(reference, candidate, labels)

@@ -33,7 +33,7 @@ def dataset() -> Dataset:
 
 
 def test_faces_that_fit_are_told_as_they_are(dataset):
-    assert samples.change(dataset.images, spec()) == ""
+    assert samples.describe_change(dataset.images, spec()) == ""
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_only_as_many_faces_as_were_published_are_called_fer2013():
     usage = np.repeat(["Training", "PublicTest"], [3589, 3589])
     faces, labels = np.zeros((len(usage), 1, 1), np.uint8), np.zeros(len(usage), np.uint8)
     same = Dataset(faces, labels, usage, "fer2013.npz")
-    assert samples.title(same, "PublicTest") == "FER2013 PublicTest"
-    assert samples.title(same, "Training") == "fer2013.npz Training"
+    assert samples.name_split(same, "PublicTest") == "FER2013 PublicTest"
+    assert samples.name_split(same, "Training") == "fer2013.npz Training"
 
 
 def test_data_of_ones_own_is_called_by_its_name(dataset):

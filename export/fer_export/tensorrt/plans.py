@@ -13,8 +13,8 @@ from fer_engine.artifact.plan import Plan, PlanFolder
 from fer_engine.errors import ConfigError, ExportError
 from fer_engine.system import progress
 from fer_export.tensorrt import flavour, reader
+from fer_export.tensorrt.build_process import build_in_subprocess
 from fer_export.tensorrt.options import BuildOptions
-from fer_export.tensorrt.process import build_apart
 from fer_export.verify.executed import declared_precisions
 
 # Graphs that a plan can be built from; "int8-cpu" has the uint8 activations of CPUs, which TensorRT refuses.
@@ -23,7 +23,7 @@ STEPS = 1000  # of a progress bar
 NAMED = 3  # convolutions that a message names
 
 
-def check(options: BuildOptions, precisions: Iterable[str]) -> None:
+def check_build(options: BuildOptions, precisions: Iterable[str]) -> None:
     """Find out what can be known to be wrong before anything is exported or built.
 
     Raises:
@@ -37,7 +37,7 @@ def check(options: BuildOptions, precisions: Iterable[str]) -> None:
         options.check(precision)
 
 
-def build_engines(
+def build_plans(
     artifact: Artifact, options: BuildOptions, precisions: tuple[str, ...] = (), engines: Path | None = None
 ) -> Iterator[tuple[Path, Plan]]:
     """Build the plans of an artifact in `precisions`, by default in all that its graphs have.
@@ -51,7 +51,7 @@ def build_engines(
         BackendError: the library is not available, or the build failed.
     """
     wanted = precisions or tuple(name for name in PRECISIONS if name in artifact.files)
-    check(options, wanted)
+    check_build(options, wanted)
     graphs = {precision: artifact.read_graph(precision) for precision in wanted}
     plans = PlanFolder(engines) if engines else artifact.plans
     for precision, graph in graphs.items():
@@ -70,7 +70,7 @@ def _build(artifact: Artifact, precision: str, graph: bytes, options: BuildOptio
             advance(int(share * STEPS) - reached)
             reached = int(share * STEPS)
 
-        content, reply = build_apart(graph, artifact.spec.face_shape, options, report)
+        content, reply = build_in_subprocess(graph, artifact.spec.face_shape, options, report)
     expected = _declared_convolutions(graph)
     found = reader.of_convolutions(reply.precisions, expected)
     check_precisions(expected, found, precision)

@@ -21,7 +21,7 @@ from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.tensorrt.log import Log
 from fer_engine.errors import BackendError, ConfigError, ExportError, FerError
 from fer_export.tensorrt import flavour, reader
-from fer_export.tensorrt.builder import build
+from fer_export.tensorrt.builder import build_plan
 from fer_export.tensorrt.options import BuildOptions
 
 ERRORS = {kind.__name__: kind for kind in (BackendError, ConfigError, ExportError, FerError)}
@@ -62,24 +62,24 @@ class Reply:
     seconds: float
 
 
-def answer(request: Request, report: Callable[[float], None]) -> Reply:
-    """Build what is asked for; see `fer_export.tensorrt.builder.build` for the errors."""
+def build_requested(request: Request, report: Callable[[float], None]) -> Reply:
+    """Build what is asked for; see `fer_export.tensorrt.builder.build_plan` for the errors."""
     options = request.options
-    trt: Any = flavour.load(options.flavour)
+    trt: Any = flavour.load_library(options.flavour)
     rtx = options.flavour == "tensorrt_rtx"
     device = None if rtx else connect("cuda", options.flavour).device()
     started = time.perf_counter()
     gpu = None if device is None else device.name
     graph = Path(request.graph).read_bytes()
-    plan = build(trt, graph, request.face_shape, options, gpu=gpu, report=report)
+    plan = build_plan(trt, graph, request.face_shape, options, gpu=gpu, report=report)
     seconds = time.perf_counter() - started
     Path(request.plan).write_bytes(plan)
     if rtx:
-        precisions = reader.read_text(plan)
+        precisions = reader.read_rtx_plan(plan)
     else:
         shape = (options.profiles[0][1], *request.face_shape)
         host_code = options.version_compatible
-        precisions = reader.inspect(trt, Log(trt), plan, INPUT_NAME, shape, host_code=host_code)
+        precisions = reader.inspect_plan(trt, Log(trt), plan, INPUT_NAME, shape, host_code=host_code)
     return Reply(
         version=str(trt.__version__),
         cuda=flavour.cuda_version(options.flavour),
@@ -100,7 +100,7 @@ def main() -> None:
             channel.flush()
 
         try:
-            reply = answer(Request.loads(sys.stdin.readline()), lambda share: send({"share": share}))
+            reply = build_requested(Request.loads(sys.stdin.readline()), lambda share: send({"share": share}))
         except FerError as error:
             kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
             send({"error": str(error), "kind": kind})

@@ -13,14 +13,14 @@ from typing import IO, Any
 from fer_engine.artifact import files
 from fer_engine.artifact.plan import FLAVOURS
 from fer_engine.errors import BackendError
-from fer_export.tensorrt.child import ERRORS, Reply, Request
+from fer_export.tensorrt.build_worker import ERRORS, Reply, Request
 from fer_export.tensorrt.options import BuildOptions
 
-COMMAND = (sys.executable, "-m", "fer_export.tensorrt.child")
+COMMAND = (sys.executable, "-m", "fer_export.tensorrt.build_worker")
 LAST_LINES = 3  # of a crashed build's standard error, for the message
 
 
-def build_apart(
+def build_in_subprocess(
     graph: bytes,
     face_shape: tuple[int, ...],
     options: BuildOptions,
