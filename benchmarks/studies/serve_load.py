@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
-from serve_client import Load, patches, read, request_of
-from serve_server import Server
 
 from fer_bench.record import environment, statistics
 from fer_engine import Engine
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.shipped import MODEL, shipped_artifact
+from studies.serve_client import Load, patches, read, request_of
+from studies.serve_server import Server
 
 # Without dynamic batching each request runs the engine alone: one after another, two at once, or each in a
 # thread of its own, as frameworks do with handlers that block.

@@ -1,23 +1,10 @@
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_train import synthetic
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "studies" / "models.py"
-
-
-@pytest.fixture(scope="module")
-def models():
-    specification = importlib.util.spec_from_file_location("models_script", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    sys.modules[script.__name__] = script  # where dataclasses look for the names of their module
-    specification.loader.exec_module(script)
-    return script
+from studies import models
 
 
 @pytest.fixture
@@ -29,10 +16,8 @@ def data(tmp_path):
     return path
 
 
-def test_the_record_holds_answers_and_speeds_of_every_precision(
-    models, artifact, data, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(models, "at_hand", lambda _: ("onnxruntime",))
+def test_the_record_holds_answers_and_speeds_of_every_precision(artifact, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("at_hand", lambda _: ("onnxruntime",))
     record, page = tmp_path / "models.json", tmp_path / "models.md"
     arguments = [str(artifact), "--data", str(data), "--rounds", "2", "--seconds", "0.02"]
     assert models.main([*arguments, "--json", str(record), "--markdown", str(page)]) == 0
@@ -47,7 +32,7 @@ def test_the_record_holds_answers_and_speeds_of_every_precision(
     assert "| `mini_xception` | 58,047 |" in text
 
 
-def test_networks_without_the_yardstick_are_refused(models, artifact, data, tmp_path, capsys):
+def test_networks_without_the_yardstick_are_refused(artifact, data, tmp_path, capsys):
     twice = [str(artifact), str(artifact), "--data", str(data), "--json", str(tmp_path / "models.json")]
     assert models.main(twice) == 2
     assert "expected one artifact a network and one of mini_xception" in capsys.readouterr().err

@@ -1,27 +1,14 @@
 import copy
-import hashlib
 
 import numpy as np
 import pytest
 
-from fer_engine.artifact.artifact import Artifact
-from fer_engine.artifact.manifest import Manifest, ModelFile
-from fer_engine.artifact.spec import ModelSpec
+from tiny_artifact import write_tiny_artifact
 
 
 @pytest.fixture
 def artifact(tmp_path):
-    """An artifact that the null backend can load: its graphs are bytes that nobody parses."""
-    folder = tmp_path / "artifact"
-    (folder / "checkpoint").mkdir(parents=True)
-    (folder / "checkpoint" / "model.safetensors").write_bytes(b"weights")
-    files = {}
-    for precision, name in (("fp32", "model.onnx"), ("int8", "model.int8.onnx")):
-        content = precision.encode() * 10
-        (folder / name).write_bytes(content)
-        files[precision] = ModelFile(name, hashlib.sha256(content).hexdigest(), len(content))
-    Artifact(folder, Manifest(ModelSpec("tiny"), files)).write_manifest()
-    return folder
+    return write_tiny_artifact(tmp_path / "artifact")
 
 
 @pytest.fixture

@@ -1,17 +1,9 @@
-import importlib
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "studies"
-
-
-@pytest.fixture
-def models(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("models")
+from studies import models
 
 
 @pytest.mark.parametrize(
@@ -23,7 +15,7 @@ def models(monkeypatch):
         (json.dumps({"models": []}), "is damaged (KeyError: 'environment')"),
     ],
 )
-def test_a_record_that_cannot_be_shown_is_an_error_of_one_line(models, tmp_path, capsys, text, message):
+def test_a_record_that_cannot_be_shown_is_an_error_of_one_line(tmp_path, capsys, text, message):
     path, page = tmp_path / "models.json", tmp_path / "models.md"
     if text is not None:
         path.write_text(text)
@@ -35,13 +27,13 @@ def test_a_record_that_cannot_be_shown_is_an_error_of_one_line(models, tmp_path,
     assert not page.exists()
 
 
-def test_an_unknown_network_is_refused_before_anything_is_measured(models, artifact, tmp_path, capsys):
+def test_an_unknown_network_is_refused_before_anything_is_measured(artifact, tmp_path, capsys):
     arguments = [str(artifact), "--data", "nowhere.npz", "--json", str(tmp_path / "models.json")]
     assert models.main(arguments) == 2
     assert "unknown model 'tiny'" in capsys.readouterr().err
 
 
-def test_the_load_before_and_after_is_in_record_and_page(models, tmp_path, monkeypatch, capsys):
+def test_the_load_before_and_after_is_in_record_and_page(tmp_path, monkeypatch, capsys):
     loads = iter((1.0, 2.0))
     monkeypatch.setattr(models.environment, "load_average", lambda: next(loads))
     subject = SimpleNamespace(inputs=SimpleNamespace(description="faces"))

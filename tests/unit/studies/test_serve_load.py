@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
+
+from studies import serve_load
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_table_is_rendered_from_the_committed_record(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "studies")
-    serve_load = importlib.import_module("serve_load")
+def test_the_table_is_rendered_from_the_committed_record():
     record = json.loads((ROOT / "docs" / "results" / "serve_load.json").read_text("utf-8"))
     text = (ROOT / "docs" / "serving.md").read_text("utf-8")
     assert serve_load.table(record) in text

@@ -1,10 +1,7 @@
-import runpy
 import sys
-from pathlib import Path
+from importlib import import_module
 
 import pytest
-
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "studies" / "video_pipeline.py"
 
 
 @pytest.mark.parametrize(
@@ -17,7 +14,7 @@ SCRIPT = Path(__file__).parents[3] / "benchmarks" / "studies" / "video_pipeline.
 )
 def test_what_would_leave_nothing_to_compare_is_refused(arguments, message, monkeypatch, capsys):
     pytest.importorskip("skimage")
-    main = runpy.run_path(str(SCRIPT))["main"]
-    monkeypatch.setattr(sys, "argv", [SCRIPT.name, "no artifact", *arguments])
+    main = import_module("studies.video_pipeline").main
+    monkeypatch.setattr(sys, "argv", ["video_pipeline.py", "no artifact", *arguments])
     assert main() == 2
     assert message in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """The tables of the document are those of the committed record, and the record holds what is promised."""
 
 import json
-import runpy
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def benchmark():
     pytest.importorskip("skimage")
-    return runpy.run_path(str(ROOT / "benchmarks" / "studies" / "video_pipeline.py"))
+    return import_module("studies.video_pipeline")
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def record():
 
 def test_the_tables_are_of_the_record(benchmark, record):
     document = (ROOT / "docs" / "vision.md").read_text("utf-8")
-    assert benchmark["table"](record) in document
-    assert benchmark["following_table"](record) in document
+    assert benchmark.table(record) in document
+    assert benchmark.following_table(record) in document
 
 
 def test_the_record_has_the_same_labels_where_every_frame_is_detected(record):
