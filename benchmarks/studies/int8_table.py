@@ -40,8 +40,10 @@ def render(record: dict[str, Any]) -> str:
         "",
         f"Checkpoint `{record['checkpoint_sha256'][:16]}` on FER2013 PublicTest, {record['faces']:,} faces.",
         f"The reference is the float32 graph: top-1 {record['reference_accuracy']:.2%}, ECE",
-        f"{record['reference_ece']:.4f}. Symmetric int8 unless said. "
-        "Made by `benchmarks/studies/int8_remedies.py`.",
+        (
+            f"{record['reference_ece']:.4f}. Symmetric int8 unless said. "
+            "Made by `benchmarks/studies/int8_remedies.py`."
+        ),
         "",
         "Relative RMSE: root mean square difference of the logits, as a share of their standard deviation.",
         "Several samples of calibration faces: mean and standard deviation over them.",
