@@ -2,11 +2,14 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fer_bench import arguments, cli
+from fer_bench.record.record import FORMAT_VERSION
 
 WORKFLOW = Path(__file__).parents[2] / ".github" / "workflows" / "bench.yml"
 
@@ -42,5 +45,7 @@ def test_records_are_compared_where_their_formats_are_the_same():
     comparing = [step for step in steps if "--baseline" in step.get("run", "")]
     for step, base in zip(comparing, ("committed", "base"), strict=True):
         assert step["if"] == f"steps.format.outputs.{base} == steps.format.outputs.head"
-    assert "FORMAT_VERSION" in formats
+    (code,) = re.findall(r"python\" -c '(.*?)'", formats)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == FORMAT_VERSION
     assert "base/docs/results/quiet.json" in formats
