@@ -276,12 +276,12 @@ def between(images: Sequence[Image], detected: Answers, step: int) -> dict[str, 
 
     Boxes that stay where they were are told beside those that optical flow moves, and what the flow costs.
     """
-    follower = Follower(between=True)
+    follower = Follower(flow=True)
     stay: list[float] = []
     flow: list[float] = []
     start = time.process_time()
     located = [
-        follower.locate(image, _boxes(faces) if index % step == 0 else None).boxes
+        follower.track(image, _boxes(faces) if index % step == 0 else None).boxes
         for index, (image, faces) in enumerate(zip(images, detected, strict=True))
     ]
     cost = (time.process_time() - start) / len(images) * 1000

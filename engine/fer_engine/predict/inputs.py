@@ -68,7 +68,9 @@ def find(arguments: Sequence[str], report: Report, outside: Path | None = None) 
             continue
         except OSError as error:  # a folder that may not be entered, a name that is too long
             report(
-                InputError(f"cannot reach {argument[:200]}: {error.strerror}; check the path and your rights")
+                InputError(
+                    f"cannot reach {argument[:200]}: {error.strerror}; check the path and its permissions"
+                )
             )
             continue
         for entry in entries:

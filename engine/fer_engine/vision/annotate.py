@@ -1,4 +1,4 @@
-"""Draws what was found into an image."""
+"""Draws boxes, labels and probabilities of faces onto an image."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fer_engine.vision.face import Face
 from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import pillow
 
-# Shares of the image's shorter side: as readable in a thumbnail as in a photo, shown equally large.
+# Sizes are shares of the image's shorter side, so that text is as readable in a thumbnail as in a photo.
 TEXT = 1 / 24
 LINE = 1 / 240
-SMALLEST_TEXT = 10  # pixels; in smaller letters run together, so only an image too narrow for it gets less
+SMALLEST_TEXT = 10  # pixels; smaller letters run together: only where the image is too narrow are they used
 PADDING = 0.25  # around text, as a share of its size
 BAR = 4  # length of a full bar, in text sizes
 
@@ -26,24 +26,28 @@ BLACK: Colour = (0, 0, 0)
 
 
 def annotate(image: Image, faces: Sequence[Face], labels: Sequence[str] | None = None) -> Image:
-    """Return a copy of an image with box, label and probability of each face.
+    """Return a copy of an image with the box, label and probability of each face drawn on it.
 
-    Text stays inside the image, and is black or white, whichever stands out. Each expression has a colour.
+    Each expression has its own colour. Text is black or white, whichever has more contrast, and stays inside
+    the image.
 
     Args:
         image: uint8 [height, width, 3] in BGR.
-        faces: What was found in it.
-        labels: Those of the spec, to draw a bar for each as well.
+        faces: The faces of this image.
+        labels: The labels of the model's spec, to also draw a bar for each probability.
 
     Raises:
-        InputError: `image` is none, or `labels` are not as many as a face has probabilities.
+        InputError: `image` is no such array, or the number of `labels` is not that of the probabilities.
         ConfigError: Pillow is not installed.
     """
-    pil_image = pillow().fromarray(check_image(image))  # a copy; Pillow does not mind which channel is first
+    pil_image = pillow().fromarray(check_image(image))  # a copy; the order of the channels does not matter
     canvas = _Canvas(pil_image)
     for face in faces:
         if labels is not None and len(labels) != len(face.probabilities):
-            raise InputError(f"{len(face.probabilities)} bars need as many labels, got {len(labels)}")
+            raise InputError(
+                f"labels must name each of the {len(face.probabilities)} probabilities, "
+                f"got {len(labels)} labels"
+            )
         canvas.face(face)
         if labels is not None:
             canvas.bars(face, labels)
@@ -69,7 +73,7 @@ class _Canvas:
         self._tag(text, left, top, colour)
 
     def _tag(self, text: str, left: int, bottom: int, colour: Colour) -> None:
-        """Write on a ground of `colour` above a box, or at the top edge where there is no room."""
+        """Write on a background of `colour` above a box, or at the image's top edge where it is too close."""
         font, padding = self._font(text)
         width = round(font.getlength(text)) + 2 * padding
         height = sum(font.getmetrics()) + padding
@@ -78,7 +82,7 @@ class _Canvas:
         self._draw.text((x + padding, y + padding // 2), text, fill=_readable_on(colour), font=font)
 
     def bars(self, face: Face, labels: Sequence[str]) -> None:
-        """Draw a row a label right of the box, or left of it where there is more room."""
+        """Draw one bar for each label to the right of the box, or to the left where the right has no room."""
         font, padding = self._font(max(labels, key=len) + "m" * BAR, len(labels))
         texts = max(round(font.getlength(label)) for label in labels)
         full, row = BAR * round(font.size), sum(font.getmetrics())
@@ -95,7 +99,7 @@ class _Canvas:
             self._draw.rectangle(box, fill=_colour(index, len(labels)))
 
     def _font(self, text: str, rows: int = 1) -> tuple[Any, int]:
-        """Return the font in which `rows` like `text` fit into the image, and the padding around them."""
+        """Return the largest font in which `rows` lines like `text` fit the image, and its padding."""
         from PIL import ImageFont
 
         size = self._text

@@ -1,4 +1,4 @@
-"""Frontal faces by OpenCV's Haar cascades: one finds them, another looks again at doubtful ones."""
+"""Finds frontal faces with OpenCV's Haar cascades: one detects, a second one confirms the doubtful boxes."""
 
 from __future__ import annotations
 
@@ -11,61 +11,67 @@ from fer_engine.errors import ConfigError
 from fer_engine.vision.library import opencv
 from fer_engine.vision.resize import resize
 
-FINDER = "haarcascade_frontalface_alt.xml"
-SECOND = "haarcascade_frontalface_default.xml"
-# The second look, as benchmarks/studies/face_detector.py measured it: sizes in pixels of the part looked at,
-# in which the doubtful box has a side of SIDE and a surrounding of AROUND of it, and the fewest finds that
-# confirm it.
-SIDE, AROUND = 40, 0.3
+DETECTING = "haarcascade_frontalface_alt.xml"
+CONFIRMING = "haarcascade_frontalface_default.xml"
+# How a doubtful box is confirmed; benchmarks/studies/face_detector.py measured the values. The box is scaled
+# to a side of SIDE pixels and cut out with MARGIN of its side around it. In this cutout the second cascade
+# must find at least MIN_FINDS faces of SMALLEST to LARGEST pixels.
+SIDE, MARGIN = 40, 0.3
 SMALLEST, LARGEST = 26, 56
-CONFIRMING = 3
+MIN_FINDS = 3
 
 
 class Cascades:
-    """Two cascades that serve one call at a time.
+    """Two cascades; not safe to call from several threads at once.
 
     Raises:
-        ConfigError: OpenCV is missing, or one without cascades.
+        ConfigError: OpenCV is not installed, or its version has no cascades.
     """
 
     def __init__(self, min_size: int, scale_factor: float, min_neighbors: int) -> None:
-        self._finder, self._second = _load(FINDER), _load(SECOND)
+        self._detecting, self._confirming = _load_cascade(DETECTING), _load_cascade(CONFIRMING)
         self._min_size = (min_size, min_size)
         self._scale_factor = scale_factor
         self._min_neighbors = min_neighbors
 
     def find(self, small: Any, gray: Any) -> Any:
-        """Return the faces, [n, 4], in `small`, uint8 [h, w], which is `gray` shrunk, uint8 [height, width].
+        """Return the boxes of the faces in a gray image, float64 [n, 4], in pixels of `small`.
 
-        One with no more finds than it takes to be one is doubtful, and stays if the other cascade has it too.
+        A face that was found only `min_neighbors + 1` times, the fewest that count as a face, is doubtful: it
+        is kept if the second cascade finds it too.
+
+        Args:
+            small: The image that is searched, uint8 [h, w].
+            gray: The same image in full size, uint8 [height, width].
         """
-        boxes, counts = self._finder.detectMultiScale2(
+        boxes, counts = self._detecting.detectMultiScale2(
             small, scaleFactor=self._scale_factor, minNeighbors=self._min_neighbors, minSize=self._min_size
         )
         boxes = np.asarray(boxes, float).reshape(-1, 4)
         scale = gray.shape[1] / small.shape[1]
         sure = np.array(counts) > self._min_neighbors + 1
-        stays = [known or self._confirms(gray, box * scale) for known, box in zip(sure, boxes, strict=True)]
-        return boxes[np.array(stays, bool)]
+        kept = [known or self._confirm(gray, box * scale) for known, box in zip(sure, boxes, strict=True)]
+        return boxes[np.array(kept, bool)]
 
-    def _confirms(self, gray: Any, box: Any) -> bool:
+    def _confirm(self, gray: Any, box: Any) -> bool:
         left, top, side, _ = box
-        around = AROUND * side
-        rows = slice(max(0, int(top - around)), int(top + side + around))
-        columns = slice(max(0, int(left - around)), int(left + side + around))
-        part = gray[rows, columns]
-        height, width = (max(1, round(length * SIDE / side)) for length in part.shape)
-        found = self._second.detectMultiScale(
-            resize(part, height, width),
+        margin = MARGIN * side
+        rows = slice(max(0, int(top - margin)), int(top + side + margin))
+        columns = slice(max(0, int(left - margin)), int(left + side + margin))
+        cutout = gray[rows, columns]
+        height, width = (max(1, round(length * SIDE / side)) for length in cutout.shape)
+        found = self._confirming.detectMultiScale(
+            resize(cutout, height, width),
             scaleFactor=1.1,
             minNeighbors=0,
             minSize=(SMALLEST, SMALLEST),
             maxSize=(LARGEST, LARGEST),
         )
-        return len(found) >= CONFIRMING
+        return len(found) >= MIN_FINDS
 
 
-def _load(name: str) -> Any:
+def _load_cascade(name: str) -> Any:
+
     cv2 = opencv()
     folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
     path = Path(folder, name)

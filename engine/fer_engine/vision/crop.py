@@ -1,4 +1,4 @@
-"""The one crop: from an image and boxes to the faces that a network takes."""
+"""Cuts faces out of an image, as training, benchmarks and prediction all do it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import opencv
 from fer_engine.vision.resize import fit
 
-# FER2013's faces are what a Haar cascade marks and hardly more; see benchmarks/studies/crop_margin.py.
+# FER2013's faces are little larger than a Haar cascade's boxes; see benchmarks/studies/crop_margin.py.
 MARGIN = 0.02
-# The largest square, in shorter sides of the image: a strip of an image must not become a huge square.
+# The largest square, in shorter sides of the image: a box in a long, narrow image must not need a huge one.
 LARGEST = 2
 
 
 def crop_faces(image: Image, boxes: Boxes, spec: ModelSpec, margin: float = MARGIN) -> NDArray[np.uint8]:
-    """Cut out faces as uint8 [n, *spec.face_shape], gray by ITU-R BT.601 or RGB, in the order of the boxes.
+    """Cut out faces as uint8 [n, *spec.face_shape], gray (ITU-R BT.601) or RGB, in the order of the boxes.
 
-    Each is a square around its box's centre, whose side is the box's longer one with the margin on both
-    sides, but at most twice the image's shorter side. Where it leaves the image the edge is repeated.
-    It is resized by `fer_engine.vision.resize.resize`.
+    Each face is a square around the centre of its box. The square's side is the longer side of the box plus
+    the margin on both sides, at most twice the image's shorter side. Where the square leaves the image, the
+    image's edge is repeated. The square is resized by `fer_engine.vision.resize.resize`.
 
     Args:
         image: uint8 [height, width, 3] in BGR.
-        boxes: int32 [n, 4], left, top, width, height; each has a pixel in the image, as `as_boxes` sees to.
-        spec: Whose size and colours the faces get.
-        margin: Added at each side, as a share of the box's longer side; below 0 it cuts into the box.
+        boxes: int32 [n, 4], left, top, width, height in pixels; each must overlap the image, which `as_boxes`
+            ensures.
+        spec: The model's spec, which says the size and channels of a face.
+        margin: Added at each side, as a share of the box's longer side; a negative one cuts into the box.
 
     Raises:
-        InputError: the image is none, or a box lies outside it.
+        InputError: the image is no such array, or a box lies outside it.
         ConfigError: the margin is not above -0.5 and at most 1, or OpenCV is not installed.
     """
     check_image(image)

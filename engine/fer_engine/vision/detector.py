@@ -1,4 +1,4 @@
-"""Where the faces are: OpenCV's two detectors, and the check of what any detector answers."""
+"""OpenCV's two face detectors, and the check of the boxes that any detector returns."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fer_engine.vision.cascade import Cascades
 from fer_engine.vision.face import Boxes
 from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import name_for_opencv, opencv
-from fer_engine.vision.resize import resize
+from fer_engine.vision.resize import shrink
 
 
 class HaarDetector:
-    """Frontal faces by a cascade of boosted Haar features, which comes with OpenCV 4.
+    """Finds frontal faces by a cascade of boosted Haar features, which comes with OpenCV 4.
 
-    A face with no more finds than it takes to be one must be found by a second cascade too.
+    A face that was found the fewest times that count as one must be found by a second cascade too.
 
-    Safe to call from several threads. `benchmarks/studies/face_detector.py` chose the defaults.
+    Safe to call from several threads. The defaults were measured by `benchmarks/studies/face_detector.py`.
 
     Source: P. Viola, M. Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", 2001, and
     R. Lienhart, J. Maydt, "An Extended Set of Haar-like Features for Rapid Object Detection", 2002.
@@ -38,14 +38,14 @@ class HaarDetector:
         """Load the cascades.
 
         Args:
-            longest_side: A larger image is shrunk to it, in pixels, before it is searched.
+            longest_side: Larger images are shrunk to this longest side, in pixels, before the search.
             min_size: Side of the smallest face that is found, in pixels of the shrunk image: with the
                 defaults, 48 pixels in an image of 640x480.
-            scale_factor: Ratio of one size that is searched for to the one before.
-            min_neighbors: A face is where more finds than these overlap; more give fewer false ones.
+            scale_factor: Ratio of each face size that is searched for to the size before.
+            min_neighbors: Overlapping finds that a face must exceed; more give fewer false faces.
 
         Raises:
-            ConfigError: a value is out of its range, or OpenCV is missing, or one without cascades.
+            ConfigError: a value is out of range, OpenCV is not installed, or its version has no cascades.
         """
         _check_positive(longest_side=longest_side, min_size=min_size, min_neighbors=min_neighbors)
         if not 1 < scale_factor < float("inf"):
@@ -66,14 +66,14 @@ class HaarDetector:
         """
         cv2 = opencv()
         gray = cv2.cvtColor(check_image(image), cv2.COLOR_BGR2GRAY)
-        small = _shrink(gray, self._longest_side)
+        small = shrink(gray, self._longest_side)
         with self._cascades.borrow() as cascades:
             found = cascades.find(small, gray)
         return _in_full_size(found, small, image)
 
 
 class YuNetDetector:
-    """Faces by the network YuNet, from a file that you give; also turned and partly hidden ones.
+    """Finds faces, also turned and partly hidden ones, by the network YuNet from a file that you give.
 
     Safe to call from several threads.
 
@@ -91,12 +91,12 @@ class YuNetDetector:
 
         Args:
             path: The ONNX file, such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo.
-            longest_side: A larger image is shrunk to it, in pixels, before it is searched.
-            score_threshold: Least confidence of a face, from 0 to 1.
+            longest_side: Larger images are shrunk to this longest side, in pixels, before the search.
+            score_threshold: Lowest confidence of a face, from 0 to 1.
             nms_threshold: Of two faces with a larger intersection over union, the less confident is dropped.
 
         Raises:
-            ConfigError: the file is missing or no YuNet, a value is out of its range, or OpenCV is missing.
+            ConfigError: the file is missing or no YuNet, a value is out of range, or OpenCV is not installed.
         """
         _check_positive(longest_side=longest_side)
         _check_share(score_threshold=score_threshold, nms_threshold=nms_threshold)
@@ -108,7 +108,7 @@ class YuNetDetector:
         cv2 = opencv()
         try:
             self._networks = _Pool(self._load)
-            self(np.zeros((64, 64, 3), np.uint8))  # a file that is something else shows it now
+            self(np.zeros((64, 64, 3), np.uint8))  # fails now if the file is another network
         except cv2.error as error:
             raise ConfigError(
                 f"{path} is no YuNet that OpenCV {cv2.__version__} can run: {_one_line(error)}; "
@@ -121,11 +121,11 @@ class YuNetDetector:
         Raises:
             InputError: it is no such image.
         """
-        small = _shrink(check_image(image), self._longest_side)
+        small = shrink(check_image(image), self._longest_side)
         with self._networks.borrow() as network:
             network.setInputSize((small.shape[1], small.shape[0]))
             _, found = network.detect(small)
-        # A row is the box, five landmarks and the score; where there is none, the answer is None.
+        # A row is the box, five landmarks and the score; `found` is None where there is no face.
         boxes = np.empty((0, 4)) if found is None else found[:, :4]
         return _in_full_size(boxes, small, image)
 
@@ -135,14 +135,16 @@ class YuNetDetector:
 
 
 def as_boxes(found: Any, image: Image) -> Boxes:
-    """Return what a detector found in `image` as boxes, int32 [n, 4], from left to right.
+    """Check what a detector found in `image` and return it as boxes, int32 [n, 4], from left to right.
 
-    A box is rounded to whole pixels and cut off at the image's edges; one without a pixel in the image
-    is left out.
+    Boxes are rounded to whole pixels and clipped to the image; a box outside the image is left out.
+
+    Args:
+        found: n rows of left, top, width, height in pixels, as an array or as lists.
+        image: uint8 [height, width, 3] or [height, width].
 
     Raises:
-        InputError: it is not n times left, top, width, height: finite numbers, of which the last two are
-            above 0.
+        InputError: `found` has another form, a number is not finite, or a width or height is not above 0.
     """
     boxes = _as_numbers(found)
     wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1))
@@ -152,12 +154,17 @@ def as_boxes(found: Any, image: Image) -> Boxes:
             f"the detector's box {index} is {boxes[index].tolist()}; expected left, top, width, height in "
             "pixels, finite, with a width and height above 0"
         )
+    inside = clip_boxes(boxes, image)
+    inside = inside[(inside[:, 2:] > 0).all(1)]
+    return inside[np.lexsort((inside[:, 1], inside[:, 0]))]
+
+
+def clip_boxes(boxes: Any, image: Image) -> Boxes:
+    """Return boxes, [n, 4], rounded to whole pixels and clipped to the image, int32 [n, 4]."""
     height, width = image.shape[:2]
     edges = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
     edges = np.rint(edges).clip(0, [width, height, width, height]).astype(np.int32)
-    inside = np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
-    inside = inside[(inside[:, 2:] > 0).all(1)]
-    return inside[np.lexsort((inside[:, 1], inside[:, 0]))]
+    return np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
 
 
 def _as_numbers(found: Any) -> Any:
@@ -176,25 +183,17 @@ def _as_numbers(found: Any) -> Any:
     return boxes.astype(np.float64)
 
 
-def _shrink(image: Any, longest_side: int) -> Any:
-    scale = longest_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    return resize(image, height, width)
-
-
 def _in_full_size(boxes: Any, small: Any, image: Image) -> Boxes:
     scale = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
     return as_boxes(boxes.reshape(-1, 4) * np.tile(scale, 2), image)
 
 
 class _Pool:
-    """Objects that serve one call at a time each: as many as there were calls under way at once."""
+    """Objects for one call at a time each; another one is made where all are in use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._idle = [make()]  # its append and pop are atomic
+        self._idle = [make()]  # safe in several threads: append and pop are atomic
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""From one image to the expressions in it."""
+"""Finds the faces in one image and classifies their expressions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from fer_engine.vision.image import Image, check_image
 def find_expressions(
     engine: Engine, image: Image, detector: FaceDetector | None = None, margin: float = MARGIN
 ) -> tuple[Face, ...]:
-    """Return the faces of an image with their expressions, from left to right; none where none is found.
+    """Return the faces of an image with their expressions, from left to right; empty where there is no face.
 
     Args:
         engine: Classifies all faces in one batch.
         image: uint8 [height, width, 3] in BGR.
-        detector: Finds the faces; a HaarDetector with its defaults where none is given.
-        margin: As `crop_faces` takes it.
+        detector: Finds the faces; None for a HaarDetector with its defaults.
+        margin: Added at each side of a box, as a share of its longer side; see `crop_faces`.
 
     Raises:
-        InputError: the image is none, or the detector gave no boxes.
-        ConfigError: the model is a regression, or what the detector or the crop needs is not there.
+        InputError: the image is no such array, or the detector returned something other than boxes.
+        ConfigError: the model is a regression, or OpenCV or a detector's file is missing.
         BackendError: the engine is closed, or the runtime failed.
     """
     check_classifier(engine.spec)
@@ -36,15 +36,13 @@ def find_expressions(
 
 
 def check_classifier(spec: ModelSpec) -> None:
-    """See to it that a model tells expressions.
+    """Make sure that a model classifies expressions.
 
     Raises:
         ConfigError: it is a regression.
     """
     if spec.task != "classification":
-        raise ConfigError(
-            f"{spec.name} is a {spec.task} model, which tells no expressions; load a classifier"
-        )
+        raise ConfigError(f"{spec.name} is a {spec.task} model, which has no expressions; load a classifier")
 
 
 @functools.cache

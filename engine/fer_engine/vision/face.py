@@ -1,4 +1,4 @@
-"""A face in an image, and the expression that was read from it."""
+"""A face in an image and its expression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Boxes = NDArray[np.int32]  # [n, 4]: left, top, width, height, in pixels of the 
 
 
 class FaceDetector(Protocol):
-    """Anything that finds faces: a function will do."""
+    """What finds faces: any callable of this form, such as a function."""
 
     def __call__(self, image: Image) -> Boxes:
         """Return the boxes of the faces in an image, uint8 [height, width, 3] in BGR, as int32 [n, 4]."""
@@ -29,8 +29,9 @@ class FaceDetector(Protocol):
 class Face:
     """One face.
 
-    `box` is left, top, width, height in pixels; `probabilities` is float32 [classes] in the order of the
-    spec's labels; `track` is the number of the person over a video's frames, None where nobody is followed.
+    `box` is left, top, width, height in pixels; `label` is the most probable expression; `probabilities` is
+    float32 [classes] in the order of the spec's labels; `track` is the number of the person over the frames
+    of a video, or None outside of videos.
     """
 
     box: tuple[int, int, int, int]
@@ -42,13 +43,13 @@ class Face:
     def of_prediction(
         cls, boxes: Boxes, prediction: Prediction, tracks: Sequence[int] | None = None
     ) -> tuple[Face, ...]:
-        """Return the faces with these boxes, int32 [n, 4], and what was read from each, in order."""
+        """Return one face for each box, int32 [n, 4], with the prediction and the track of the same row."""
         known = [None] * len(boxes) if tracks is None else tracks
         rows = zip(boxes.tolist(), prediction.labels, prediction.probabilities, known, strict=True)
         return tuple(cls(tuple(box), label, shares, track) for box, label, shares, track in rows)
 
     def as_json(self, labels: Sequence[str]) -> dict[str, Any]:
-        """Return the face as JSON takes it: box, label, probabilities by label, and its track if any."""
+        """Return box, label, probabilities by label, and the track if any, as values that JSON can hold."""
         pairs = zip(labels, self.probabilities, strict=True)
         shares = {label: round(float(share), 6) for label, share in pairs}
         known: dict[str, Any] = {"box": list(self.box), "label": self.label, "probabilities": shares}

@@ -1,4 +1,4 @@
-"""Images from files and bytes, as every other part takes them."""
+"""Reads images from files and bytes."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ from fer_engine.vision.library import opencv, pillow
 
 Image = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
 
-# A few kilobytes can claim to be an image of any size. 64 million pixels hold what a 50-megapixel camera
-# gives, and take about 1 GB while they are decoded.
+# A few kilobytes can claim to be an image of any size. 64 million pixels are enough for a camera of 50
+# megapixels, and take about 1 GB while they are decoded.
 MAX_PIXELS = 64_000_000
 # Pillow's names. Its other formats are rare, or start other programs, as EPS does.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-HEADER = 16  # bytes that tell a format
+HEADER = 16  # bytes that identify a format
 
 
 def read_image(source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image:
-    """Return an image, uint8 [height, width, 3] in BGR, upright as its EXIF orientation says.
+    """Return an image, uint8 [height, width, 3] in BGR, turned upright by its EXIF orientation.
 
-    Gray and palettes become colour, CMYK is converted without a profile, of 16 bits the upper 8 are kept,
-    what is transparent is laid on white, and of an animation the first image is taken. Colour profiles
-    (ICC) are not applied, nor are they by OpenCV, which reads the images for training.
+    Gray and palette images become colour. CMYK is converted without a profile. Of 16 bits the upper 8 are
+    kept. Transparent images are laid on white. Of an animation the first frame is taken. Colour profiles
+    (ICC) are not applied; OpenCV, which reads the images for training, does not apply them either.
 
     Args:
-        source: A file, or the bytes of one; its content tells the format, not its ending.
-        name: What errors call the image, if not by its path.
-        max_pixels: Largest width x height that is decoded; read from the header, before anything is.
+        source: A file or its bytes; the format is recognized by the content, not by the suffix.
+        name: The image's name in errors; None for the path.
+        max_pixels: Largest width x height; it is checked against the header before anything is decoded.
 
     Raises:
-        ImageError: it cannot be read, is no image, is damaged, or is larger than `max_pixels`.
+        ImageError: the file cannot be read, is no image, or is damaged.
+        ImageSizeError: the image has more than `max_pixels` pixels.
         ConfigError: `max_pixels` is not positive, or OpenCV or Pillow is not installed.
     """
     if max_pixels < 1:
         raise ConfigError(f"max_pixels must be at least 1, got {max_pixels}")
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), name or "the image", max_pixels)
+        return _read_file(io.BytesIO(source), name or "the image", max_pixels)
     name = name or str(source)
     try:
         file = source.open("rb")
     except (OSError, ValueError) as error:
         reason = "it is a folder" if source.is_dir() else getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"cannot read {name}: {reason}; check the path and your rights") from error
+        raise ImageError(f"cannot read {name}: {reason}; check the path and its permissions") from error
     with file:
-        return _read(file, name, max_pixels)
+        return _read_file(file, name, max_pixels)
 
 
 def check_image(image: Any) -> Image:
-    """Return `image` as it is where it is one: uint8 [height, width, 3] with pixels.
+    """Return `image` unchanged if it is a non-empty array, uint8 [height, width, 3].
 
     Raises:
         InputError: it is anything else.
@@ -70,22 +71,22 @@ def check_image(image: Any) -> Image:
     )
 
 
-def _read(file: IO[bytes], name: str, max_pixels: int) -> Image:
+def _read_file(file: IO[bytes], name: str, max_pixels: int) -> Image:
     try:
         if not file.seekable():  # a pipe
             file = io.BytesIO(file.read())
-        opened = _open(file, name)
+        opened = _open_header(file, name)
         _check_size(opened, name, max_pixels)
         return _decode(opened, name)
     except FerError:
         raise
-    except Exception as error:  # of damaged bytes, decoders raise whatever comes
+    except Exception as error:  # on damaged bytes, Pillow's decoders raise exceptions of any type
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name} cannot be decoded: {reason}; it is damaged, get it again") from error
 
 
-def _open(file: IO[bytes], name: str) -> Any:
-    """Read the header alone, as Image.open does, which also holds the size against a limit that is global."""
+def _open_header(file: IO[bytes], name: str) -> Any:
+    """Read only the header, as PIL's Image.open does, but without its global limit of the size."""
     plugins = pillow().OPEN
     header = file.read(HEADER)
     if not header:
@@ -93,7 +94,7 @@ def _open(file: IO[bytes], name: str) -> Any:
     for form in filter(plugins.__contains__, FORMATS):
         factory, accepts = plugins[form]
         accepted = accepts(header)
-        if not accepted or isinstance(accepted, str):  # a text says that this Pillow lacks the decoder
+        if not accepted or isinstance(accepted, str):  # a text: this Pillow was built without the decoder
             continue
         file.seek(0)
         with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # not of this format

@@ -1,4 +1,4 @@
-"""The libraries of the extra `vision`, imported when they are needed."""
+"""OpenCV and Pillow, the libraries of the extra `vision`: imported when they are needed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def opencv() -> Any:
 
 
 def name_for_opencv(path: Path) -> str:
-    """Return a path as OpenCV takes it: absolute, for FFmpeg takes a name such as `a:b.mp4` for a protocol.
+    """Return a path as a text for OpenCV: absolute, because FFmpeg reads a name such as `a:b.mp4` as a URL.
 
     Raises:
-        ConfigError: the name is not UTF-8, at which OpenCV ends the process.
+        ConfigError: the name is not UTF-8, which would make OpenCV abort the process.
     """
     name = str(path.absolute())
     try:
@@ -40,7 +40,7 @@ def name_for_opencv(path: Path) -> str:
 
 
 def pillow() -> Any:
-    """Return the module PIL.Image, with all that reads a format registered.
+    """Return the module PIL.Image with the readers of all image formats registered.
 
     Raises:
         ConfigError: it is not installed.

@@ -1,4 +1,4 @@
-"""Faces in the size and colours that a network takes."""
+"""Resizes images and faces, and converts their colours to those that a network takes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Faces = NDArray[np.uint8]
 def fit(faces: Faces, spec: ModelSpec) -> Faces:
     """Return faces, uint8 [n, h, w] or RGB [n, h, w, 3], as uint8 [n, *spec.face_shape].
 
-    Gray becomes three equal channels, colour its luminance (ITU-R BT.601). Faces that fit come back as
-    they are.
+    Gray becomes three equal channels, RGB becomes luminance (ITU-R BT.601). Faces that have the shape
+    already are returned unchanged.
 
     Raises:
-        ConfigError: they have another size or colour, and OpenCV is not installed.
+        ConfigError: faces must be converted, and OpenCV is not installed.
     """
     if faces.shape[1:] == spec.face_shape:
         return faces
@@ -29,7 +29,10 @@ def fit(faces: Faces, spec: ModelSpec) -> Faces:
 
 
 def resize(image: Faces, height: int, width: int) -> Faces:
-    """Return an image, uint8 [h, w] or [h, w, 3], in another size: areas averaged, or interpolated up."""
+    """Return an image, uint8 [h, w] or [h, w, 3], in another size.
+
+    Areas are averaged where a side shrinks (INTER_AREA); else it is bilinear (INTER_LINEAR_EXACT).
+    """
     if image.shape[:2] == (height, width):
         return image
     cv2 = opencv()
@@ -37,6 +40,15 @@ def resize(image: Faces, height: int, width: int) -> Faces:
     # The exact form of bilinear interpolation gives the same bytes on every machine.
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT
     return cv2.resize(image, (width, height), interpolation=method)
+
+
+def shrink(image: Faces, longest_side: int) -> Faces:
+    """Return an image, uint8 [h, w] or [h, w, 3], whose longer side is at most `longest_side` pixels."""
+    scale = longest_side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return resize(image, height, width)
 
 
 def _recolour(image: Faces, channels: int) -> Faces:

@@ -1,4 +1,4 @@
-"""From frames with boxes to expressions, for many frames at once."""
+"""Classifies the faces of several frames in one batch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from fer_engine.engine import Engine, Prediction
 from fer_engine.vision.crop import crop_faces
 from fer_engine.vision.face import Boxes, Face
-from fer_engine.vision.video.follower import Follower, Located
+from fer_engine.vision.video.follower import Follower, TrackedBoxes
 from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.smooth import Smoother
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class DetectedFrame:
     """A frame with the boxes detected in it, int32 [n, 4], or None where its faces are to be followed.
 
-    `first` says that another source begins with it.
+    `first` is true for the first frame of a source.
     """
 
     frame: Frame
@@ -29,44 +29,44 @@ class Searched:
 
 
 class Analyser:
-    """Follows faces from frame to frame and reads their expressions; takes the frames in order.
+    """Tracks faces from frame to frame and classifies their expressions; takes the frames in order.
 
     Args:
         engine: A classifier.
-        between: Whether there are frames without detection.
+        flow: Whether there are frames without detection, in which faces are followed by optical flow.
         margin: As for `crop_faces`.
         smoothing: As for `Smoother`; 0 for none.
     """
 
-    def __init__(self, engine: Engine, between: bool, margin: float, smoothing: float) -> None:
+    def __init__(self, engine: Engine, flow: bool, margin: float, smoothing: float) -> None:
         self._engine = engine
-        self._between = between
+        self._flow = flow
         self._margin = margin
         self._smoothing = smoothing
-        self._follower = Follower(between)
+        self._follower = Follower(flow)
         self._smoother = Smoother(smoothing)
 
-    def analyse(self, group: Sequence[Searched]) -> Iterator[Analysis]:
-        """Yield the analyses of the next frames, whose faces go to the engine together."""
-        located = [self._locate(searched) for searched in group]
+    def analyse(self, group: Sequence[DetectedFrame]) -> Iterator[Analysis]:
+        """Yield the analyses of the next frames; the faces of all go to the engine in one batch."""
+        tracked = [self._track(detected) for detected in group]
         crops = [
-            crop_faces(searched.frame.image, faces.boxes, self._engine.spec, self._margin)
-            for searched, faces in zip(group, located, strict=True)
+            crop_faces(detected.frame.image, faces.boxes, self._engine.spec, self._margin)
+            for detected, faces in zip(group, tracked, strict=True)
         ]
         prediction = self._engine.predict(np.concatenate(crops))
         start = 0
-        for searched, faces in zip(group, located, strict=True):
+        for detected, faces in zip(group, tracked, strict=True):
             rows = slice(start, start := start + len(faces.boxes))
             probabilities, labels = prediction.probabilities[rows], prediction.labels[rows]
             if self._smoothing:
-                probabilities, labels = self._smooth(searched.first, faces.tracks, probabilities)
+                probabilities, labels = self._smooth(detected.first, faces.tracks, probabilities)
             known = Prediction(labels, probabilities)
-            yield Analysis(searched.frame, Face.of_prediction(faces.boxes, known, faces.tracks))
+            yield Analysis(detected.frame, Face.of_prediction(faces.boxes, known, faces.tracks))
 
-    def _locate(self, searched: Searched) -> Located:
-        if searched.first:
-            self._follower = Follower(self._between)
-        return self._follower.locate(searched.frame.image, searched.boxes)
+    def _track(self, detected: DetectedFrame) -> TrackedBoxes:
+        if detected.first:
+            self._follower = Follower(self._flow)
+        return self._follower.track(detected.frame.image, detected.boxes)
 
     def _smooth(
         self, first: bool, tracks: list[int], probabilities: NDArray[np.float32]

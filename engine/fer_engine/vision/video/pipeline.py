@@ -1,4 +1,4 @@
-"""Frames in, expressions out, with every core at work."""
+"""The pipeline from frames to expressions, which uses all cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_engine.vision.face import FaceDetector
 from fer_engine.vision.video.classify import Analyser
 from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.smooth import check_weight
-from fer_engine.vision.video.threads import Run
+from fer_engine.vision.video.threads import PipelineRun
 
 QUEUE = 16
 
@@ -24,27 +24,27 @@ QUEUE = 16
 class Pipeline:
     """Finds the faces and expressions in frames: decoding, detection and classification overlap.
 
-    Frames are decoded in one thread, faces are detected in several, and one more follows them from frame to
-    frame and gives those of all frames that are ready to the engine at once. Without a frame ready it waits
-    for none: one frame alone is analysed right away.
+    One thread decodes frames, several detect faces, and one more tracks the faces from frame to frame and
+    classifies those of all frames that are ready in one batch. It does not wait for a batch to fill: a single
+    frame is classified at once.
 
     Args:
-        engine: A classifier. It is not closed here.
-        detector: What finds the faces; None for `HaarDetector()`.
-        every: Detect in every n-th frame of a source, and follow the faces by optical flow in those between.
-        margin: Share of a box's side added to the crop, as for `crop_faces`.
+        engine: A classifier. The pipeline does not close it.
+        detector: Finds the faces; None for `HaarDetector()`.
+        every: Detect in every n-th frame of a source, and follow the faces by optical flow in the others.
+        margin: Added at each side of a box, as a share of its longer side; see `crop_faces`.
         smoothing: Weight of a face's earlier probabilities in the exponential average over its frames, from 0
             (off) to below 1.
-        queue: Most frames that wait for analysis, and as many that wait to be taken from `run`; of large
-            ones fewer wait, 256 MiB in all. None for 16, or with `live` for as many as there are detector
-            threads: more would make results late, and gain nothing.
-        detector_threads: Frames searched at once; None for one a core with this package's detectors, which
-            several threads may call, and 1 with any other.
-        live: Drop the frames that come while `queue` frames wait; the gaps in `Frame.index` tell how many
-            were dropped. Otherwise the source waits.
+        queue: Most frames that wait for classification, and most results that wait to be taken from `run`;
+            large frames wait in smaller numbers, 256 MiB in all. None for 16, or with `live` for the number
+            of detector threads: more would delay the results and gain nothing.
+        detector_threads: Frames in detection at once; None for the number of cores with this package's
+            detectors, which several threads may call, and for 1 with any other.
+        live: Drop the frames that arrive while `queue` frames wait, instead of making the source wait. Gaps
+            in `Frame.index` show how many were dropped.
 
     Raises:
-        ConfigError: the engine's model is no classifier, or an option is out of its range.
+        ConfigError: the engine's model is no classifier, or an option is out of range.
     """
 
     engine: Engine
@@ -67,19 +67,19 @@ class Pipeline:
     def run(self, frames: Iterable[Frame]) -> Generator[Analysis, None, None]:
         """Yield the analysis of each frame, in order.
 
-        Frames of several sources may follow one another: tracks start anew with each. The threads end with
-        the iterator, also where it is closed early, and `frames` is closed with it if it is a generator.
-        Where the source hangs, its thread is left behind after half a second.
+        Frames of several sources may follow one another: tracks start anew with each source. The threads end
+        with the iterator, also when it is closed early; `frames` is closed with it if it is a generator. If
+        the source hangs, its thread is left behind after half a second.
 
         Raises:
-            InputError: the detector gave something other than boxes.
-            BaseException: what `frames`, detector or engine raised, once the frames before are yielded.
+            InputError: the detector returned something other than boxes.
+            BaseException: what `frames`, the detector or the engine raised, after the earlier frames.
         """
         detector = self.detector or HaarDetector()
         threads = self.detector_threads
         if threads is None:
             threads = usable_cores() if isinstance(detector, HaarDetector | YuNetDetector) else 1
-        run = Run(
+        run = PipelineRun(
             frames,
             lambda image: as_boxes(detector(image), image),
             Analyser(self.engine, self.every > 1, self.margin, self.smoothing),

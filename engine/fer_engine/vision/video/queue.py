@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that can be finished by one and given up by the other."""
+"""What bounds the frames in memory: a queue between two threads, and a budget of bytes."""
 
 from __future__ import annotations
 
@@ -7,66 +7,74 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-
-class Room:
-    """At most `size` bytes at once; what is larger than that finds room alone."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._taken = 0
-        self._changed = threading.Condition()
-        self._open = True
-
-    def has(self, size: int) -> bool:
-        """Whether `take` would not wait."""
-        return self._taken == 0 or self._taken + size <= self._size
-
-    def take(self, size: int) -> None:
-        """Take so many bytes, and wait until there is room for them.
-
-        Raises:
-            Closed: the room was given up.
-        """
-        with self._changed:
-            while not self._changed.wait_for(lambda: not self._open or self.has(size), INTERRUPT_SECONDS):
-                pass
-            if not self._open:
-                raise Closed
-            self._taken += size
-
-    def free(self, size: int) -> None:
-        """Give back what was taken."""
-        with self._changed:
-            self._taken -= size
-            self._changed.notify_all()
-
-    def give_up(self) -> None:
-        """Let nothing in any more; who waits sees Closed."""
-        with self._changed:
-            self._open = False
-            self._changed.notify_all()
-
-
 T = TypeVar("T")
-# On Windows a thread that waits for a lock does not see Ctrl-C before the wait ends.
+# On Windows a thread that waits for a lock sees Ctrl-C only once the wait ends.
 INTERRUPT_SECONDS = 0.5
 
 
 class Closed(Exception):  # noqa: N818 - the end of the work, no error
-    """Nothing more comes, or nobody takes it."""
+    """The queue or the budget was closed: nothing more comes, or nothing more is taken."""
 
 
-class Channel(Generic[T]):
-    """At most `size` items on their way from a thread that puts to a thread that gets.
+class _Waiter:
+    """A condition that threads wait for, until it is met or the object is closed."""
 
-    `queue.Queue` has no end before Python 3.13: a thread that waits in it cannot be woken.
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_open = True
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        while not self._changed.wait_for(lambda: not self._is_open or condition(), INTERRUPT_SECONDS):
+            pass
+
+
+class ByteBudget(_Waiter):
+    """At most `size` bytes in use at once; something larger is let in when nothing else is in use."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+        self._used = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether `acquire` would not wait."""
+        return self._used == 0 or self._used + size <= self._size
+
+    def acquire(self, size: int) -> None:
+        """Reserve bytes, and wait until they are free.
+
+        Raises:
+            Closed: `close` was called.
+        """
+        with self._changed:
+            self._wait_for(lambda: self.fits(size))
+            if not self._is_open:
+                raise Closed
+            self._used += size
+
+    def release(self, size: int) -> None:
+        """Give back bytes that were acquired."""
+        with self._changed:
+            self._used -= size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nothing in any more: every `acquire` raises Closed."""
+        with self._changed:
+            self._is_open = False
+            self._changed.notify_all()
+
+
+class Channel(_Waiter, Generic[T]):
+    """A queue of at most `size` items, which the putting thread can finish and either side can cancel.
+
+    `queue.Queue` cannot be closed before Python 3.13: a thread that waits in it would wait for ever.
     """
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self._items: deque[T] = deque()
         self._size = size
-        self._changed = threading.Condition()
-        self._open = True
         self._error: BaseException | None = None
 
     @property
@@ -75,14 +83,14 @@ class Channel(Generic[T]):
         return len(self._items) >= self._size
 
     def put(self, item: T) -> None:
-        """Append an item, and wait while there are too many.
+        """Append an item, and wait while the channel is full.
 
         Raises:
-            Closed: the channel was given up.
+            Closed: `finish` or `cancel` was called.
         """
         with self._changed:
-            self._wait_for(lambda: not (self._open and self.full))
-            if not self._open:
+            self._wait_for(lambda: not self.full)
+            if not self._is_open:
                 raise Closed
             self._items.append(item)
             self._changed.notify_all()
@@ -91,37 +99,33 @@ class Channel(Generic[T]):
         """Take the next item, and wait for it.
 
         Raises:
-            Closed: all were taken and there is no more to come.
-            BaseException: instead of that, the error that `finish` was given.
+            Closed: all items were taken and no more will come.
+            BaseException: the error that was given to `finish`, in place of Closed.
         """
         with self._changed:
-            self._wait_for(lambda: bool(self._items) or not self._open)
+            self._wait_for(lambda: bool(self._items))
             if self._items:
                 return self._take()
             raise self._error or Closed
 
     def get_if(self, wanted: Callable[[T], bool]) -> T | None:
-        """Take the next item if there is one and it is wanted; never wait."""
+        """Take the next item if there is one and `wanted` accepts it; never wait."""
         with self._changed:
             return self._take() if self._items and wanted(self._items[0]) else None
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Say that no more comes: who gets takes what is there, then sees `error`, or Closed."""
+        """Let no more in: `get` returns the items that are there, then raises `error`, or Closed."""
         with self._changed:
-            if self._open:
-                self._open, self._error = False, error
+            if self._is_open:
+                self._is_open, self._error = False, error
                 self._changed.notify_all()
 
-    def give_up(self) -> None:
-        """Throw away what is there; who puts or gets sees Closed."""
+    def cancel(self) -> None:
+        """Drop the items: every `put` and `get` raises Closed."""
         with self._changed:
-            self._open, self._error = False, None
+            self._is_open, self._error = False, None
             self._items.clear()
             self._changed.notify_all()
-
-    def _wait_for(self, change: Callable[[], bool]) -> None:
-        while not self._changed.wait_for(change, INTERRUPT_SECONDS):
-            pass
 
     def _take(self) -> T:
         item = self._items.popleft()

@@ -1,4 +1,4 @@
-"""Steadier expressions: exponential smoothing of each face's probabilities over time."""
+"""Smooths each face's probabilities over the frames of a video."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from fer_engine.errors import ConfigError
 
 Probabilities = NDArray[np.float32]
 
-# Frames for which a face that is not seen is remembered: one that is gone for longer begins anew.
-MEMORY = 30
+# Frames for which the probabilities of an absent face are kept; after a longer absence smoothing starts anew.
+MAX_ABSENCE = 30
 
 
 class Smoother:
     """Averages the probabilities of each track over its frames: `s = weight * s + (1 - weight) * p`.
 
-    Simple exponential smoothing (Brown, "Statistical Forecasting for Inventory Control", 1959): of a sudden
-    change, `1 - weight**n` is seen after n frames.
+    Simple exponential smoothing (Brown, "Statistical Forecasting for Inventory Control", 1959): after n
+    frames the average has followed `1 - weight**n` of a sudden change.
 
     Args:
-        weight: Share of what was known before, from 0 (no smoothing) to below 1.
+        weight: Weight of the earlier frames, from 0 (no smoothing) to below 1.
 
     Raises:
-        ConfigError: `weight` is outside of that.
+        ConfigError: `weight` is out of range.
     """
 
     def __init__(self, weight: float) -> None:
         check_weight(weight)
         self._weight = np.float32(weight)
         self._frame = 0
-        self._known: dict[int, tuple[int, Probabilities]] = {}  # by track: when last seen, and what
+        self._known: dict[int, tuple[int, Probabilities]] = {}  # by track: the last frame, and its average
 
     def update(self, tracks: list[int], probabilities: Probabilities) -> Probabilities:
         """Return the smoothed probabilities, float32 [n, classes], of the faces of the next frame."""
@@ -40,7 +40,8 @@ class Smoother:
             if track in self._known:
                 smooth[row] += self._weight * (self._known[track][1] - smooth[row])
             self._known[track] = (self._frame, smooth[row])
-        oldest = self._frame - MEMORY
+        oldest = self._frame - MAX_ABSENCE
+
         self._known = {track: seen for track, seen in self._known.items() if seen[0] >= oldest}
         return smooth
 

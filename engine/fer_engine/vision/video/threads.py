@@ -1,4 +1,4 @@
-"""The threads of one run of a pipeline."""
+"""The threads of a pipeline: one reads frames, several detect faces, one classifies."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from typing import Any
 
 from fer_engine.vision.face import Boxes
 from fer_engine.vision.image import Image
-from fer_engine.vision.video.classify import Analyser, Searched
+from fer_engine.vision.video.classify import Analyser, DetectedFrame
 from fer_engine.vision.video.frame import Analysis, Frame
-from fer_engine.vision.video.queue import Channel, Closed, Room
+from fer_engine.vision.video.queue import ByteBudget, Channel, Closed
 
-# Of the images that were taken from the source and not yet handed over: 7 of 12 megapixels, 40 of Full HD.
-# More would not keep more cores at work, for what an image of that size waits for is its decoding.
-WAITING_BYTES = 2**28
-STOP_SECONDS = 0.5  # how long a stop waits for the source, which may be a camera that never answers again
+# For the frames between source and result: 7 of 12 megapixels, or 40 of Full HD. More would not keep more
+# cores busy, because decoding limits the throughput of images of that size.
+MAX_FRAME_BYTES = 2**28
+STOP_SECONDS = 0.5  # how long `stop` waits for the source, which may be a camera that hangs
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A frame whose boxes are being detected, or, with None, that needs none."""
+class _PendingFrame:
+    """A frame whose faces are being detected; `detection` is None where they are to be followed instead."""
 
     frame: Frame
     detection: Future[Boxes] | None
     first: bool
 
-    def ready(self) -> bool:
-        """Whether its boxes are there. After an error it is not, so that the frames before come out first."""
+    def is_ready(self) -> bool:
+        """Whether the detection succeeded; a failed one is not ready, so that earlier frames come first."""
         return self.detection is None or (self.detection.done() and not self.detection.exception())
 
-    def searched(self) -> Searched:
+    def detected(self) -> DetectedFrame:
         """Wait for the boxes; raises what the detector raised."""
-        return Searched(self.frame, self.detection.result() if self.detection else None, self.first)
+        return DetectedFrame(self.frame, self.detection.result() if self.detection else None, self.first)
 
 
-class Run:
-    """Three kinds of threads: one takes the frames, `detector_threads` detect, one analyses.
+class PipelineRun:
+    """Runs a pipeline once: one thread reads frames, `detector_threads` detect faces, one classifies.
 
-    The futures of the detections wait in order in a bounded channel, so that results are in order whichever
-    detection is done first, and the source waits where the analysis does not keep up.
+    The futures of the detections wait in a bounded channel in the order of the frames. So the results are in
+    order whichever detection ends first, and the source waits when the classifier is slower.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class Run:
         self._analyser = analyser
         self._every = every
         self._live = live
-        self._waiting: Channel[Waiting] = Channel(queue)
+        self._pending: Channel[_PendingFrame] = Channel(queue)
         self._done: Channel[Analysis] = Channel(queue)
-        self._room = Room(WAITING_BYTES)
+        self._budget = ByteBudget(MAX_FRAME_BYTES)
         self._detectors = ThreadPoolExecutor(detector_threads, "fer-detect")
-        # Daemons, and ended at exit: a program that forgets an unfinished run can end all the same.
-        self._decoder = threading.Thread(target=self._take_frames, name="fer-decode", daemon=True)
-        self._classifier = threading.Thread(target=self._analyse, name="fer-classify", daemon=True)
+        # Daemons that are stopped at exit: a program with an unfinished run can still end.
+        self._decoder = threading.Thread(target=self._read_frames, name="fer-decode", daemon=True)
+        self._classifier = threading.Thread(target=self._classify, name="fer-classify", daemon=True)
 
     def analyses(self) -> Iterator[Analysis]:
-        """Start the threads and yield what they make; raises what went wrong in any of them."""
+        """Start the threads and yield the analyses; raises what any of the threads raised."""
         atexit.register(self.stop)
         self._decoder.start()
         self._classifier.start()
@@ -79,55 +79,55 @@ class Run:
                 analysis = self._done.get()
             except Closed:
                 return
-            self._room.free(analysis.frame.image.nbytes)
+            self._budget.release(analysis.frame.image.nbytes)
             yield analysis
 
     def stop(self) -> None:
-        """End the threads, each as soon as it is through with the frame at hand.
+        """End the threads, each after its current frame.
 
-        One whose source hangs is left behind: it ends with the program, or once its source comes back.
+        If the source hangs, its thread is left behind: it ends with the program, or once the source returns.
         """
-        self._room.give_up()
-        self._waiting.give_up()
-        self._done.give_up()
+        self._budget.close()
+        self._pending.cancel()
+        self._done.cancel()
         self._detectors.shutdown(cancel_futures=True)
         if self._classifier.ident is not None:  # the last one to start
             self._classifier.join()
             self._decoder.join(STOP_SECONDS)
         atexit.unregister(self.stop)
 
-    def _take_frames(self) -> None:
+    def _read_frames(self) -> None:
         try:
             self._submit_all()
         except Closed:
             pass
         except BaseException as error:  # noqa: BLE001 - raised to whoever iterates
-            self._waiting.finish(error)
+            self._pending.finish(error)
         else:
-            self._waiting.finish()
+            self._pending.finish()
         finally:
-            _close(self._frames)
+            _close_generator(self._frames)
 
     def _submit_all(self) -> None:
-        source, taken = None, 0
+        source, count = None, 0
         for frame in self._frames:
             size = frame.image.nbytes
-            if self._live and (self._waiting.full or not self._room.has(size)):
+            if self._live and (self._pending.full or not self._budget.fits(size)):
                 continue
-            self._room.take(size)
+            self._budget.acquire(size)
             if first := frame.index == 0 or frame.source != source:
-                source, taken = frame.source, 0
-            searched = taken % self._every == 0
-            detection = self._detectors.submit(self._detect, frame.image) if searched else None
-            self._waiting.put(Waiting(frame, detection, first))
-            taken += 1
+                source, count = frame.source, 0
+            with_detection = count % self._every == 0
+            detection = self._detectors.submit(self._detect, frame.image) if with_detection else None
+            self._pending.put(_PendingFrame(frame, detection, first))
+            count += 1
 
-    def _analyse(self) -> None:
+    def _classify(self) -> None:
         try:
             while True:
-                group = [self._waiting.get().searched()]
-                while (waiting := self._waiting.get_if(Waiting.ready)) is not None:
-                    group.append(waiting.searched())
+                group = [self._pending.get().detected()]
+                while (ready := self._pending.get_if(_PendingFrame.is_ready)) is not None:
+                    group.append(ready.detected())
                 for analysis in self._analyser.analyse(group):
                     self._done.put(analysis)
         except (Closed, CancelledError):
@@ -136,8 +136,8 @@ class Run:
             self._done.finish(error)
 
 
-def _close(frames: Any) -> None:
-    """End a generator in the thread that ran it, so that it lets go of its file or camera."""
+def _close_generator(frames: Any) -> None:
+    """Close a generator in the thread that ran it, so that it releases its file or camera."""
     close = getattr(frames, "close", None)
     if close is not None:
         close()

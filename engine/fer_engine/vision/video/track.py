@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: numbers for faces by the overlap of their boxes.
+"""Gives each person in a video a track number, by the overlap of boxes in neighbouring frames.
 
 Detections are matched with the tracks greedily by intersection over union, the largest first, as in the
 IoU tracker (Bochinski, Eiselein, Sikora, "High-Speed Tracking-by-Detection Without Using Image Information",
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from fer_engine.vision.face import Boxes
 
-# Below this overlap two boxes are those of two faces. A detector's boxes of one face in neighbouring frames
-# overlap by more than 0.6; between detections some frames apart the face may have moved by half its size.
-SAME_FACE = 0.3
-# Detections in a row that may miss a face before its number is given up: Haar cascades lose a face that
-# turns or blinks for some frames.
-PATIENCE = 15
+# Below this intersection over union, two boxes belong to two faces. A detector's boxes of one face overlap by
+# more than 0.6 in neighbouring frames; between detections some frames apart a face may move by half its size.
+MIN_OVERLAP = 0.3
+# Detections in a row that may miss a face before its number is dropped: Haar cascades lose a face that turns
+# or blinks for some frames.
+MAX_MISSES = 15
 
 
 class Tracker:
@@ -30,26 +30,26 @@ class Tracker:
         self._next = 0
 
     def update(self, boxes: Boxes) -> list[int]:
-        """Return the track of each box, int32 [n, 4], that was detected in the next frame."""
+        """Return the track number of each box, int32 [n, 4], that was detected in the next frame."""
         overlap = intersection_over_union(boxes, self._boxes)
         numbers: list[int | None] = [None] * len(boxes)
         taken: set[int] = set()
         for flat in np.argsort(-overlap, axis=None, kind="stable"):
             box, track = divmod(int(flat), len(self._numbers))
-            if overlap[box, track] < SAME_FACE:
+            if overlap[box, track] < MIN_OVERLAP:
                 break
             if numbers[box] is None and track not in taken:
                 numbers[box] = self._numbers[track]
                 taken.add(track)
         known = [self._new() if number is None else number for number in numbers]
-        lost = [i for i in range(len(self._numbers)) if i not in taken and self._missed[i] < PATIENCE]
+        lost = [i for i in range(len(self._numbers)) if i not in taken and self._missed[i] < MAX_MISSES]
         self._boxes = np.concatenate([boxes, self._boxes[lost]])
         self._missed = [0] * len(boxes) + [self._missed[i] + 1 for i in lost]
         self._numbers = known + [self._numbers[i] for i in lost]
         return known
 
     def move(self, numbers: list[int], boxes: Boxes) -> None:
-        """Say where the faces `numbers` are in a frame without detection: int32 [n, 4]."""
+        """Set the boxes, int32 [n, 4], of the tracks `numbers` in a frame without detection."""
         places = [self._numbers.index(number) for number in numbers]
         self._boxes[places] = boxes
 

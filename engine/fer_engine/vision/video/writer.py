@@ -1,4 +1,4 @@
-"""A video file that appears whole or not at all."""
+"""Writes a video file, which appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 class VideoWriter:
     """Writes images of one size as an .mp4 (MPEG-4) or .avi (Motion JPEG) video, without sound.
 
-    The frames go to a temporary file beside `path`; `close` puts it in the place of `path` once it has been
-    read back. As a context manager it closes on errors and Ctrl-C too, so that the video holds what was
-    written up to there. Without a frame no file is written. An odd last column or row of pixels is cut off.
+    The frames go to a temporary file beside `path`. `close` checks that it can be read back, then moves it to
+    `path`. As a context manager it also closes on errors and Ctrl-C, so the video holds the frames up to
+    there. If no frame was written there is no file. An odd last column or row of pixels is cut off.
 
     Args:
-        path: The video, which may exist; the suffix tells the format.
+        path: The video, which is replaced if it exists; the suffix says the format.
         rate: Frames a second.
 
     Raises:
@@ -57,7 +57,7 @@ class VideoWriter:
         size = (image.shape[1], image.shape[0])
         if self._writer is None:
             self._open(size)
-        elif size != self._size:  # OpenCV drops such a frame without a word
+        elif size != self._size:  # OpenCV would drop such a frame silently
             raise InputError(
                 f"all frames of {self.path} must have one size: the first is "
                 f"{self._size[0]}x{self._size[1]}, frame {self._count} is {size[0]}x{size[1]}; resize it"
@@ -66,10 +66,10 @@ class VideoWriter:
         self._count += 1
 
     def close(self) -> None:
-        """Finish the video and put it in its place; a second call does nothing.
+        """Finish the video and move it to `path`; a second call does nothing.
 
         Raises:
-            FerError: what was written cannot be read back (a full disk); an older file stays as it was.
+            FerError: the frames cannot be read back (a full disk); an existing file is left unchanged.
         """
         if self._writer is None or self._temporary is None:
             return
@@ -93,7 +93,6 @@ class VideoWriter:
 
     def _open(self, size: tuple[int, int]) -> None:
         cv2 = opencv()
-
         suffix = self.path.suffix.lower()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,20 +111,19 @@ class VideoWriter:
 
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
-            with contextlib.suppress(OSError):  # after the replacement there is none
+            with contextlib.suppress(OSError):  # it was moved to `path`
                 self._temporary.unlink()
             self._temporary = None
 
 
 def _check_video(written: Path, count: int, path: Path) -> None:
-    """Read a video back, for OpenCV's writer does not tell of what it could not write."""
+    """Read a video back, because OpenCV's writer does not report errors."""
     cv2 = opencv()
-
     capture = cv2.VideoCapture(str(written))
     try:
         held = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
-        # Ctrl-C may come when a frame is written and not yet counted, so one more is no fault.
+        # Ctrl-C may come after a frame is written and before it is counted, so one more is no error.
         if held < count or not capture.read()[0]:
             raise _unwritable(path, f"{count} frames were written, {held} can be read back")
     finally:

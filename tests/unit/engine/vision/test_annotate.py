@@ -101,7 +101,7 @@ def test_bars_fit_into_the_image(size):
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="7 bars need as many labels, got 2"):
+    with pytest.raises(InputError, match="labels must name each of the 7 probabilities, got 2 labels"):
         annotate(gray(100, 100), [face_at(0, 0, 50, 50)], ("one", "two"))
     with pytest.raises(InputError, match="an image must be uint8"):
         annotate(gray(100, 100)[..., 0], [])

@@ -46,7 +46,7 @@ def test_a_doubtful_find_that_is_a_face_stays(astronaut, monkeypatch, corner):
         return max(count for count in range(1, 40) if len(HaarDetector(min_neighbors=count)(image)))
 
     confirmed = most_neighbors()
-    monkeypatch.setattr(cascade, "CONFIRMING", 1000)  # as if the second cascade never had it
+    monkeypatch.setattr(cascade, "MIN_FINDS", 1000)  # as if the second cascade never had it
     assert most_neighbors() == confirmed - 1
 
 

@@ -81,5 +81,5 @@ def test_bad_images_and_detectors(engine, astronaut):
 def test_a_regression_is_refused(engine, astronaut, monkeypatch):
     affect = ModelSpec("affect", labels=AFFECT, task="regression", output="affect")
     monkeypatch.setattr(Engine, "spec", affect)
-    with pytest.raises(ConfigError, match="affect is a regression model, which tells no expressions"):
+    with pytest.raises(ConfigError, match="affect is a regression model, which has no expressions"):
         find_expressions(engine, astronaut)

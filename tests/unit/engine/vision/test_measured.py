@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from fer_engine.vision import MARGIN, HaarDetector
-from fer_engine.vision.cascade import FINDER
+from fer_engine.vision.cascade import DETECTING
 
 ROOT = Path(__file__).parents[4]
 DOCUMENT = (ROOT / "docs" / "vision.md").read_text("utf-8")
@@ -34,7 +34,7 @@ def test_the_margin_is_the_one_that_measured_best():
 def test_the_detectors_defaults_halve_the_false_faces_and_the_time_of_opencvs():
     settings = {tuple(row.values())[:5]: row for row in record("face_detector")["settings"]}
     options = {name: value.default for name, value in inspect.signature(HaarDetector).parameters.items()}
-    cascade = FINDER.removeprefix("haarcascade_frontalface_").removesuffix(".xml")
+    cascade = DETECTING.removeprefix("haarcascade_frontalface_").removesuffix(".xml")
     chosen = settings[
         cascade, options["longest_side"], options["scale_factor"], False, options["min_neighbors"]
     ]

@@ -30,42 +30,40 @@ def test_flow_moves_and_scales_a_box_with_its_content():
 
 
 def test_small_movements_add_up():
-    follower = Follower(between=True)
-    located = follower.locate(scene(BOX), np.array([BOX], np.int32))
+    follower = Follower(flow=True)
+    located = follower.track(scene(BOX), np.array([BOX], np.int32))
     for step in range(1, 21):
-        located = follower.locate(scene((200 + 3 * step, 150 - step, 120, 120)), None)
+        located = follower.track(scene((200 + 3 * step, 150 - step, 120, 120)), None)
         assert located.tracks == [0]
     np.testing.assert_allclose(located.boxes, [[260, 130, 120, 120]], atol=6)
 
 
 def test_a_face_that_vanishes_is_lost_and_found_again_by_detection():
-    follower = Follower(between=True)
-    follower.locate(scene(BOX), np.array([BOX], np.int32))
-    assert follower.locate(texture(9, (480, 640)), None).tracks == []
-    assert follower.locate(scene(BOX), np.array([BOX], np.int32)).tracks == [0]
+    follower = Follower(flow=True)
+    follower.track(scene(BOX), np.array([BOX], np.int32))
+    assert follower.track(texture(9, (480, 640)), None).tracks == []
+    assert follower.track(scene(BOX), np.array([BOX], np.int32)).tracks == [0]
 
 
 def test_a_frame_of_another_size_begins_anew():
-    follower = Follower(between=True)
-    follower.locate(scene(BOX), np.array([BOX], np.int32))
-    assert follower.locate(scene(BOX, size=(720, 640)), None).tracks == []
+    follower = Follower(flow=True)
+    follower.track(scene(BOX), np.array([BOX], np.int32))
+    assert follower.track(scene(BOX, size=(720, 640)), None).tracks == []
 
 
 def test_a_face_that_leaves_the_image_is_lost():
-    follower = Follower(between=True)
+    follower = Follower(flow=True)
     wide = texture(3, (480, 1280))
-    follower.locate(wide[:, :640], np.array([[0, 100, 100, 100]], np.int32))
-    tracks = [follower.locate(wide[:, 10 * step : 640 + 10 * step], None).tracks for step in range(1, 12)]
+    follower.track(wide[:, :640], np.array([[0, 100, 100, 100]], np.int32))
+    tracks = [follower.track(wide[:, 10 * step : 640 + 10 * step], None).tracks for step in range(1, 12)]
     assert tracks[0] == [0]
     assert tracks[-1] == []
 
 
 def test_faces_come_from_left_to_right_with_their_tracks():
-    follower = Follower(between=False)
+    follower = Follower(flow=False)
     image = np.zeros((100, 400, 3), np.uint8)
-    follower.locate(image, np.array([[0, 0, 50, 50], [200, 0, 50, 50]], np.int32))
-    located = follower.locate(
-        image, np.array([[210, 0, 50, 50], [10, 0, 50, 50], [100, 0, 50, 50]], np.int32)
-    )
+    follower.track(image, np.array([[0, 0, 50, 50], [200, 0, 50, 50]], np.int32))
+    located = follower.track(image, np.array([[210, 0, 50, 50], [10, 0, 50, 50], [100, 0, 50, 50]], np.int32))
     assert located.boxes[:, 0].tolist() == [10, 100, 210]
     assert located.tracks == [0, 2, 1]

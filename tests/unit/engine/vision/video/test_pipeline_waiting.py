@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fer_engine.vision import Frame, Pipeline
-from fer_engine.vision.video.threads import WAITING_BYTES
+from fer_engine.vision.video.threads import MAX_FRAME_BYTES
 from grays import BOX, GrayEngine, box_of, grays, labels_of
 
 pytest.importorskip("cv2")
@@ -47,7 +47,7 @@ def test_the_source_waits_for_who_takes_the_results():
 @pytest.mark.parametrize(("share", "most"), [(5, 5), (0.5, 1)])
 def test_large_images_wait_by_their_bytes(share, most):
     """Of a fifth of what may wait, five do; one larger than all of it goes alone."""
-    image = np.zeros((int(WAITING_BYTES / share / 3000), 1000, 3), np.uint8)  # takes memory once it is used
+    image = np.zeros((int(MAX_FRAME_BYTES / share / 3000), 1000, 3), np.uint8)  # takes memory once it is used
     taken = []
 
     def source():

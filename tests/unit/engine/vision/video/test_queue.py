@@ -35,7 +35,7 @@ def test_only_what_is_wanted_is_taken_without_waiting():
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_giving_up_wakes_who_waits(full):
+def test_cancelling_wakes_the_thread_that_waits(full):
     channel = Channel(1)
     if full:
         channel.put(0)
@@ -49,7 +49,7 @@ def test_giving_up_wakes_who_waits(full):
 
     thread = threading.Thread(target=wait)
     thread.start()
-    channel.give_up()
+    channel.cancel()
     thread.join(10)
     assert seen == ["closed"]
     with pytest.raises(Closed):

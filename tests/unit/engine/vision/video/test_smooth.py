@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_engine.vision.video.smooth import MEMORY, Smoother
+from fer_engine.vision.video.smooth import MAX_ABSENCE, Smoother
 
 
 def shares(*rows):
@@ -25,7 +25,7 @@ def test_the_input_is_left_alone_and_sums_stay_one():
     np.testing.assert_array_equal(given, before)
 
 
-@pytest.mark.parametrize(("gone", "expected"), [(MEMORY - 1, 0.5), (MEMORY + 1, 1.0)])
+@pytest.mark.parametrize(("gone", "expected"), [(MAX_ABSENCE - 1, 0.5), (MAX_ABSENCE + 1, 1.0)])
 def test_a_face_that_was_gone_for_long_begins_anew(gone, expected):
     smoother = Smoother(0.5)
     smoother.update([0], shares([0, 1]))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_engine.vision.video.track import PATIENCE, Tracker, intersection_over_union
+from fer_engine.vision.video.track import MAX_MISSES, Tracker, intersection_over_union
 
 
 def boxes(*rows):
@@ -33,7 +33,7 @@ def test_a_face_elsewhere_is_another():
     assert tracker.update(boxes([45, 0, 50, 50])) == [1]
 
 
-@pytest.mark.parametrize(("missed", "number"), [(1, 0), (PATIENCE, 0), (PATIENCE + 1, 1)])
+@pytest.mark.parametrize(("missed", "number"), [(1, 0), (MAX_MISSES, 0), (MAX_MISSES + 1, 1)])
 def test_a_lost_face_keeps_its_number_for_a_while(missed, number):
     tracker = Tracker()
     tracker.update(boxes([0, 0, 50, 50]))
