@@ -1,21 +1,35 @@
-"""How to ask for an export or a plan: fer-export's command line, for messages and to run."""
+"""How to ask fer-export for an artifact or a plan: the command that a message names, and its run here."""
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_engine.errors import BackendError, ExportError
+from fer_engine.system import progress
+
 if TYPE_CHECKING:
     from fer_engine.artifact.artifact import Artifact
+    from fer_engine.artifact.plan import Plan, Profile
 
-# What makes fer-export add a precision to float32.
+EXPORTER = ("-m", "fer_export.cli")  # what Python runs
+EXPORT_NEEDS = ("fer_export", "torch", "onnx", "onnxscript")
+BUILD_NEEDS = ("fer_export", "onnx")  # to build a plan from a graph that is there
+# What adds a precision to float32.
 PRECISION_OPTIONS = {"fp16": "--fp16", "int8": "--int8", "int8-cpu": "--int8"}
+# What asks for the plan of a library, by the library's module.
+PLAN_OPTIONS = {"tensorrt": "--tensorrt", "tensorrt_rtx": "--tensorrt-rtx"}
 
 
-def example_command(output: Path) -> str:
-    """Return a command that makes an artifact, where there is none to start from."""
-    return f"fer-export --model mini_xception --output {output}"
+def model_command(model: str, output: Path | str) -> str:
+    """Return the command that exports a network which ships with the package."""
+    return f"fer-export --model {model} --output {output}"
 
 
 def precision_command(artifact: Artifact, precision: str, *, force: bool = False) -> str:
@@ -23,8 +37,7 @@ def precision_command(artifact: Artifact, precision: str, *, force: bool = False
 
     With `force` the precision is kept even if the gate refuses it.
     """
-    arguments = [*_source_arguments(artifact), PRECISION_OPTIONS[precision]]
-    arguments += ["--force"] if force else []
+    arguments = [*_source_arguments(artifact), PRECISION_OPTIONS[precision], *(["--force"] if force else [])]
     return f"fer-export {shlex.join([*arguments, '--output', str(artifact.folder)])}"
 
 
@@ -37,3 +50,108 @@ def _source_arguments(artifact: Artifact) -> list[str]:
         return ["--onnx", str(artifact.given_onnx), "--outputs", str(source["outputs"]), "--spec", spec]
     shipped = source.get("path", "shipped") == "shipped"
     return ["--model", artifact.spec.name, *(() if shipped else ("--checkpoint", str(artifact.checkpoint)))]
+
+
+def plan_command(
+    artifact: Path, flavour: str, precision: str, compute_capability: str, like: Plan | None = None
+) -> str:
+    """Return the command that builds the plan of `plan_arguments`."""
+    arguments = plan_arguments(artifact, flavour, precision, compute_capability, like)
+    return f"fer-export {shlex.join(arguments)}"
+
+
+def all_plans_command(artifact: Path, flavour: str) -> str:
+    """Return the command that builds the plans of every graph of an artifact."""
+    return f"fer-export --artifact {artifact} {PLAN_OPTIONS[flavour]}"
+
+
+def plan_arguments(
+    artifact: Path, flavour: str, precision: str, compute_capability: str, like: Plan | None = None
+) -> list[str]:
+    """Return the arguments that build a plan for one GPU from the graph of the artifact in a folder.
+
+    `like` is a plan whose profiles and compatibility the new one shall have.
+    """
+    arguments = ["--artifact", str(artifact), PLAN_OPTIONS[flavour], "--engine-precision", precision]
+    if flavour == "tensorrt_rtx":  # the other flavour builds for the GPU that it finds
+        arguments += ["--target", compute_capability]
+    if like is not None:
+        arguments += ["--engine-batch", _render_profiles(like.profiles)]
+    if like is not None and flavour == "tensorrt":
+        if like.options.get("version_compatible"):
+            arguments.append("--version-compatible")
+        if like.options.get("hardware_compatibility", "none") != "none":
+            arguments += ["--hardware-compatibility", str(like.options["hardware_compatibility"])]
+    return arguments
+
+
+def _render_profiles(profiles: Sequence[Profile]) -> str:
+    """Return profiles as fer-export takes them: "1,8,64" for buckets, "1:8:64" for a range."""
+    texts = (str(least) if least == most else f"{least}:{best}:{most}" for least, best, most in profiles)
+    return ",".join(texts)
+
+
+def export_model(model: str, output: Path, *, all_precisions: bool) -> None:
+    """Export a network that ships with the package, in a process of its own, and show what it says.
+
+    What the gate refuses is kept: it loads by its name alone.
+
+    Raises:
+        ExportError: what it takes is not installed, or the export failed.
+    """
+    missing = _missing(EXPORT_NEEDS)
+    if missing:
+        raise ExportError(
+            f"the shipped model is exported at its first use, and {missing} is not installed; "
+            "install it with: pip install 'fer-engine[export]', or give an artifact that was made elsewhere"
+        )
+    options = [*dict.fromkeys(PRECISION_OPTIONS.values()), "--force"] if all_precisions else []
+    with progress.bar(f"exporting {model}, which happens once") as advance:
+        failure = _run(["--model", model, *options, "--output", str(output.resolve())], advance)
+    if failure is not None:
+        raise ExportError(f"fer-export could not export {model}: {failure}")
+
+
+def build_plan(arguments: Sequence[str], engines: Path) -> None:
+    """Build the plan of `plan_arguments`, of an absolute path, into a folder, in a process of its own.
+
+    Raises:
+        BackendError: what it takes is not installed, or the build failed.
+    """
+    missing = _missing(BUILD_NEEDS)
+    if missing:
+        raise BackendError(
+            f"a plan has to be built here, and {missing} is not installed; "
+            "install it with: pip install 'fer-engine[export]'"
+        )
+    failure = _run([*arguments, "--engines", str(engines.resolve())], progress.silent)
+    if failure is not None:
+        raise BackendError(f"fer-export could not build the plan: {failure}")
+
+
+def _missing(needed: Sequence[str]) -> str:
+    return ", ".join(name for name in needed if importlib.util.find_spec(name) is None)
+
+
+def _run(arguments: Sequence[str], advance: progress.Advance) -> str | None:
+    """Run fer-export and pass on each line that it says; return the last one where it failed."""
+    said = "it said nothing"
+    with (
+        tempfile.TemporaryDirectory() as empty,  # so that nothing in the current folder is imported
+        subprocess.Popen(
+            [sys.executable, *EXPORTER, *arguments],
+            cwd=empty,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        ) as child,
+    ):
+        try:
+            for line in child.stderr or ():
+                said = line.strip() or said
+                advance(step=said)
+        except BaseException:
+            child.kill()
+            raise
+    return said.removeprefix("error: ") if child.returncode != 0 else None

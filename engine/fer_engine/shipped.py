@@ -7,26 +7,23 @@ import importlib.util
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from fer_engine import exporter
 from fer_engine._version import __version__
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import ArtifactError, ConfigError, ExportError, FerError
-from fer_engine.system import progress
+from fer_engine.errors import ArtifactError, ConfigError, FerError
 
 LOG = logging.getLogger(__name__)
 MODEL = "mini_xception"
-EXPORTER = ("-m", "fer_export.cli")
-NEEDED = ("torch", "onnx", "onnxscript")  # what fer-export cannot do without
-# An entry of the cache, and what fer-export makes it with. Quantizing and judging doubles the time, so it
-# waits until it is asked for. What the export's gate refuses is kept: it loads by its name alone.
-ENTRIES = {"fp32": (), "all": ("--fp16", "--int8", "--force")}
-PRECISIONS = {"fp32": "fp32", "fp16": "all", "int8": "all", "int8-cpu": "all", "auto": "all"}
+# The entry of the cache that has a precision. Quantizing and judging doubles the time of an export, so it
+# waits until it is asked for.
+FLOAT, ALL = "fp32", "all"
+PRECISIONS = {"fp32": FLOAT, "fp16": ALL, "int8": ALL, "int8-cpu": ALL, "auto": ALL}
 STALE_SECONDS = 24 * 3600  # no export takes so long: what is older was left by one that was killed
 
 
@@ -48,7 +45,7 @@ def shipped_artifact(model: str = MODEL, precision: str = "fp32") -> Path:
     checkpoint = _checkpoint(model)
     folder = cache_folder() / __version__ / f"{model}-{checkpoint[:12]}"
     entry = PRECISIONS[precision]
-    for name in dict.fromkeys((entry, "all")):  # that one has FP32 too
+    for name in dict.fromkeys((entry, ALL)):  # that one has FP32 too
         if (folder / name).exists() and _is_sound(folder / name):
             return folder / name
     try:
@@ -56,7 +53,7 @@ def shipped_artifact(model: str = MODEL, precision: str = "fp32") -> Path:
     except OSError as error:
         raise FerError(
             f"cannot write {folder}: {error.strerror or error}; free the space, or export where you may "
-            f"write with 'fer-export --model {model} --output DIR' and give DIR as the artifact"
+            f"write with '{exporter.model_command(model, 'DIR')}' and give DIR as the artifact"
         ) from error
 
 
@@ -107,7 +104,6 @@ def _is_sound(folder: Path) -> bool:
 
 def _make(model: str, folder: Path, entry: str) -> Path:
     """Export beside the entry, then give it the entry's name; return the entry."""
-    _check_exporter()
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".*.tmp"):
         with contextlib.suppress(FileNotFoundError):  # its process has just come to its end
@@ -116,7 +112,7 @@ def _make(model: str, folder: Path, entry: str) -> Path:
     artifact = folder / entry
     with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder) as name:
         made = Path(name) / "artifact"
-        _export(["--model", model, *ENTRIES[entry], "--output", str(made)], Path(name), model)
+        exporter.export_model(model, made, all_precisions=entry == ALL)
         if artifact.exists() and not _is_sound(artifact):
             artifact.rename(Path(name) / "damaged")
         try:
@@ -126,40 +122,3 @@ def _make(model: str, folder: Path, entry: str) -> Path:
             if not (artifact.exists() and _is_sound(artifact)):
                 raise
     return artifact
-
-
-def _check_exporter() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ExportError(
-            f"the shipped model is exported at its first use, and {', '.join(missing)} is not installed; "
-            "install it with: pip install 'fer-engine[export]', or give an artifact that was made elsewhere"
-        )
-
-
-def _export(arguments: list[str], scratch: Path, model: str) -> None:
-    """Run fer-export, and show what it says as it goes on."""
-    command = [sys.executable, *EXPORTER, *arguments]
-    title = f"exporting {model}, which happens once"
-    said = "it said nothing"
-    with (
-        progress.bar(title) as advance,
-        # In an empty folder, so that nothing in the current one is imported by accident.
-        subprocess.Popen(
-            command,
-            cwd=scratch,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        ) as child,
-    ):
-        try:
-            for line in child.stderr or ():
-                said = line.strip() or said
-                advance(step=said)
-        except BaseException:
-            child.kill()
-            raise
-    if child.returncode != 0:
-        raise ExportError(f"fer-export could not export {model}: {said.removeprefix('error: ')}")

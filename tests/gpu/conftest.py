@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from fer_engine.backends.cuda.bindings import CudaBindings
-from fer_engine.backends.tensorrt.plan_match import rebuild_arguments
+from fer_engine.exporter import plan_arguments
 
 # The module of each flavour, and the backend that uses it.
 BACKENDS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
@@ -67,5 +67,5 @@ def built(flavour, device, artifact, tmp_path_factory):
     folder = tmp_path_factory.mktemp(flavour) / "artifact"
     shutil.copytree(artifact, folder)
     for precision in PRECISIONS:
-        assert main(rebuild_arguments(folder, flavour, precision, device.compute_capability)) == 0
+        assert main(plan_arguments(folder, flavour, precision, device.compute_capability)) == 0
     return folder

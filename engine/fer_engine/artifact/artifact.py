@@ -55,7 +55,7 @@ class Artifact:
         except OSError:
             raise ArtifactError(
                 f"{folder} is not an artifact folder: {manifest} cannot be read; make one with "
-                f"'{exporter.example_command(folder)}'"
+                f"'{exporter.model_command('mini_xception', folder)}'"
             ) from None
 
     @staticmethod

@@ -20,7 +20,7 @@ from fer_engine.artifact.files import read_verified
 from fer_engine.errors import ArtifactError
 
 FORMAT_VERSION = 1
-FLAVOURS = {"tensorrt": "--tensorrt", "tensorrt_rtx": "--tensorrt-rtx"}  # module and option of fer-export
+FLAVOURS = ("tensorrt", "tensorrt_rtx")  # modules of the libraries
 VERSION = re.compile(r"\d+(\.\d+)+")
 CAPABILITY = re.compile(r"\d+\.\d+")
 

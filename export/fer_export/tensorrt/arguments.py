@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fer_engine.artifact.plan import FLAVOURS
 from fer_engine.errors import ConfigError
+from fer_engine.exporter import PLAN_OPTIONS
 from fer_export.tensorrt.options import COMPATIBILITY, RTX_DEFAULT, BuildOptions
 from fer_export.tensorrt.profiles import parse_profiles
 
@@ -71,7 +71,7 @@ def options(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> Buil
     given = [name for name, value in vars(parser.parse_args([])).items() if getattr(parsed, name) != value]
     if parsed.flavour is None:
         for name in names.keys() & given:
-            raise ConfigError(f"--{_dashed(name)} goes with plans: add {' or '.join(FLAVOURS.values())}")
+            raise ConfigError(f"--{_dashed(name)} goes with plans: add {' or '.join(PLAN_OPTIONS.values())}")
         return None
     if parsed.artifact is not None:
         for name in given:

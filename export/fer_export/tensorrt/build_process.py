@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from fer_engine.artifact import files
-from fer_engine.artifact.plan import FLAVOURS
 from fer_engine.errors import BackendError
+from fer_engine.exporter import PLAN_OPTIONS
 from fer_export.tensorrt.build_worker import ERRORS, Reply, Request
 from fer_export.tensorrt.options import BuildOptions
 
@@ -54,7 +54,8 @@ def build_in_subprocess(
         if reply is None:
             raise BackendError(
                 f"{options.flavour} ended the process that it built in (exit code {process.returncode}): "
-                f"{_last_words(errors)}; see all of its messages with {FLAVOURS[options.flavour]} --verbose"
+                f"{_last_words(errors)}; see all of its messages with "
+                f"{PLAN_OPTIONS[options.flavour]} --verbose"
             )
         return (scratch / "plan").read_bytes(), reply
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fer_engine import ConfigError, ExportError, FerError, __version__, shipped
+from fer_engine import ConfigError, ExportError, FerError, __version__, exporter, shipped
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.shipped import cache_folder, shipped_artifact
 
@@ -39,7 +39,7 @@ def cache(tmp_path, monkeypatch, artifact):
 
 
 def export(monkeypatch, code, *arguments):
-    monkeypatch.setattr(shipped, "EXPORTER", ("-c", code, *arguments))
+    monkeypatch.setattr(exporter, "EXPORTER", ("-c", code, *arguments))
 
 
 def exports(log):
@@ -110,11 +110,11 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_used(monkeypatch):
     )
     waiting = half + "print('half', file=sys.stderr, flush=True); time.sleep(60)"
     code = (
-        "import sys; from fer_engine import shipped\n"
-        "shipped.EXPORTER = tuple(sys.argv[1:])\n"
+        "import sys; from fer_engine import exporter, shipped\n"
+        "exporter.EXPORTER = tuple(sys.argv[1:])\n"
         "shipped.shipped_artifact()"
     )
-    tiny_and_log = shipped.EXPORTER[2:]
+    tiny_and_log = exporter.EXPORTER[2:]
     with subprocess.Popen(
         [sys.executable, "-c", code, "-c", waiting, *tiny_and_log], stderr=subprocess.PIPE, text=True
     ) as process:
@@ -137,7 +137,7 @@ def test_what_the_export_says_is_passed_on(cache, monkeypatch):
 
 
 def test_without_pytorch_the_extra_is_named(cache, monkeypatch):
-    monkeypatch.setattr(shipped, "NEEDED", ("no_such_torch", "onnx"))
+    monkeypatch.setattr(exporter, "EXPORT_NEEDS", ("no_such_torch", "onnx"))
     with pytest.raises(ExportError, match=r"no_such_torch is not installed; .*'fer-engine\[export\]'"):
         shipped_artifact()
     assert exports(cache) == []

@@ -17,8 +17,7 @@ from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
 from fer_engine.backends.tensorrt.engine import LoadedPlan
 from fer_engine.backends.tensorrt.lane import Lane, Lanes
-from fer_engine.backends.tensorrt.plan_match import select
-from fer_engine.backends.tensorrt.plan_rebuild import select_or_rebuild
+from fer_engine.backends.tensorrt.plan_match import select_or_build_plan, select_plan
 from fer_engine.backends.tensorrt.split import Splitter
 from fer_engine.errors import BackendError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
@@ -132,11 +131,11 @@ def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) ->
     artifact, precision = model.artifact, model.precision
     version, capability = trt.__version__, cuda.device().compute_capability
     if options.rebuild == "never":
-        plan = select(
+        plan = select_plan(
             artifact, precision, flavour=trt.__name__, version=version, compute_capability=capability
         )
         return plan, artifact.plans.read(plan)
-    return select_or_rebuild(
+    return select_or_build_plan(
         artifact,
         precision,
         flavour=trt.__name__,

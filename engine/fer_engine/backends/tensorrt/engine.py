@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_engine.artifact.plan import FLAVOURS
+from fer_engine import exporter
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.tensorrt.api import ICudaEngine, IExecutionContext, TensorRt
 from fer_engine.backends.tensorrt.context_settings import context_settings
@@ -35,7 +35,7 @@ class LoadedPlan:
         self._runtime.engine_host_code_allowed = host_code
         engine = self._runtime.deserialize_cuda_engine(content)
         if engine is None:
-            advice = f"build the plan again: fer-export --artifact {model.folder} {FLAVOURS[trt.__name__]}"
+            advice = f"build the plan again: {exporter.all_plans_command(model.folder, trt.__name__)}"
             raise self.log.failure("deserialize_cuda_engine", advice)
         self._engine: ICudaEngine = engine
         self._settings = context_settings(trt, engine, self.log)

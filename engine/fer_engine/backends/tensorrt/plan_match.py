@@ -1,16 +1,19 @@
-"""Whether a TensorRT plan fits the graph, the library and the GPU here, found out before it is loaded."""
+"""The TensorRT plan that fits the graph, the library and the GPU here, found out before it is loaded."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+import logging
+from pathlib import Path
 
+from fer_engine import exporter
 from fer_engine.artifact.artifact import Artifact
-from fer_engine.artifact.plan import FLAVOURS, Plan, PlanFolder, Profile
+from fer_engine.artifact.plan import Plan, PlanFolder
 from fer_engine.errors import ArtifactError, BackendError
 
+LOG = logging.getLogger(__name__)
 
-def select(
+
+def select_plan(
     artifact: Artifact,
     precision: str,
     *,
@@ -38,8 +41,64 @@ def select(
         raise refusals[0]
     raise ArtifactError(
         f"{plans.path} holds no {precision!r} plan for {flavour}; "
-        f"build it with: {_command(artifact, flavour, precision, compute_capability)}"
+        f"build it with: {exporter.plan_command(artifact.folder, flavour, precision, compute_capability)}"
     )
+
+
+def select_or_build_plan(
+    artifact: Artifact,
+    precision: str,
+    *,
+    flavour: str,
+    version: str,
+    compute_capability: str,
+    cache: Path,
+) -> tuple[Plan, bytes]:
+    """Return a plan that fits and its bytes: from the artifact, or from below `cache`.
+
+    Where neither has one, fer-export builds it into the cache from the artifact's own graph, which takes
+    seconds to minutes; a line of the log says why. Whoever can write into the cache decides what runs.
+
+    Raises:
+        ArtifactError: the artifact has no graph of that precision.
+        BackendError: the plan cannot be built; the text has the builder's own.
+    """
+
+    def fitting(plans: PlanFolder) -> tuple[Plan, bytes]:
+        plan = select_plan(
+            artifact,
+            precision,
+            flavour=flavour,
+            version=version,
+            compute_capability=compute_capability,
+            plans=plans,
+        )
+        return plan, plans.read(plan)  # a plan that is damaged does not fit
+
+    try:
+        return fitting(artifact.plans)
+    except (ArtifactError, BackendError) as reason:
+        why = str(reason)
+    # One folder a graph and version: plans of others have the same name.
+    plans = PlanFolder(cache / artifact.file(precision).sha256[:16] / version)
+    try:
+        return fitting(plans)
+    except (ArtifactError, BackendError):
+        LOG.warning("building a plan into %s, since %s", plans.path, why)
+    known = _known(artifact.plans, precision, flavour)
+    folder = artifact.folder.resolve()
+    exporter.build_plan(
+        exporter.plan_arguments(folder, flavour, precision, compute_capability, known), plans.path
+    )
+    return fitting(plans)
+
+
+def _known(plans: PlanFolder, precision: str, flavour: str) -> Plan | None:
+    """Return a plan for another GPU or version, whose profiles the new one shall have too."""
+    try:
+        return next(iter(plans.find(precision, flavour)), None)
+    except ArtifactError:  # a damaged sidecar tells nothing about how to build
+        return None
 
 
 def _refusal(
@@ -47,7 +106,7 @@ def _refusal(
 ) -> ArtifactError | BackendError | None:
     """Return what differs, as the error to raise; None where the plan fits."""
     here = f"the {plan.precision!r} plan of {artifact.folder}"
-    command = _command(artifact, plan.flavour, plan.precision, compute_capability, plan)
+    command = exporter.plan_command(artifact.folder, plan.flavour, plan.precision, compute_capability, plan)
     rebuild = f"build it again with: {command}"
     graph = artifact.files.get(plan.precision)
     if graph is None or graph.sha256 != plan.source_sha256:
@@ -66,39 +125,6 @@ def _refusal(
             f"this GPU has {compute_capability}; {rebuild}"
         )
     return None
-
-
-def rebuild_arguments(
-    artifact: Artifact, flavour: str, precision: str, compute_capability: str, plan: Plan | None = None
-) -> list[str]:
-    """Return the arguments of fer-export that build a plan for this GPU from the artifact's own graph.
-
-    `plan` is one whose profiles and compatibility shall be kept.
-    """
-    arguments = ["--artifact", str(artifact.folder), FLAVOURS[flavour], "--engine-precision", precision]
-    if flavour == "tensorrt_rtx":  # the other flavour builds for the GPU that it finds
-        arguments += ["--target", compute_capability]
-    if plan is not None:
-        arguments += ["--engine-batch", render_profiles(plan.profiles)]
-    if plan is not None and flavour == "tensorrt":
-        if plan.options.get("version_compatible"):
-            arguments.append("--version-compatible")
-        if plan.options.get("hardware_compatibility", "none") != "none":
-            arguments += ["--hardware-compatibility", str(plan.options["hardware_compatibility"])]
-    return arguments
-
-
-def render_profiles(profiles: Sequence[Profile]) -> str:
-    """Return profiles as fer-export takes them: "1,8,64" for buckets, "1:8:64" for a range."""
-    texts = (str(least) if least == most else f"{least}:{best}:{most}" for least, best, most in profiles)
-    return ",".join(texts)
-
-
-def _command(
-    artifact: Artifact, flavour: str, precision: str, compute_capability: str, plan: Plan | None = None
-) -> str:
-    arguments = rebuild_arguments(artifact, flavour, precision, compute_capability, plan)
-    return f"fer-export {shlex.join(arguments)}"
 
 
 def _version_fits(plan: Plan, version: str) -> bool:

@@ -20,8 +20,9 @@ from fer_engine import ArtifactError, BackendError
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.backends.cuda.protocol import Device
-from fer_engine.backends.tensorrt.plan_match import rebuild_arguments, select
+from fer_engine.backends.tensorrt.plan_match import select_plan
 from fer_engine.errors import ExportError
+from fer_engine.exporter import plan_arguments
 from fer_export.cli import main
 from fer_export.tensorrt import build_worker, flavour, reader
 from fer_export.tensorrt.build_process import build_in_subprocess
@@ -80,7 +81,7 @@ def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path,
             plan.precision != "int8" or opened.manifest.made["int8"]["method"] == "qat"
         )
         here = {"flavour": "tensorrt_rtx", "version": trt.__version__, "compute_capability": target}
-        assert select(opened, plan.precision, **here, plans=PlanFolder(tmp_path)) == plan
+        assert select_plan(opened, plan.precision, **here, plans=PlanFolder(tmp_path)) == plan
 
 
 @pinned
@@ -219,7 +220,7 @@ def test_the_command_builds_beside_the_graphs_and_leaves_them(artifact, tmp_path
         "tensorrt_rtx-int8-sm89-sm120.json",
         "tensorrt_rtx-int8-sm89-sm120.plan",
     ]
-    again = rebuild_arguments(Artifact.open(folder), "tensorrt_rtx", "int8", "8.6", plan)
+    again = plan_arguments(folder, "tensorrt_rtx", "int8", "8.6", plan)
     cache = tmp_path / "cache"
     assert main([*again, "--engines", str(cache)]) == 0
     (rebuilt,) = PlanFolder(cache).find("int8", "tensorrt_rtx")

@@ -7,7 +7,7 @@ from fer_engine import Engine
 from fer_engine.artifact import artifact as layout
 from fer_engine.artifact.artifact import MANIFEST_NAME, Artifact
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SOURCES = [path for part in ("engine", "export", "train") for path in (ROOT / part).rglob("*.py")]
 # "checkpoint" is a word too, and "model.onnx" is nobody's in particular.
 NAMES = (
