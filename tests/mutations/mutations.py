@@ -79,13 +79,13 @@ MUTATIONS = [
     ),
     Mutation(
         "device memory is never given back",
-        RUNTIME + "buffers.py",
+        RUNTIME + "bucket.py",
         "        owned.callback(cuda.free, self.device)\n",
         "",
     ),
     Mutation(
         "two threads get the same lane",
-        RUNTIME + "lanes.py",
+        RUNTIME + "lane.py",
         "            lanes = [self._lend(self._idle.get(), borrowed)]\n",
         "            lanes = [self._lend(self._idle.get(), borrowed)]\n"
         "            self._idle.put(lanes[0])\n",
@@ -98,7 +98,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a run is staged over the one under way",
-        RUNTIME + "lanes.py",
+        RUNTIME + "lane.py",
         "                lane.finish()\n                lane.start(",
         "                lane.start(",
     ),
