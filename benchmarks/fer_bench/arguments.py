@@ -1,15 +1,19 @@
-"""What a command line asks for: options, faces and artifact."""
+"""What the command line of fer-bench takes, and what it asks for: options, faces, artifact and baseline."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
+from fer_bench.passes.options import BenchOptions
+from fer_engine._version import __version__
 from fer_engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,22 +22,24 @@ if TYPE_CHECKING:
 
     from fer_bench.compare.baseline import Baseline
     from fer_bench.contenders.inputs import Inputs
-    from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
-    from fer_bench.passes.options import BenchOptions
     from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.spec import ModelSpec
 
 MODEL = "mini_xception"
 ARTIFACT = Path("artifacts") / MODEL
+RECORD = Path("reports") / "bench.json"
 SPLIT = "PublicTest"
+EXIT_REGRESSION = 3
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+DEFAULTS = BenchOptions()
 # What has a meaning where nothing is measured.
 RENDERING = {
     "render",
     "data",
     "labels",
+    "images",
     "split",
-    "faces",
+    "show_faces",
     "markdown",
     "html",
     "png",
@@ -41,12 +47,191 @@ RENDERING = {
     "max_slowdown",
     "max_accuracy_drop",
 }
+COMMANDS = {
+    "run": "measure speed, cold start, memory and parity of an artifact; write one JSON record",
+    "show": "show a record again: on the terminal, as Markdown, as an HTML page, as figures",
+    "compare": f"hold a record against an earlier one; exit code {EXIT_REGRESSION} where an engine is worse",
+}
+
+
+def parser(command: str | None) -> argparse.ArgumentParser:
+    """Return the parser of one of `COMMANDS`, or with None that of the form without a command."""
+    made = _parser_of(command)
+    if command == "show":
+        made.add_argument("render", type=Path, metavar="RECORD", help="JSON file of fer-bench")
+        _add_faces(made)
+        _add_outputs(made.add_argument_group("results"))
+        made.set_defaults(baseline=None, max_slowdown=None, max_accuracy_drop=None)
+    elif command == "compare":
+        made.add_argument("baseline", type=Path, metavar="OLD", help="the earlier record")
+        made.add_argument("render", type=Path, metavar="NEW", help="the record that may have become worse")
+        _add_bars(made)
+        made.set_defaults(show_faces=False)
+    else:
+        for add in (_add_contenders, _add_faces, _add_method, _add_loadgen, _add_results, _add_gate):
+            add(made)
+        if command is None:
+            made.add_argument("--render", type=Path, metavar="JSON", help="show this record, measure nothing")
+    return made
+
+
+def _parser_of(command: str | None) -> argparse.ArgumentParser:
+    if command is not None:
+        return argparse.ArgumentParser(prog=f"fer-bench {command}", description=COMMANDS[command])
+    commands = "\n".join(f"  fer-bench {name:8} {text}" for name, text in COMMANDS.items())
+    made = argparse.ArgumentParser(
+        prog="fer-bench",
+        description=f"Measure an artifact and look at the record.\n\ncommands (-h after one):\n{commands}",
+        epilog="Without a command fer-bench measures, or with --render shows a record.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
+
+
+def given(words: Sequence[str]) -> list[str]:
+    """Return the names of the options on a command line, those with their default's value too."""
+    made, absent = parser(None), object()
+    made.set_defaults(**dict.fromkeys(vars(made.parse_args([])), absent))
+    return [name for name, value in vars(made.parse_args(words)).items() if value is not absent]
+
+
+def _add_contenders(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what runs")
+    group.add_argument(
+        "--artifact",
+        type=Path,
+        help=f"folder made by fer-export (default: {ARTIFACT}, made from the shipped checkpoint if missing)",
+    )
+    group.add_argument(
+        "--precision", help="of the engine, as in fp32,int8,auto (default: all of the artifact)"
+    )
+    group.add_argument(
+        "--backend", help="of the engine, as in onnxruntime,openvino,auto (default: all installed, and auto)"
+    )
+    group.add_argument(
+        "--device",
+        default=DEFAULTS.device,
+        help="of the engine: cpu, cuda or cuda:1; the others stay on the CPU (default: %(default)s)",
+    )
+    group.add_argument(
+        "--threads",
+        help="of the engine, as in 1,2 (default: its own choice); a single value holds for PyTorch too",
+    )
+    group.add_argument(
+        "--peers",
+        nargs="?",
+        const="",
+        metavar="NAMES",
+        help="other runtimes on the same network, as in openvino,ncnn; without names all that are installed "
+        "(default: none)",
+    )
+    group.add_argument("--micro-batch", help="of the engine, as in 4,8,32 (default: its own choice)")
+    group.add_argument(
+        "--tta",
+        help="test-time augmentation of the engine, as in none,flip: flip averages each face with its mirror "
+        "image (default: none)",
+    )
+
+
+def _add_faces(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("faces")
+    group.add_argument(
+        "--data", type=Path, help="FER2013 in any form, or your own (default: synthetic faces, no labels)"
+    )
+    group.add_argument("--labels", help="of --data, as in calm,tense (default: FER2013's)")
+    group.add_argument(
+        "--images", type=Path, help="folder of the images that the csv of --data names (default: its own)"
+    )
+    group.add_argument("--split", help=f"of --data (default: {SPLIT})")
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how to measure")
+    group.add_argument("--batch", default="64", help="batch sizes, as in 1,64,1024 (default: %(default)s)")
+    for option, what in (
+        ("rounds", "turns of each contender"),
+        ("seconds", "length of one turn"),
+        ("cold-starts", "new processes of each contender"),
+        ("busy", "processes that keep a core busy beside the measurement"),
+        ("seed", "of the turns' order"),
+    ):
+        default = getattr(DEFAULTS, option.replace("-", "_"))
+        group.add_argument(
+            f"--{option}", type=type(default), default=default, help=f"{what} (default: %(default)s)"
+        )
+    group.add_argument(
+        "--profile",
+        action="store_true",
+        help="measure the machine's limits and each operator's time too (default: off)",
+    )
+
+
+def _add_loadgen(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("scenarios of MLPerf LoadGen, after the quick rounds")
+    group.add_argument("--scenario", help="as in single-stream,multi-stream,server,offline (default: none)")
+    group.add_argument(
+        "--loadgen-mode",
+        help="performance, accuracy or both, as in performance,accuracy (default: performance)",
+    )
+    group.add_argument(
+        "--target-qps",
+        type=float,
+        help="arrival rate of server (default: searched), expected rate of offline (default: estimated)",
+    )
+    group.add_argument("--latency-bound", help="of server, as in 10ms (default: 10ms)")
+    group.add_argument("--scenario-seconds", type=float, help="least length of a run (default: 10)")
+    group.add_argument("--min-queries", type=int, help="of a run; of offline, samples (default: by scenario)")
+    group.add_argument("--samples-per-query", type=int, help="of multi-stream (default: 8)")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("results")
+    group.add_argument("--json", type=Path, default=RECORD, help="the record (default: %(default)s)")
+    _add_outputs(group)
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--markdown", type=Path, help="write the report as Markdown too (default: no)")
+    group.add_argument("--html", type=Path, help="write the report as one HTML page too (default: no)")
+    group.add_argument(
+        "--png", type=Path, metavar="FOLDER", help="write the figures of the page there too (default: no)"
+    )
+    group.add_argument(
+        "--show-faces",
+        action="store_true",
+        help="show the faces of --data whose answers change in the page (default: synthetic faces alone)",
+    )
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--baseline", type=Path, metavar="JSON", help="an earlier record to compare with (default: none)"
+    )
+    _add_bars(parser)
+
+
+def _add_bars(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "how much worse than the earlier record an engine may be",
+        f"One is needed for a comparison; exit code {EXIT_REGRESSION} where an engine is worse than that.",
+    )
+    group.add_argument(
+        "--max-slowdown",
+        metavar="SHARE",
+        help="of the ratios to plain onnxruntime, as in 10%% (default: not compared)",
+    )
+    group.add_argument(
+        "--max-accuracy-drop",
+        type=float,
+        metavar="POINTS",
+        help="of accuracy and agreement, as in 0.3 (default: not compared)",
+    )
 
 
 def bench_options(options: Namespace) -> BenchOptions:
-    """Return how to measure; what was not given keeps its default."""
+    """Return how to measure."""
     from fer_bench.contenders.sweep import Sweep
-    from fer_bench.passes.options import BenchOptions
 
     sweep = Sweep(
         backends=names("--backend", options.backend),
@@ -55,14 +240,17 @@ def bench_options(options: Namespace) -> BenchOptions:
         micro_batches=numbers("--micro-batch", options.micro_batch),
         tta=names("--tta", options.tta) or ("none",),
     )
-    fields = ("rounds", "seconds", "cold_starts", "device", "busy", "seed")
-    given = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
     return BenchOptions(
         batches=numbers("--batch", options.batch),
         sweep=sweep,
         profile=options.profile,
         scenarios=_scenarios(options),
-        **given,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        cold_starts=options.cold_starts,
+        device=options.device,
+        busy=options.busy,
+        seed=options.seed,
     )
 
 
@@ -72,8 +260,6 @@ def _scenarios(options: Namespace) -> ScenarioOptions | None:
     Raises:
         ConfigError: an option is wrong or has no scenario, or LoadGen is not installed.
     """
-    from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
-
     given = {
         "target_qps": options.target_qps,
         "latency_bound_ms": None if options.latency_bound is None else _milliseconds(options.latency_bound),
@@ -94,7 +280,7 @@ def _scenarios(options: Namespace) -> ScenarioOptions | None:
     if find_spec("mlperf_loadgen") is None:
         raise ConfigError(
             "--scenario needs MLPerf LoadGen, which is not installed; install it with "
-            "pip install mlcommons-loadgen"
+            "pip install 'fer-engine[loadgen]'"
         )
     return asked
 
@@ -126,16 +312,18 @@ def check_render(given: Iterable[str]) -> None:
 
 def check_page(options: Namespace) -> None:
     """Make sure that the page can show what it is asked to, before minutes are spent on it."""
-    if not options.faces:
+    if not options.show_faces:
         return
     if options.html is None:
-        raise ConfigError("--faces needs --html: the page alone shows faces; name its file")
+        raise ConfigError("--show-faces needs --html: the page alone shows faces; name its file")
     if options.data is None:
-        raise ConfigError("--faces needs --data: name the data again; synthetic faces are shown without it")
+        raise ConfigError(
+            "--show-faces needs --data: name the data again; synthetic faces are shown without it"
+        )
 
 
 def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.uint8] | None:
-    """Return the record's faces for the page: synthetic ones, or with --faces those of the data.
+    """Return the record's faces for the page: synthetic ones, or with --show-faces those of the data.
 
     Raises:
         ArtifactError: the record's account of the network is damaged.
@@ -143,7 +331,7 @@ def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.u
     """
     from fer_engine.artifact.spec import ModelSpec
 
-    if options.data is not None and not options.faces:
+    if options.data is not None and not options.show_faces:
         return None
     artifact = measured["artifact"]
     # Earlier records name the network alone, and are of one that takes faces as they come.
@@ -152,9 +340,9 @@ def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.u
     sha256, expected = found.to_json()["sha256"], measured["inputs"]["sha256"]
     if sha256 == expected:
         return found.faces
-    if options.faces:
+    if options.show_faces:
         raise ConfigError(
-            f"--faces: {found.description} of {options.data} are not the faces of the record "
+            f"--show-faces: {found.description} of {options.data} are not the faces of the record "
             f"({measured['inputs']['description']}; SHA-256 {sha256[:16]}, expected {str(expected)[:16]}); "
             "give the data and the split that it was measured on"
         )

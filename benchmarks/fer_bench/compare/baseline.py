@@ -28,7 +28,7 @@ class Bars:
 
     def __post_init__(self) -> None:
         if self.slowdown is self.accuracy_drop is None:
-            raise ConfigError("--baseline needs a bar: give --max-slowdown, --max-accuracy-drop, or both")
+            raise ConfigError("a comparison needs a bar: give --max-slowdown, --max-accuracy-drop, or both")
         if self.slowdown is not None and not 0 <= self.slowdown < 1:
             raise ConfigError(f"--max-slowdown must lie between 0% and 100%, got {100 * self.slowdown:g}%")
         if self.accuracy_drop is not None and not 0 <= self.accuracy_drop < math.inf:

@@ -39,17 +39,21 @@ def test_bad_arguments_end_with_one_line_and_code_2(arguments, message, tmp_path
     assert not (tmp_path / "reports" / "bench.json").exists()
 
 
-def test_help_needs_no_extra():
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [([], "--batch"), (["run"], "--batch"), (["show"], "--show-faces"), (["compare"], "--max-slowdown")],
+)
+def test_help_needs_no_extra(words, named):
     code = """
 import sys
 for name in ("torch", "onnx", "onnxruntime", "rich", "cv2"):
     sys.modules[name] = None
 from fer_bench.cli import main
-main(["--help"])
+main([*sys.argv[1:], "--help"])
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert result.returncode == 0
-    assert "--batch" in result.stdout
+    assert named in result.stdout
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch, tmp_path, capsys):
@@ -105,3 +109,30 @@ def test_a_record_is_shown_again_without_measuring(record, tmp_path, capsys):
     assert cli.main(["--render", str(path), "--markdown", str(markdown)]) == 0
     assert "Imaginary 9000" in capsys.readouterr().out
     assert markdown.read_text().startswith("# Benchmark of tiny")
+
+
+def test_show_is_the_command_for_it(record, tmp_path, capsys):
+    path, markdown = tmp_path / "bench.json", tmp_path / "report.md"
+    records.write(path, record)
+    assert cli.main(["show", str(path), "--markdown", str(markdown)]) == 0
+    assert "Imaginary 9000" in capsys.readouterr().out
+    assert markdown.read_text().startswith("# Benchmark of tiny")
+    assert cli.main(["show", str(path), "--show-faces"]) == 2
+    assert "--show-faces needs --html" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["show", str(path), "--batch", "64"])
+
+
+@pytest.mark.parametrize("words", [["run", "--batch", "0"], ["--batch", "0"]])
+def test_run_is_what_the_form_without_a_command_does(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 2
+    assert "batch must be a whole number of at least 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [None, *flags.COMMANDS])
+def test_every_option_has_a_help_text_with_its_default(command):
+    for action in flags.parser(command)._actions:
+        assert action.help, action.dest
+        if action.option_strings and action.dest not in ("help", "version", "render"):
+            assert "default:" in action.help, action.option_strings

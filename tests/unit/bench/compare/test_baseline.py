@@ -255,6 +255,17 @@ class TestCommand:
         assert "Worse than the baseline" in output
         assert "1.20x [1.10, 1.30]" in output
 
+    def test_compare_takes_the_old_record_first_and_shows_no_report(self, paths, capsys):
+        old, new = map(str, paths)
+        assert cli.main(["compare", old, new, "--max-slowdown", "10%"]) == 3
+        output = capsys.readouterr().out
+        assert "Worse than the baseline" in output
+        assert "Imaginary 9000" not in output
+        assert cli.main(["compare", new, old, "--max-slowdown", "10%"]) == 0
+        assert f"no regression against {new}: speed at batch 64 of {ENGINE}" in capsys.readouterr().out
+        assert cli.main(["compare", old, new]) == 2
+        assert "a comparison needs a bar" in capsys.readouterr().err
+
     def test_what_is_no_worse_passes_and_says_what_was_compared(self, paths, capsys):
         old, new = map(str, paths)
         assert cli.main(["--render", new, "--baseline", old, "--max-slowdown", "25%"]) == 0
@@ -265,7 +276,10 @@ class TestCommand:
         [
             (["--max-slowdown", "10%"], "--max-slowdown needs a record to compare with: --baseline"),
             (["--max-accuracy-drop", "0"], "--max-accuracy-drop needs a record to compare with"),
-            (["--baseline", "old.json"], "--baseline needs a bar"),
+            (
+                ["--baseline", "old.json"],
+                "a comparison needs a bar: give --max-slowdown, --max-accuracy-drop, or both",
+            ),
             (
                 ["--baseline", "old.json", "--max-slowdown", "0.1"],
                 "must be a percentage, as in 10%, got '0.1'",

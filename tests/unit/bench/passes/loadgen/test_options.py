@@ -61,7 +61,7 @@ def test_without_loadgen_the_error_names_the_package(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
     assert cli.main(["--scenario", "offline"]) == 2
-    assert "is not installed; install it with pip install mlcommons-loadgen" in capsys.readouterr().err
+    assert "is not installed; install it with pip install 'fer-engine[loadgen]'" in capsys.readouterr().err
 
 
 def test_a_query_cannot_hold_more_samples_than_there_are_faces():

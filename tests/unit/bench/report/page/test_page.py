@@ -197,7 +197,7 @@ def test_faces_of_the_user_are_shown_only_where_asked_for(saved, data, tmp_path)
     record["inputs"] = inputs.of_dataset(data, "PublicTest", spec).to_json()
     (tmp_path / saved).write_text(json.dumps(record))
     render = ["--render", saved, "--html", "page.html", "--data", str(data)]
-    for arguments, pictures in ((render, 0), ([*render, "--faces"], 9)):
+    for arguments, pictures in ((render, 0), ([*render, "--show-faces"], 9)):
         assert cli.main(arguments) == 0
         assert (tmp_path / "page.html").read_text("utf-8").count("<img") == pictures
 
@@ -209,7 +209,7 @@ def test_faces_are_shown_as_the_network_took_them(saved, data, tmp_path):
     record["artifact"]["spec"] = spec.to_json()
     record["inputs"] = inputs.of_dataset(data, "PublicTest", spec).to_json()
     (tmp_path / saved).write_text(json.dumps(record))
-    assert cli.main(["--render", saved, "--html", "page.html", "--data", str(data), "--faces"]) == 0
+    assert cli.main(["--render", saved, "--html", "page.html", "--data", str(data), "--show-faces"]) == 0
     assert (tmp_path / "page.html").read_text("utf-8").count("<img") == 9
 
 
@@ -224,9 +224,9 @@ def test_a_face_keeps_its_colours(record):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--html", "page.html", "--faces"], "--faces needs --data"),
-        (["--faces", "--data", "fer2013.npz"], "--faces needs --html"),
-        (["--html", "page.html", "--faces", "--data", "fer2013.npz"], "are not the faces of the record"),
+        (["--html", "page.html", "--show-faces"], "--show-faces needs --data"),
+        (["--show-faces", "--data", "fer2013.npz"], "--show-faces needs --html"),
+        (["--html", "page.html", "--show-faces", "--data", "fer2013.npz"], "are not the faces of the record"),
         (["--html", "."], "cannot write ."),
         (["--png", "record.json"], "cannot write record.json"),
     ],
