@@ -1,4 +1,4 @@
-"""A command that is run to its end in a process of its own."""
+"""Runs a command in a process of its own and reports its failure in one line."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from fer_engine.errors import BackendError
 
-LAST_LINES = 3  # of standard error, for a message
+LAST_LINES = 3  # of standard error, quoted in an error message
 
 
-def last_words(errors: str) -> str:
+def error_tail(errors: str) -> str:
     """Return the end of what a process wrote on standard error, on one line."""
     return " / ".join(errors.strip().splitlines()[-LAST_LINES:]) or "it wrote nothing on standard error"
 
@@ -24,10 +24,11 @@ def output_of(
     environment: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> str:
-    """Return what a command printed; `environment` is added to this process's own.
+    """Run a command and return what it printed; `environment` is added to this process's own.
 
     Raises:
-        BackendError: it failed, or took longer than `seconds`; `what` and `advice` begin and end the message.
+        BackendError: it failed, or took longer than `seconds`. The message begins with `what` and ends with
+            `advice`.
     """
     try:
         done = subprocess.run(
@@ -43,5 +44,5 @@ def output_of(
     except subprocess.TimeoutExpired:
         raise BackendError(f"{what} was not done after {seconds:g} s{advice}") from None
     if done.returncode:
-        raise BackendError(f"{what} failed (exit code {done.returncode}): {last_words(done.stderr)}{advice}")
+        raise BackendError(f"{what} failed (exit code {done.returncode}): {error_tail(done.stderr)}{advice}")
     return done.stdout

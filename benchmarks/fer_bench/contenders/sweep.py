@@ -1,4 +1,4 @@
-"""Which settings of the engine are measured, each with each."""
+"""The settings of the engine that are measured: every combination of the values asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fer_engine.selection.select import AUTO
 
 
 class Setting(NamedTuple):
-    """One engine; None leaves `threads` or `micro_batch` to it."""
+    """The settings of one engine; with None it chooses `threads` or `micro_batch` by itself."""
 
     backend: str
     precision: str
@@ -24,9 +24,10 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The values to measure; none stands for all that there are, or for the engine's own choice.
+    """The values to measure.
 
-    "auto" as a backend or precision is the engine's own choice, as a user gets it.
+    Without values `backends` and `precisions` mean all that are available, `threads` and `micro_batches`
+    the engine's own choice. The backend or precision "auto" leaves the choice to the engine too.
     """
 
     backends: tuple[str, ...] = ()
@@ -46,26 +47,26 @@ class Sweep:
 
     @property
     def automatic(self) -> bool:
-        """Whether the engine's own choice alone was asked for; one "auto" stands for both."""
+        """Whether only the engine's own choice was asked for; "auto" for one of the two means both."""
         return bool(self.backends or self.precisions) and {*self.backends, *self.precisions} == {AUTO}
 
     @property
     def shared_threads(self) -> int | None:
-        """The number of threads that holds beside the engine too: several are compared in it alone."""
+        """The number of threads of the other contenders: the engine's, unless several are compared in it."""
         return self.threads[0] if len(self.threads) == 1 else None
 
     @property
     def shared_micro_batch(self) -> int | None:
-        """The micro-batch of the null engine too, as for `shared_threads`."""
+        """The micro-batch of the null engine, by the same rule as `shared_threads`."""
         return self.micro_batches[0] if len(self.micro_batches) == 1 else None
 
     @property
     def by_name(self) -> bool:
-        """Whether every engine was asked for by its name, so that one that cannot run is an error."""
+        """Whether backend and precision were both named, so that an engine that cannot run is an error."""
         return self.automatic or bool(self.backends and self.precisions)
 
     def settings(self, backends: Iterable[str], precisions: Iterable[str]) -> list[Setting]:
-        """Return every combination, with the backends and precisions at hand where none was named."""
+        """Return every combination, with these backends and precisions where none was named."""
         pairs = list(product(self.backends or backends, self.precisions or precisions))
         if self.automatic:
             pairs = [(AUTO, AUTO)]
@@ -80,9 +81,9 @@ class Sweep:
         ]
 
     def name(self, setting: Setting) -> str:
-        """Return the contender's name.
+        """Return the contender's name, as in "engine/openvino/int8/t2/m8/flip".
 
-        It holds threads and micro-batch only where several were asked for, and test-time augmentation always.
+        Threads and micro-batch are in it where several are compared, test-time augmentation where it is used.
         """
         pair = AUTO if setting[:2] == (AUTO, AUTO) else f"{setting.backend}/{setting.precision}"
         threads = f"/t{setting.threads}" if len(self.threads) > 1 else ""

@@ -1,4 +1,4 @@
-"""The parent's end of a worker."""
+"""Starts worker processes and sends them requests; `fer_bench.passes.worker_main` is the other side."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from fer_bench.contenders.contender import Contender
-from fer_bench.contenders.subprocess_run import last_words
+from fer_bench.contenders.subprocess_run import error_tail
 from fer_engine.errors import BackendError
 
 COMMAND = (sys.executable, "-m", "fer_bench.passes.worker_main")
-CLOSE_SECONDS = 10.0  # a worker that is asked to end has nothing left to do
+CLOSE_SECONDS = 10.0  # for a worker to end by itself, before it is killed
 
 
 class SupportsAsk(Protocol):
-    """What answers requests; see `fer_bench.passes.worker_main.Session` for the requests there are."""
+    """Answers requests; the methods of `fer_bench.passes.worker_main.Session` are the requests there are."""
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]: ...
 
@@ -79,7 +79,7 @@ class Worker:
             line = ""
         if not line:
             raise BackendError(
-                f"{self.contender.name} ended in the middle of a measurement: {self._last_words()}"
+                f"{self.contender.name} ended in the middle of a measurement: {self._exit_report()}"
             )
         reply: dict[str, Any] = json.loads(line)
         if reply.get("missing"):
@@ -89,17 +89,20 @@ class Worker:
             raise BackendError(f"{self.contender.name} failed: {reason}")
         return reply
 
-    def _last_words(self) -> str:
+    def _exit_report(self) -> str:
         code = self._process.wait(CLOSE_SECONDS)
         self._errors.seek(0)
-        return f"exit code {code}; {last_words(self._errors.read())}"
+        return f"exit code {code}; {error_tail(self._errors.read())}"
 
 
 @contextlib.contextmanager
 def working(
     contenders: Sequence[Contender], faces_path: str, start: Callable[[Contender], Worker] = Worker
 ) -> Iterator[dict[str, Worker]]:
-    """Give a worker a contender, all with the faces of `faces_path` (`.npy`); end them afterwards."""
+    """Give one worker for each contender, by name; they end with the block.
+
+    All hold the faces of `faces_path`, a `.npy` file.
+    """
     workers: dict[str, Worker] = {}
     try:
         for contender in contenders:

@@ -1,4 +1,4 @@
-"""Which peers take part, and why others do not."""
+"""Chooses the peers that take part, and says why the others cannot."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def line_up(
     skipped: list[Skipped] = []
     present: list[str] = []
     for name in _chosen(names):
-        absent = _absent(name)
-        if absent and names:
-            raise BackendError(absent)
-        if absent:
-            skipped.append(Skipped(name, absent))
+        advice = _how_to_install(name)
+        if advice and names:
+            raise BackendError(advice)
+        if advice:
+            skipped.append(Skipped(name, advice))
         else:
             present.append(name)
     contenders: list[Contender] = []
@@ -64,7 +64,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def _absent(name: str) -> str:
+def _how_to_install(name: str) -> str:
     """Return what a peer lacks and how to install it, or nothing."""
     peer = PEERS[name]
     absent = ", ".join(peer.missing())

@@ -1,4 +1,4 @@
-"""What the network takes, for peers whose graph has no normalization."""
+"""Normalization of faces, for peers whose graph has none."""
 
 from __future__ import annotations
 

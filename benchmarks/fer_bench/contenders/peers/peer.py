@@ -1,4 +1,4 @@
-"""What is known of a peer before its library is imported.
+"""A peer: another runtime in one setting, described without importing its library.
 
 A worker measures imports, so this module imports nothing heavy, `dataclasses` included.
 """
@@ -31,9 +31,10 @@ class Conversion(NamedTuple):
 class Peer(NamedTuple):
     """One runtime in one setting.
 
-    `target` is the function that loads it, as "module:function"; `packages` is what pip needs to be
-    told, `modules` are what a worker imports before it loads. `source` is where the advice for
-    `settings` stands. `reads` is the artifact's graph, its checkpoint, or what a conversion makes of that.
+    `target` is the function that loads it, as "module:function". `packages` are the names to install
+    with pip, `modules` those that a worker imports before it loads. `source` is the page of the
+    documentation that advises `settings`. `reads` is the artifact's graph, its checkpoint, or what a
+    conversion makes of the checkpoint.
     """
 
     target: str

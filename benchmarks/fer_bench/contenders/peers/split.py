@@ -1,4 +1,4 @@
-"""A batch in equal parts, each on a thread of its own."""
+"""Cuts a batch into equal parts, one for each thread."""
 
 from __future__ import annotations
 

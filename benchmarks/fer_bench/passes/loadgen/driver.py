@@ -1,4 +1,4 @@
-"""One run of LoadGen, inside a worker."""
+"""Runs LoadGen once, inside a worker."""
 
 from __future__ import annotations
 

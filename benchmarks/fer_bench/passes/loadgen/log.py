@@ -1,8 +1,9 @@
-"""What LoadGen's logs say, as it wrote them."""
+"""Reads the logs that LoadGen writes for a run."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_bench.passes.loadgen.rules import SCENARIOS
+from fer_engine.artifact.schema import from_json
 from fer_engine.errors import FerError
 
 DETAIL = "mlperf_log_detail.txt"
@@ -25,6 +27,36 @@ CONSTRAINTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    is_error: bool
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A line of the detail log."""
+
+    key: str
+    value: Any
+    metadata: _Metadata
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An entry of the accuracy log: the face's number, and its logits (float32) in hexadecimal digits."""
+
+    qsl_idx: int
+    data: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _AccuracyLog:
+    answers: tuple[_Answer, ...]
+
+
 def read_detail(path: Path) -> dict[str, Any]:
     """Return the last value of each key of a detail log, and under `errors` all its errors.
 
@@ -35,11 +67,11 @@ def read_detail(path: Path) -> dict[str, Any]:
     try:
         for line in path.read_text("utf-8").splitlines():
             if line.startswith(MARK):
-                entry = json.loads(line.removeprefix(MARK))
-                found[entry["key"]] = entry["value"]
-                if entry["metadata"]["is_error"]:
-                    found["errors"].append(f"{entry['key']}: {entry['value']}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+                event = from_json(_Event, json.loads(line.removeprefix(MARK)))
+                found[event.key] = event.value
+                if event.metadata.is_error:
+                    found["errors"].append(f"{event.key}: {event.value}")
+    except (OSError, ValueError) as error:
         raise FerError(f"cannot read LoadGen's log {path} ({error}); run the scenario again") from None
     if END not in found:
         raise FerError(f"LoadGen's log {path} ends too early; run the scenario again")
@@ -55,11 +87,12 @@ def read_answers(path: Path, samples: int) -> NDArray[np.float32]:
         FerError: the file is no accuracy log, or a sample has no answer in it.
     """
     try:
-        entries = json.loads(path.read_text("utf-8"))
+        log = from_json(_AccuracyLog, {"answers": json.loads(path.read_text("utf-8"))})
         rows = {
-            entry["qsl_idx"]: np.frombuffer(bytes.fromhex(entry["data"]), "<f4") for entry in entries[::-1]
+            answer.qsl_idx: np.frombuffer(bytes.fromhex(answer.data), "<f4")
+            for answer in reversed(log.answers)
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise FerError(f"cannot read LoadGen's answers {path} ({error}); run the scenario again") from None
     if lost := set(range(samples)) - set(rows):
         raise FerError(

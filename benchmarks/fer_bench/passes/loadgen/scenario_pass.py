@@ -62,7 +62,7 @@ class Runs:
 
     def _performance(self, scenario: str, name: str) -> dict[str, Any]:
         if scenario == "server" and self.options.target_qps is None:
-            result, runs = search.highest(
+            result, runs = search.highest_valid_rate(
                 self._capacity(name) * HEADROOM,
                 trial=lambda qps: self._trial(name, qps),
                 confirm=lambda qps: self._kept(scenario, name, {"server_target_qps": qps}),

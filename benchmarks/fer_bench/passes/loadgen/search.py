@@ -1,4 +1,4 @@
-"""The highest rate at which the server scenario keeps its latency bound."""
+"""Searches the highest rate of queries at which the server scenario keeps its latency bound."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Result = dict[str, Any]
 Run = Callable[[float], Result]  # runs the scenario at a rate in queries a second
 
 
-def highest(ceiling: float, trial: Run, confirm: Run) -> tuple[Result, list[Result]]:
-    """Return the result of the confirming run, and every run in order: rate, verdict, latency.
+def highest_valid_rate(ceiling: float, trial: Run, confirm: Run) -> tuple[Result, list[Result]]:
+    """Return the result of the confirming run, and all runs in order with rate, verdict and latency.
 
-    `trial` runs for a short time; `ceiling` is a rate that is hardly kept, and is doubled where it
-    is. Short runs near the edge are a matter of luck, so the candidate must pass a whole run:
-    where it fails, the rate is lowered and tried again. Where no rate passes, the last result
-    stands as the failure that it is.
+    `trial` is a short run, `confirm` one of full length; both take a rate in queries a second. `ceiling`
+    is a rate that should be too high; it is doubled where it is not. The rate that the short runs find
+    must pass a run of full length, because the verdict of a short run near the limit is random: where it
+    fails, the rate is lowered and tried again. Where no rate passes, the last failed result is returned.
     """
     runs: list[Result] = []
     rate = _bisect(ceiling, _noted("trial", trial, runs))
     confirm = _noted("confirming", confirm, runs)
-    hopeful = any(run["valid"] for run in runs)
+    any_valid = any(run["valid"] for run in runs)
     result = confirm(rate)
     for _ in range(CONFIRMATIONS - 1):
-        if result["valid"] or not hopeful:
+        if result["valid"] or not any_valid:
             break
         rate *= BACK_OFF
         result = confirm(rate)

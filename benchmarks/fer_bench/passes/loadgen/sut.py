@@ -1,4 +1,4 @@
-"""The system under test: what stands between LoadGen's queries and a contender."""
+"""The system under test (SUT), as LoadGen calls it: it passes queries to a contender and answers back."""
 
 from __future__ import annotations
 

@@ -98,8 +98,9 @@ def test_a_lost_answer_is_an_error(tmp_path):
         log.read_answers(path, 4)
 
 
-def test_a_damaged_accuracy_log_is_an_error(tmp_path):
+@pytest.mark.parametrize("text", ['[{"qsl_idx": 0, "data": "zz"}]', '[{"data": ""}]', "7", "[7]", "{}"])
+def test_a_damaged_accuracy_log_is_an_error(tmp_path, text):
     path = tmp_path / "accuracy.json"
-    path.write_text('[{"qsl_idx": 0, "data": "zz"}]')
+    path.write_text(text)
     with pytest.raises(FerError, match="cannot read LoadGen's answers"):
         log.read_answers(path, 1)
