@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,21 +32,6 @@ SPLIT = "PublicTest"
 EXIT_REGRESSION = 3
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 DEFAULTS = BenchOptions()
-# What has a meaning where nothing is measured.
-RENDERING = {
-    "render",
-    "data",
-    "labels",
-    "images",
-    "split",
-    "show_faces",
-    "markdown",
-    "html",
-    "png",
-    "baseline",
-    "max_slowdown",
-    "max_accuracy_drop",
-}
 COMMANDS = {
     "run": "measure speed, cold start, memory and parity of an artifact; write one JSON record",
     "show": "show a record again: on the terminal, as Markdown, as an HTML page, as figures",
@@ -89,13 +74,6 @@ def _parser_of(command: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def given(words: Sequence[str]) -> list[str]:
-    """Return the names of the options on a command line, those with their default's value too."""
-    made, absent = parser(None), object()
-    made.set_defaults(**dict.fromkeys(vars(made.parse_args([])), absent))
-    return [name for name, value in vars(made.parse_args(words)).items() if value is not absent]
-
-
 def _add_contenders(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what runs")
     group.add_argument(
@@ -104,19 +82,30 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
         help=f"folder made by fer-export (default: {ARTIFACT}, made from the shipped checkpoint if missing)",
     )
     group.add_argument(
-        "--precision", help="of the engine, as in fp32,int8,auto (default: all of the artifact)"
+        "--precision",
+        help="precisions of the engine, as in fp32,int8,auto (default: all of the artifact, and auto)",
     )
     group.add_argument(
-        "--backend", help="of the engine, as in onnxruntime,openvino,auto (default: all installed, and auto)"
+        "--backend",
+        help="backends of the engine, as in onnxruntime,openvino,auto (default: all installed, and auto)",
     )
     group.add_argument(
         "--device",
         default=DEFAULTS.device,
-        help="of the engine: cpu, cuda or cuda:1; the others stay on the CPU (default: %(default)s)",
+        help="device of the engine: cpu, cuda or cuda:1; the others run on the CPU (default: %(default)s)",
     )
     group.add_argument(
         "--threads",
-        help="of the engine, as in 1,2 (default: its own choice); a single value holds for PyTorch too",
+        help="numbers of threads of the engine, as in 1,2; a single number holds for PyTorch and the peers too "
+        "(default: the engine's own choice)",
+    )
+    group.add_argument(
+        "--micro-batch", help="micro-batches of the engine, as in 4,8,32 (default: the engine's own choice)"
+    )
+    group.add_argument(
+        "--tta",
+        help="test-time augmentation of the engine, as in none,flip; flip averages each face with its mirror "
+        "image (default: none)",
     )
     group.add_argument(
         "--peers",
@@ -126,35 +115,33 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
         help="other runtimes on the same network, as in openvino,ncnn; without names all that are installed "
         "(default: none)",
     )
-    group.add_argument("--micro-batch", help="of the engine, as in 4,8,32 (default: its own choice)")
-    group.add_argument(
-        "--tta",
-        help="test-time augmentation of the engine, as in none,flip: flip averages each face with its mirror "
-        "image (default: none)",
-    )
 
 
 def _add_faces(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("faces")
     group.add_argument(
-        "--data", type=Path, help="FER2013 in any form, or your own (default: synthetic faces, no labels)"
+        "--data",
+        type=Path,
+        help="FER2013 in any form, or your own data (default: synthetic faces without labels)",
     )
-    group.add_argument("--labels", help="of --data, as in calm,tense (default: FER2013's)")
+    group.add_argument("--labels", help="labels of --data in order, as in calm,tense (default: FER2013's)")
     group.add_argument(
-        "--images", type=Path, help="folder of the images that the csv of --data names (default: its own)"
+        "--images",
+        type=Path,
+        help="folder of the images that the csv of --data names (default: the csv's own)",
     )
-    group.add_argument("--split", help=f"of --data (default: {SPLIT})")
+    group.add_argument("--split", help=f"split of --data (default: {SPLIT})")
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to measure")
     group.add_argument("--batch", default="64", help="batch sizes, as in 1,64,1024 (default: %(default)s)")
     for option, what in (
-        ("rounds", "turns of each contender"),
-        ("seconds", "length of one turn"),
-        ("cold-starts", "new processes of each contender"),
-        ("busy", "processes that keep a core busy beside the measurement"),
-        ("seed", "of the turns' order"),
+        ("rounds", "rounds, in each of which every contender has one turn"),
+        ("seconds", "length of one turn in seconds"),
+        ("cold-starts", "new processes that each contender is started in"),
+        ("busy", "other processes that each keep a core busy meanwhile"),
+        ("seed", "seed of the order of the turns"),
     ):
         default = getattr(DEFAULTS, option.replace("-", "_"))
         group.add_argument(
@@ -163,31 +150,39 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--profile",
         action="store_true",
-        help="measure the machine's limits and each operator's time too (default: off)",
+        help="measure the limits of the machine and the time of each operator too (default: no)",
     )
 
 
 def _add_loadgen(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("scenarios of MLPerf LoadGen, after the quick rounds")
-    group.add_argument("--scenario", help="as in single-stream,multi-stream,server,offline (default: none)")
+    group = parser.add_argument_group("scenarios of MLPerf LoadGen, after the rounds")
     group.add_argument(
-        "--loadgen-mode",
-        help="performance, accuracy or both, as in performance,accuracy (default: performance)",
+        "--scenario", help="scenarios, as in single-stream,multi-stream,server,offline (default: none)"
+    )
+    group.add_argument(
+        "--loadgen-mode", help="modes of LoadGen, as in performance,accuracy (default: performance)"
     )
     group.add_argument(
         "--target-qps",
         type=float,
-        help="arrival rate of server (default: searched), expected rate of offline (default: estimated)",
+        help="queries a second: the arrival rate of server (default: searched), or the rate that offline is "
+        "expected to reach (default: estimated)",
     )
-    group.add_argument("--latency-bound", help="of server, as in 10ms (default: 10ms)")
-    group.add_argument("--scenario-seconds", type=float, help="least length of a run (default: 10)")
-    group.add_argument("--min-queries", type=int, help="of a run; of offline, samples (default: by scenario)")
-    group.add_argument("--samples-per-query", type=int, help="of multi-stream (default: 8)")
+    group.add_argument("--latency-bound", help="latency bound of server, as in 10ms (default: 10ms)")
+    group.add_argument(
+        "--scenario-seconds", type=float, help="least length of a run in seconds (default: 10)"
+    )
+    group.add_argument(
+        "--min-queries",
+        type=int,
+        help="least number of queries of a run, of offline the samples (default: MLPerf's, by scenario)",
+    )
+    group.add_argument("--samples-per-query", type=int, help="samples a query of multi-stream (default: 8)")
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
-    group.add_argument("--json", type=Path, default=RECORD, help="the record (default: %(default)s)")
+    group.add_argument("--json", type=Path, default=RECORD, help="file of the record (default: %(default)s)")
     _add_outputs(group)
 
 
@@ -300,9 +295,17 @@ def faces(options: Namespace, spec: ModelSpec) -> Inputs:
     return inputs.of_dataset(options.data, options.split or SPLIT, spec, label_names, options.images)
 
 
-def check_render(given: Iterable[str]) -> None:
-    """Make sure that none of the options that were `given` beside --render would go unheard."""
-    idle = [f"--{name.replace('_', '-')}" for name in given if name not in RENDERING]
+def check_render(words: Sequence[str]) -> None:
+    """Make sure that no option on a command line with --render goes unheard.
+
+    Raises:
+        ConfigError: an option has a meaning for a measurement only, even if it has its default's value.
+    """
+    plain, absent = parser(None), object()
+    plain.set_defaults(**dict.fromkeys(vars(plain.parse_args([])), absent))
+    given = [name for name, value in vars(plain.parse_args(words)).items() if value is not absent]
+    heard = vars(parser("show").parse_args(["RECORD"]))
+    idle = [f"--{name.replace('_', '-')}" for name in given if name not in heard]
     if idle:
         raise ConfigError(
             f"--render shows a record and measures nothing, so {', '.join(idle)} would change nothing; "

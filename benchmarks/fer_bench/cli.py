@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def body() -> int:
         if command is None and options.render is not None:
-            arguments.check_render(arguments.given(words))
+            arguments.check_render(words)
         elif command in (None, "run"):
             return _run(options, line)
         return _show_or_compare(options, report=command != "compare")
