@@ -96,7 +96,7 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--threads",
-        help="numbers of threads of the engine, as in 1,2; a single number holds for PyTorch and the peers too "
+        help="threads of the engine, as in 1,2; a single number holds for PyTorch and the peers too "
         "(default: the engine's own choice)",
     )
     group.add_argument(
