@@ -1,13 +1,14 @@
-"""The application: routes, and what every request gets whatever its route.
+"""The ASGI application: its routes, and the checks, errors and counts that all requests share.
 
-Router and requests are Starlette's. Its application is left out: the layers around the router, which do what
-`_Answered` does, took a fifth of the time of a small request.
+Router and requests are Starlette's. `_Endpoint` takes the place of Starlette's application class, whose
+middleware took a fifth of the time of a small request.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import chain
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -16,75 +17,83 @@ from starlette.types import Receive, Scope, Send
 
 from fer_engine.errors import BackendError, FerError
 from fer_engine.serve import responses
-from fer_engine.serve.image_route import Images
+from fer_engine.serve.image_route import ImageRoute
 from fer_engine.serve.limits import RefusedError
-from fer_engine.serve.metrics import Metrics
-from fer_engine.serve.page import Page
+from fer_engine.serve.metrics import REFUSED
+from fer_engine.serve.page_routes import PageRoutes
 from fer_engine.serve.service import Service
-from fer_engine.serve.v2_routes import Inference
+from fer_engine.serve.v2_routes import V2Routes
 from fer_engine.vision.detector import HaarDetector
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 LOG = logging.getLogger(__name__)
-GONE = 499  # nginx' code for a client that left before it was answered; nobody reads this answer
+GONE = 499  # nginx's status for a client that left before the answer; only the metrics see it
+LENGTHS = {b"content-length", b"transfer-encoding"}  # a request with a body has one of these headers
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 MODEL = "/v2/models/{name}"
 
 
 def make_app(service: Service) -> Router:
     """Return the application that serves one engine."""
-    inference, images, page = Inference(service), Images(service, HaarDetector()), Page()
-    metrics = service.metrics
-    posts: dict[str, Endpoint] = {
-        f"{MODEL}/infer": inference.infer,  # first: routes are tried in order
-        f"{MODEL}/versions/{{version}}/infer": inference.infer,
-        "/predict": images.predict,
+    v2, page = V2Routes(service), PageRoutes()
+    posts: dict[str, Handler] = {
+        f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
+        f"{MODEL}/versions/{{version}}/infer": v2.infer,
+        "/predict": ImageRoute(service, HaarDetector()).predict,
     }
-    gets: dict[str, Endpoint] = {
-        "/v2": inference.server,
-        "/v2/health/live": inference.live,
-        "/v2/health/ready": inference.ready,
-        "/v2/models/stats": inference.statistics,  # of all models, before one's name
+    gets: dict[str, Handler] = {
+        "/v2": v2.server,
+        "/v2/health/live": v2.live,
+        "/v2/health/ready": v2.ready,
+        "/v2/models/stats": v2.statistics,  # of all models; before the route of a model of that name
         "/": page.index,
         "/page/{file}": page.file,
-        "/metrics": _metrics(metrics),
+        "/metrics": _metrics(service),
     }
     for prefix in (MODEL, f"{MODEL}/versions/{{version}}"):
         gets |= {
-            prefix: inference.model,
-            f"{prefix}/ready": inference.model_ready,
-            f"{prefix}/stats": inference.statistics,
+            prefix: v2.model,
+            f"{prefix}/ready": v2.model_ready,
+            f"{prefix}/stats": v2.statistics,
         }
     routes = [
-        Route(path, _Answered(endpoint, path, metrics), methods=[method])
-        for method, endpoints in (("POST", posts), ("GET", gets))
-        for path, endpoint in endpoints.items()
+        Route(path, _Endpoint(handler, path, service), methods=[method])
+        for method, handlers in (("POST", posts), ("GET", gets))
+        for path, handler in handlers.items()
     ]
-    wrong = [
-        Route(path, _Answered(_other_than(allowed), path, metrics))
-        for allowed, endpoints in (("POST", posts), ("GET, HEAD", gets))
-        for path in endpoints
+    other_methods = [
+        Route(path, _Endpoint(_refuse_method(allowed), path, service))
+        for allowed, handlers in (("POST", posts), ("GET, HEAD", gets))
+        for path in handlers
     ]
-    return Router([*routes, *wrong], default=_Answered(_unknown, "other", metrics), redirect_slashes=False)
+    unknown = _Endpoint(_refuse_path, "other", service)
+    return Router([*routes, *other_methods], default=unknown, redirect_slashes=False)
 
 
-class _Answered:
-    """An endpoint with its errors turned into answers, and all answers counted."""
+class _Endpoint:
+    """Checks a request, runs the handler, turns errors into responses, and counts responses by `route`."""
 
-    def __init__(self, endpoint: Endpoint, route: str, metrics: Metrics) -> None:
-        self._endpoint = endpoint
+    def __init__(self, handler: Handler, route: str, service: Service) -> None:
+        self._handler = handler
         self._route = route
-        self._metrics = metrics
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        self._metrics.requests.labels(self._route, response.status_code).inc()
+        route = self._route
+        try:
+            _check_request(scope, self._service)
+        except RefusedError as refused:
+            route, response = REFUSED, responses.refusal(refused)
+            response.headers["connection"] = "close"
+        else:
+            response = await self._respond(Request(scope, receive))
+        self._service.metrics.requests.labels(route, response.status_code).inc()
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         try:
-            return await self._endpoint(request)
+            return await self._handler(request)
         except RefusedError as refused:
             return responses.refusal(refused)
         except BackendError as error:
@@ -99,11 +108,31 @@ class _Answered:
             return responses.error(500, "the server failed on this request; its log says why")
 
 
-async def _unknown(request: Request) -> Response:
+def _check_request(scope: Scope, service: Service) -> None:
+    """Check what does not depend on the route.
+
+    Raises:
+        RefusedError: the headers are too long, too many connections are open, or the request has a body and
+            the header Upgrade: uvicorn's parser takes such a body for another protocol's.
+    """
+    headers, limits = scope["headers"], service.limits
+    url = len(scope["raw_path"]) + len(scope["query_string"])
+    if url + sum(map(len, chain.from_iterable(headers))) > limits.head:
+        raise RefusedError(431, limits.long_head())
+    if service.connections() > limits.connections:
+        raise RefusedError(503, "too many connections are open; try again", retry=True)
+    named = dict(headers)
+    if b"upgrade" in named and b"upgrade" in named.get(b"connection", b"").lower() and named.keys() & LENGTHS:
+        raise RefusedError(
+            400, "the header Upgrade cannot be served with a body; send the request without it"
+        )
+
+
+async def _refuse_path(request: Request) -> Response:
     raise RefusedError(404, f"{request.scope['path'][:100]} is not served here")
 
 
-def _other_than(allowed: str) -> Endpoint:
+def _refuse_method(allowed: str) -> Handler:
     async def refuse(request: Request) -> Response:
         response = responses.error(
             405, f"{request.scope['path'][:100]} takes {allowed}, got {request.method}"
@@ -114,8 +143,8 @@ def _other_than(allowed: str) -> Endpoint:
     return refuse
 
 
-def _metrics(metrics: Metrics) -> Endpoint:
+def _metrics(service: Service) -> Handler:
     async def render(_: Request) -> Response:
-        return Response(metrics.render(), headers={"content-type": PROMETHEUS})
+        return Response(service.metrics.render(), headers={"content-type": PROMETHEUS})
 
     return render

@@ -1,31 +1,53 @@
-"""One client's connection: what uvicorn does, and an answer or an end to clients that break the rules."""
+"""One client's connection: uvicorn's, with deadlines, and an answer to every request that the parser refuses.
+
+This leans on uvicorn's internals. pyproject.toml caps its version, and a test compares what is used here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fer_engine.serve import responses
-from fer_engine.serve.limits import Limits, RefusedError
+from fer_engine.serve.limits import Limits
 
-CONTINUE = b"HTTP/1.1 100 "  # no answer yet, but leave to send the body
-LENGTHS = {b"content-length", b"transfer-encoding"}  # what a request with a body has one of
-BUSY = responses.refusal(RefusedError(503, "too many connections are open; try again", retry=True))
-# llhttp takes what follows such a request for another protocol's, and does not hand out its body.
-UPGRADE = responses.error(400, "the header Upgrade cannot be served with a body; send the request without it")
+CONTINUE = b"HTTP/1.1 100 "  # an interim response: the client waits for it before it sends the body
+
+
+class _Deadline:
+    """A timer that calls `expired` unless it is stopped or started again in time."""
+
+    def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._expired = expired
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self.stop()
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expired)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def runs(self) -> bool:
+        return self._timer is not None
 
 
 class Connection(HttpToolsProtocol):
-    """Closes a connection whose request does not come in, or whose answer is not taken off, in time.
+    """Closes a connection if a request does not come in, or an answer is not taken, within the deadline.
 
-    While `draining()` is true each answer is the connection's last. `count` is told the status of what is
-    refused here, before the application sees it.
+    Args:
+        limits: The deadlines, and the longest headers and pipeline.
+        draining: Whether the server is about to end: each answer is then the connection's last.
+        count: Called with the status of each request that is refused here, before the application sees it.
+        uvicorn: The arguments of uvicorn's protocol.
     """
 
     def __init__(
@@ -35,48 +57,48 @@ class Connection(HttpToolsProtocol):
         self._limits = limits
         self._draining = draining
         self._count = count
-        self._served = self.app
-        self._begun = False  # the request that comes in, and its head
+        self._in_request = False  # headers or body of a request are coming in
         self._in_head = False
-        # Bytes of it that are in no body, since the last that was; None while the chunk with that is read.
-        self._bare: int | None = None
-        self._deaf = False  # what comes after that is passed over
-        self._refusal = b""  # waits for the answers to earlier requests
-        self._ended = False  # the client sends no more
+        # Bytes of this request outside of a body since its last part; None while a chunk with a part is read.
+        self._head_size: int | None = None
+        self._ignoring = False  # what the client sends is dropped
+        self._pending_refusal = b""  # sent after the answers to earlier requests
+        self._client_finished = False  # the client has closed its half of the connection
         self._closing = False
-        self._held: list[bytes] = []  # of an answer
-        self._receiving: asyncio.TimerHandle | None = None
-        self._sending: asyncio.TimerHandle | None = None
+        self._unsent: list[bytes] = []  # parts of an answer
+        self._receiving = _Deadline(limits.receive_seconds, self._receiving_expired)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._out = SimpleNamespace(write=self._hold, is_closing=transport.is_closing, close=self._close)
-        self._await_request()
+        self._output = SimpleNamespace(
+            write=self._write, is_closing=transport.is_closing, close=self._close_gently
+        )
+        self._sending = _Deadline(self._limits.receive_seconds, transport.abort)
+        self._receiving.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._receiving, self._sending):
-            if timer is not None:
-                timer.cancel()
+        self._receiving.stop()
+        self._sending.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf or self._closing:
+        if self._ignoring or self._closing:
             return
         super().data_received(data)
-        if not self._begun:
+        if not self._in_request:
             return
-        if self._receiving is None:
-            self._await_request()
-        self._bare = 0 if self._bare is None else self._bare + len(data)
-        if self._bare > self._limits.head:
-            self._refuse(431, self._too_long())
+        if not self._receiving.runs:
+            self._receiving.start()
+        self._head_size = 0 if self._head_size is None else self._head_size + len(data)
+        if self._head_size > self._limits.head:
+            self._refuse(431, self._limits.long_head())
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Return whether the connection stays open: who sends no more may wait for answers yet."""
-        self._ended = True
+        """Return whether the connection stays open: the client may still wait for answers."""
+        self._client_finished = True
         if self._closing:
             return False
-        if self._begun:
+        if self._in_request:
             self._refuse(400, "the request ended before it was complete; send it again")
         elif self.cycle is None or self.cycle.response_complete:
             return False
@@ -86,53 +108,51 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._begun, self._in_head, self._bare = True, True, None
-        self._cancel_receiving()
+        self._in_request, self._in_head, self._head_size = True, True, None
+        self._receiving.stop()
 
     def on_headers_complete(self) -> None:
-        refusal = self._unserved()
-        self.app = refusal or self._served
         super().on_headers_complete()
         self._in_head = False
-        self.cycle.transport = self._out  # type: ignore[assignment]  # it writes and closes
-        if refusal is not None:
-            self._count(refusal.status_code)
-        self._deaf = self.parser.should_upgrade()
-        if refusal is not None or self._draining() or self._deaf:
+        self.cycle.transport = self._output  # type: ignore[assignment]  # the cycle writes and closes
+        self._ignoring = self.parser.should_upgrade()  # what follows belongs to a protocol that is not served
+        if self._ignoring or self._draining():
             self.cycle.keep_alive = False
         if len(self.pipeline) > self._limits.in_flight:
-            self.transport.abort()  # no answer can overtake those that the client does not wait for
+            self.transport.abort()  # the client waits for no answer, so none is owed to it
 
     def on_body(self, body: bytes) -> None:
-        self._bare = None
+        self._head_size = None
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._begun = False
-        self._cancel_receiving()
+        self._in_request = False
+        self._receiving.stop()
 
     def on_response_complete(self) -> None:
         self._flush()
         if self._closing:
             self.server_state.total_requests += 1
             return
-        last = not self.pipeline
+        is_last = not self.pipeline
         super().on_response_complete()
-        if last and self._refusal:
-            self._close(self._refusal)
+        if is_last and self._pending_refusal:
+            self._close_gently(self._pending_refusal)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._await_taking()
+        self._sending.start()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._sending is not None and not self._closing:
-            self._sending.cancel()
+        if not self._closing:
+            self._sending.stop()
 
     def shutdown(self) -> None:
-        if not self._in_head:  # else it is answered, as the last, or refused once its time is up
+        if (
+            not self._in_head
+        ):  # else the request is still answered, as the last one, or refused at its deadline
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -141,92 +161,65 @@ class Connection(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         self._refuse(400, "this is no valid HTTP/1.1 request")
 
-    def _unserved(self) -> Response | None:
-        """Return the answer to a request that the application shall not see."""
-        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > self._limits.head:
-            return responses.error(431, self._too_long())
-        if len(self.connections) > self._limits.connections:
-            return BUSY
-        if self.parser.should_upgrade() and any(name in LENGTHS for name, _ in self.headers):
-            return UPGRADE
-        return None
-
-    def _too_long(self) -> str:
-        return f"the headers are longer than {self._limits.head} bytes"
-
-    def _hold(self, data: bytes) -> None:
-        """Keep parts of an answer until it is whole: uvloop sends each by itself, which doubles the cost."""
-        self._held.append(data)
+    def _write(self, data: bytes) -> None:
+        """Keep the parts of an answer until it is complete: uvloop makes a system call for each write."""
+        self._unsent.append(data)
         if data.startswith(CONTINUE):
             self._flush()
 
     def _flush(self) -> None:
-        if self._held:
-            self.transport.write(b"".join(self._held))
-            self._held.clear()
+        if self._unsent:
+            self.transport.write(b"".join(self._unsent))
+            self._unsent.clear()
 
-    def _cancel_receiving(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            self._receiving = None
-
-    def _await_request(self) -> None:
-        self._cancel_receiving()
-        self._receiving = self.loop.call_later(self._limits.receive_seconds, self._stalled)
-
-    def _await_taking(self) -> None:
-        if self._sending is not None:
-            self._sending.cancel()
-        self._sending = self.loop.call_later(self._limits.receive_seconds, self.transport.abort)
-
-    def _stalled(self) -> None:
-        if not self._begun:
-            self._close()
-        elif self.flow.read_paused:  # not by the client: a request before this one is being served
-            self._await_request()
+    def _receiving_expired(self) -> None:
+        if not self._in_request:
+            self._close_gently()
+        elif self.flow.read_paused:  # by uvicorn, while an earlier request is served: the client is not late
+            self._receiving.start()
         else:
             self._refuse(408, f"the request did not come in within {self._limits.receive_seconds:g} s")
 
     def _refuse(self, status: int, text: str) -> None:
-        """Answer in place of the application, in turn, and close."""
-        if self._deaf or self._closing:
+        """Answer instead of the application, after the answers to earlier requests, and close."""
+        if self._ignoring or self._closing:
             return
-        self._deaf = True
+        self._ignoring = True
         body = responses.error_body(text)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         refusal = STATUS_LINE[status] + head % len(body) + body
-        in_body = self._begun and not self._in_head
+        in_body = self._in_request and not self._in_head
         if in_body and self.cycle.response_started:
-            self._close()
+            self._close_gently()
             return
         self._count(status)
-        if in_body and not self.pipeline:  # the application waits for the rest
-            self._close(refusal)
+        if in_body and not self.pipeline:  # the application waits for the rest of the body
+            self._close_gently(refusal)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         elif self.cycle is None or self.cycle.response_complete:
-            self._close(refusal)
+            self._close_gently(refusal)
         else:
-            self._refusal = refusal
+            self._pending_refusal = refusal
             if in_body:
                 self.pipeline.popleft()
 
-    def _close(self, last: bytes = b"") -> None:
-        """Close once the client has taken all, with `last` as the end.
+    def _close_gently(self, last: bytes = b"") -> None:
+        """Send `last`, and close once the client has received everything.
 
-        What it still sends is taken and passed over until then: to close on it would reset the connection,
-        which may overtake the answer.
+        Until then, what the client still sends is read and dropped: closing at once would reset the
+        connection, and the reset may overtake the answer.
         """
         self._closing = True
         if self.transport.is_closing():
             return
-        self._await_taking()
-        self._held.append(last)
+        self._sending.start()
+        self._unsent.append(last)
         self._flush()
-        if self._ended or not (self._begun or self._deaf):
+        if self._client_finished or not (self._in_request or self._ignoring):
             self.transport.close()
         else:
             self.flow.resume_reading()

@@ -39,7 +39,7 @@ class _Found(NamedTuple):
     detect: float
 
 
-class Images:
+class ImageRoute:
     """The endpoint for images; the detector is called from several threads at once."""
 
     def __init__(self, service: Service, detector: FaceDetector) -> None:

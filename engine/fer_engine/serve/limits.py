@@ -57,6 +57,10 @@ class Limits:
                 "give a longer queue or fewer faces"
             )
 
+    def long_head(self) -> str:
+        """Return the text of a refusal for headers that are too long."""
+        return f"the headers are longer than {self.head} bytes"
+
     def late(self) -> RefusedError:
-        """Return the refusal of a request that was not through in time."""
+        """Return the refusal of a request that was not served within `request_seconds`."""
         return RefusedError(503, f"not served within {self.request_seconds:g} s; try again", retry=True)

@@ -86,7 +86,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=math.ceil(limits.request_seconds + 2 * limits.receive_seconds),
             )
         )
-        service.metrics.connections.set_function(lambda: len(self.server_state.connections))
+        service.connections = lambda: len(self.server_state.connections)
+        service.metrics.connections.set_function(service.connections)
         self._service = service
         self._listener = listener
         self._ready = ready

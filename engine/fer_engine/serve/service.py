@@ -31,6 +31,7 @@ class Service:
         self.batcher = Batcher(engine.logits, len(engine.spec.labels), batching, limits, self.metrics.observe)
         self.metrics.waiting.set_function(lambda: self.batcher.waiting)
         self.draining = False
+        self.connections: Callable[[], int] = lambda: 0  # open ones; set by the server
         self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="fer-serve")
         self._in_flight = 0
         self.metrics.in_flight.set_function(lambda: self._in_flight)

@@ -16,7 +16,7 @@ INLINE_TEXT = 16 * 2**10
 INLINE_LOGITS = 4 * 2**10
 
 
-class Inference:
+class V2Routes:
     """Endpoints for one model."""
 
     def __init__(self, service: Service) -> None:

@@ -67,7 +67,7 @@ def test_an_annotated_image_differs_around_the_face_alone(predict, photos):
     assert (photos / "astronaut.png").read_bytes() == before
 
 
-def test_a_image_on_standard_input(home, photos):
+def test_an_image_on_standard_input(home, photos):
     photo = (photos / "hopper.jpg").read_bytes()
     done = run(["-", "--json", "-"], input=photo, text=False, env=home[1])
     (found,) = lines(done.stdout.decode())

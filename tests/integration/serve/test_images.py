@@ -43,7 +43,7 @@ def test_a_packed_form_is_answered_with_its_faces(server, hopper, encoding, pack
     assert (code, len(json.loads(text)["faces"])) == (200, 1)
 
 
-def test_a_image_without_a_face_is_no_error(server):
+def test_an_image_without_a_face_is_no_error(server):
     blank = cv2.imencode(".png", np.full((90, 120, 3), 200, np.uint8))[1].tobytes()
     code, _, text = server.post("/predict", blank, Content_Type="image/png")
     answer = json.loads(text)

@@ -55,7 +55,7 @@ def test_connections_beyond_the_limit_are_told_to_come_again(strict):
     assert strict.get("/v2/health/live")[0] == 200
 
 
-def test_a_image_that_is_too_large_is_no_matter_of_python(strict):
+def test_an_image_that_is_too_large_is_no_matter_of_python(strict):
     error = json.loads(strict.post("/predict", image_of(600, 600))[2])["error"]
     assert "have who runs the service give it a larger --max-pixels" in error
     assert "max_pixels" not in error
@@ -68,6 +68,7 @@ def test_a_long_head_is_refused_though_it_comes_at_once(strict, head):
     code, headers, text = strict.exchange(head % (b"x" * 40_000))
     assert (code, headers["connection"]) == (431, "close")
     assert json.loads(text)["error"] == "the headers are longer than 32768 bytes"
+    wait_for(strict, 'fer_requests_total{code="431",route="refused"}')
 
 
 @pytest.mark.parametrize("more", [b"x: y\r\n", b"x"], ids=["many", "one"])

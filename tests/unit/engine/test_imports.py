@@ -12,7 +12,7 @@ SERVER = (
     "connection",
     "image_route",
     "metrics",
-    "page",
+    "page_routes",
     "responses",
     "server",
     "service",

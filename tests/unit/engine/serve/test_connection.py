@@ -1,13 +1,17 @@
-"""A client that does not take its answer off."""
+"""A client that does not take its answer off, and what the connection uses of uvicorn."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
+from importlib.metadata import version
 
 import pytest
 import uvicorn
 from starlette.responses import Response
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from fer_engine.serve.connection import Connection
@@ -50,3 +54,57 @@ def test_a_client_that_takes_nothing_off_is_let_go(requests, size):
 async def until(condition) -> None:
     while not condition():
         await asyncio.sleep(0.01)
+
+
+OVERRIDDEN = {
+    "connection_made": ["transport"],
+    "connection_lost": ["exc"],
+    "data_received": ["data"],
+    "eof_received": [],
+    "on_message_begin": [],
+    "on_headers_complete": [],
+    "on_body": ["body"],
+    "on_message_complete": [],
+    "on_response_complete": [],
+    "pause_writing": [],
+    "resume_writing": [],
+    "shutdown": [],
+    "timeout_keep_alive_handler": [],
+    "send_400_response": ["msg"],
+}
+OF_THE_PROTOCOL = ("cycle", "flow", "parser", "pipeline", "server_state", "transport")
+OF_THE_CYCLE = (
+    "disconnected",
+    "keep_alive",
+    "message_event",
+    "response_complete",
+    "response_started",
+    "transport",
+)
+OF_THE_FLOW = ("read_paused", "resume_reading")
+ADVICE = f"in uvicorn {version('uvicorn')}: adapt fer_engine/serve/connection.py, or lower the cap of uvicorn"
+
+
+@pytest.mark.parametrize(("name", "parameters"), OVERRIDDEN.items())
+def test_the_methods_of_uvicorn_that_are_overridden_are_still_there(name, parameters):
+    method = getattr(HttpToolsProtocol, name, None)
+    assert method is not None, f"HttpToolsProtocol.{name} is gone {ADVICE}"
+    found = list(inspect.signature(method).parameters)[1:]
+    assert found == parameters, f"HttpToolsProtocol.{name} takes {found}, not {parameters}, {ADVICE}"
+
+
+def test_the_attributes_of_uvicorn_that_are_used_are_still_there():
+    async def make() -> tuple[HttpToolsProtocol, RequestResponseCycle, FlowControl]:
+        config = uvicorn.Config(Response(), ws="none", lifespan="off")
+        protocol = HttpToolsProtocol(config=config, server_state=ServerState(), app_state={})
+        protocol.connection_made(asyncio.Transport())
+        started = asyncio.Event()
+        protocol._start_asgi_task = lambda *_: started.set()
+        protocol.data_received(REQUEST % 1)
+        assert started.is_set(), f"no cycle is made {ADVICE}"
+        return protocol, protocol.cycle, protocol.flow
+
+    for thing, names in zip(asyncio.run(make()), (OF_THE_PROTOCOL, OF_THE_CYCLE, OF_THE_FLOW), strict=True):
+        missing = [name for name in names if not hasattr(thing, name)]
+        assert not missing, f"{type(thing).__name__} has no {', '.join(missing)} {ADVICE}"
+    assert STATUS_LINE[431].startswith(b"HTTP/1.1 431 "), f"STATUS_LINE is another {ADVICE}"

@@ -120,7 +120,7 @@ def test_settings_out_of_range(options, error):
         HaarDetector(**options)
 
 
-def test_a_image_of_another_kind_is_refused():
+def test_an_image_of_another_kind_is_refused():
     with pytest.raises(InputError, match="an image must be uint8"):
         HaarDetector()(np.zeros((48, 48), np.uint8))
 

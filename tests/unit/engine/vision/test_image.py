@@ -68,7 +68,7 @@ def test_lossy_formats_come_close(form):
         (77, BGR),
     ],
 )
-def test_a_image_stands_as_its_exif_orientation_says(orientation, upright):
+def test_an_image_stands_as_its_exif_orientation_says(orientation, upright):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     assert np.array_equal(read_image(encoded(Image.fromarray(RGB), exif=exif)), upright)
@@ -199,7 +199,7 @@ def outcome(content: bytes) -> str:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_damage_is_one_error_or_a_image(form):
+def test_damage_is_one_error_or_an_image(form):
     """Whatever a decoder makes of damaged bytes, nothing else comes out."""
     random = np.random.default_rng(1)
     whole = np.frombuffer(encoded(Image.fromarray(RGB).resize((40, 30)), form), np.uint8)
@@ -228,7 +228,7 @@ def test_reading_changes_nothing_global():
         (np.zeros((4, 4, 4), np.uint8), r"uint8 \[4, 4, 4\]"),
     ],
 )
-def test_what_is_passed_for_a_image(value, got):
+def test_what_is_passed_for_an_image(value, got):
     with pytest.raises(InputError, match=f"got {got}; read it with fer_engine.vision.read_image"):
         check_image(value)
 

@@ -79,7 +79,7 @@ def test_a_video_gives_its_frames_with_their_times(video, name):
     assert frame_rate(path) == pytest.approx(RATE)
 
 
-def test_a_image_is_one_frame_whatever_its_name_says(tmp_path):
+def test_an_image_is_one_frame_whatever_its_name_says(tmp_path):
     path = tmp_path / "holiday.mp4"
     path.write_bytes(cv2.imencode(".png", image_of(7))[1].tobytes())
     (frame,) = frames(str(path))

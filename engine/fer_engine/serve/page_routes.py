@@ -27,7 +27,7 @@ HEADERS = {
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 
 
-class Page:
+class PageRoutes:
     """Endpoints for the page; its files are read once, so a path can lead to nothing else."""
 
     def __init__(self) -> None:
