@@ -1,8 +1,9 @@
-"""fer-export: turn a checkpoint into a verified artifact folder."""
+"""fer-export: turn a checkpoint into a verified artifact folder, and its graphs into TensorRT plans."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
+from fer_engine.system import progress
 from fer_export.tensorrt import arguments
 
 if TYPE_CHECKING:
@@ -18,8 +20,13 @@ if TYPE_CHECKING:
     from fer_engine.artifact.spec import ModelSpec
     from fer_export.int8.make import Int8Options
     from fer_export.source.load import OnnxFile, UserNetwork
+    from fer_export.tensorrt.options import BuildOptions
     from fer_train.data import Dataset
 
+COMMANDS = {
+    "onnx": "Export a network to ONNX: a verified artifact folder.",
+    "tensorrt": "Build TensorRT plans from the graphs of an artifact.",
+}
 EXIT_REFUSED = 3
 MODEL = "mini_xception"
 # What goes with each way to name a network; the last two need all of theirs.
@@ -37,110 +44,202 @@ NEEDED = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    options = _parser().parse_args(argv)
-    return exit_codes.run(lambda: _run(options))
+    options = _parse(sys.argv[1:] if argv is None else argv)
+    body = {"onnx": _onnx, "tensorrt": _tensorrt}.get(options.command, _both)
+
+    def run() -> int:
+        with progress.hidden(options.quiet):
+            return body(options)
+
+    return exit_codes.run(run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fer-export", description=__doc__)
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of one subcommand, or with none in front those of both."""
+    command = argv[0] if argv and argv[0] in COMMANDS else ""
+    parser = _parser(command)
+    options, unknown = parser.parse_known_args(argv[1:] if command else argv)
+    for name in (argument.partition("=")[0] for argument in unknown):
+        for other in COMMANDS:
+            if name.startswith("-") and name in re.findall(r"-[\w-]+", _parser(other).format_usage()):
+                parser.error(f"{name} is an option of 'fer-export {other}'")
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if command == "tensorrt" and options.artifact is None:
+        parser.error("--artifact is missing: name the folder whose graphs to build plans from")
+    options.command = command
+    return options
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser of a subcommand, or for "" that of both at once."""
+    parser = argparse.ArgumentParser(
+        prog=f"fer-export {command}".strip(),
+        description=COMMANDS.get(command, __doc__),
+        epilog=None if command else "'fer-export onnx' and 'fer-export tensorrt' do one of the two alone.",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--model", help=f"network to export (default: {MODEL})")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
+    if command != "tensorrt":
+        _add_export(parser)
+        _add_own(parser)
+        _add_int8(parser)
+        _add_gate(parser)
+    if command != "onnx":
+        arguments.add(parser)
+    return parser
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--model", help=f"network to export (default: {MODEL})")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="artifact folder (default: artifacts/ and the network's name)"
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help="checkpoint folder, or a bare .pth or .safetensors (default: the shipped one)",
+        help="checkpoint folder of fer-train, or a bare .pth or .safetensors file (default: the one that "
+        "ships with the package)",
     )
     parser.add_argument(
-        "--mean", type=float, help="gray level that a bare state dict was trained to see as 0"
+        "--mean",
+        type=float,
+        help="of a bare file: the gray level that training mapped to 0 (default: none, it must be given)",
     )
-    parser.add_argument("--scale", type=float, help="gray levels that it was trained to see as 1")
-    parser.add_argument("--fp16", action="store_true", help="write a float16 graph too")
-    parser.add_argument("--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="of a bare file: how many gray levels training mapped to 1 (default: none, it must be given)",
+    )
+    parser.add_argument("--fp16", action="store_true", help="write a float16 graph too (default: no)")
+    parser.add_argument(
+        "--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs (default: no)"
+    )
     parser.add_argument(
         "--data",
         type=Path,
-        help="FER2013 or faces of your own (csv, npz, folder): calibrate on Training, verify on PublicTest",
+        help="labelled faces, as a csv, npz or folder: INT8 is calibrated on the split Training, all graphs "
+        "are verified on PublicTest (default: none, synthetic faces)",
     )
-    parser.add_argument("--labels", help="of --data, where they are not FER2013's, as in calm,tense")
     parser.add_argument(
-        "--images", type=Path, help="folder of the images that the csv of --data names (default: its own)"
+        "--labels", help="labels of --data, in order, as in calm,tense (default: those of FER2013)"
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        help="folder of the images that the csv of --data names (default: the csv's own)",
     )
     parser.add_argument(
         "--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)"
     )
-    parser.add_argument("--output", type=Path, help="artifact folder (default: artifacts/MODEL)")
-    _add_own(parser)
-    _add_int8(parser)
-    _add_gate(parser)
-    arguments.add(parser)
-    return parser
 
 
 def _add_own(parser: argparse.ArgumentParser) -> None:
-    own = parser.add_argument_group("a network of your own, instead of --model (see docs/custom-model.md)")
+    own = parser.add_argument_group(
+        "a network of your own, instead of --model", "None of these has a default; see docs/custom-model.md."
+    )
     own.add_argument(
         "--module",
         metavar="PACKAGE.MODULE:NAME",
         help="its class, or a function that makes it, without arguments; --checkpoint is its state dict",
     )
-    own.add_argument("--onnx", type=Path, help="a ready ONNX file: normalized float32 [n, channels, h, w] in")
     own.add_argument(
-        "--spec", type=Path, help="JSON: name, labels, task, height, width, channels, mean, scale"
+        "--onnx", type=Path, help="an ONNX file that takes normalized faces, float32 [n, channels, h, w]"
+    )
+    own.add_argument(
+        "--spec", type=Path, help="JSON file: name, labels, task, height, width, channels, mean, scale"
     )
     own.add_argument("--outputs", help="what the ONNX file gives: logits or probabilities")
 
 
 def _add_int8(parser: argparse.ArgumentParser) -> None:
-    int8 = parser.add_argument_group("with --int8: how it is made")
+    int8 = parser.add_argument_group("with --int8")
     int8.add_argument(
         "--qat",
         type=Path,
-        help="checkpoint folder of fer-train --qat, instead of making int8 without training",
+        help="checkpoint folder of 'fer-train --qat' to make INT8 from (default: none, no training)",
     )
-    int8.add_argument("--calibration-size", type=int, help="faces (default: 512, or all of fewer)")
     int8.add_argument(
-        "--calibration-method", help="of the ranges: max, percentile, entropy or mse (default: mse)"
+        "--calibration-size", type=int, help="number of calibration faces (default: 512, or all of fewer)"
+    )
+    int8.add_argument(
+        "--calibration-method",
+        help="how ranges are chosen: max, percentile, entropy or mse (default: mse)",
     )
     int8.add_argument(
         "--float-layers",
         type=float,
         metavar="AGREEMENT",
-        help="leave layers in float, as few as need be, for this agreement",
+        help="leave as few layers in float as this share of equal answers needs, as in 0.99 (default: none)",
     )
-    int8.add_argument("--report", action="store_true", help="measure each step's gain and each layer's cost")
+    int8.add_argument(
+        "--report",
+        action="store_true",
+        help="measure what each step of INT8 gains and what each layer costs (default: no)",
+    )
 
 
 def _add_gate(parser: argparse.ArgumentParser) -> None:
     gate = parser.add_argument_group("gate: a precision that falls short of FP32 is refused and not kept")
-    gate.add_argument("--min-accuracy", type=float, help="share of FP32's accuracy (default: 0.99)")
+    gate.add_argument("--min-accuracy", type=float, help="least share of FP32's accuracy (default: 0.99)")
     gate.add_argument(
-        "--min-agreement", type=float, help="with the reference, without labels (default: 0.93)"
+        "--min-agreement",
+        type=float,
+        help="without labels: least share of the reference's answers (default: 0.93)",
     )
-    gate.add_argument("--min-speed", type=float, help="times FP32's speed on this machine (default: 1.0)")
-    gate.add_argument("--force", action="store_true", help="keep what is refused, marked as such")
     gate.add_argument(
-        "--strict", action="store_true", help=f"exit with code {EXIT_REFUSED} where something is refused"
+        "--min-speed", type=float, help="least speed on this machine, as a multiple of FP32's (default: 1.0)"
+    )
+    gate.add_argument(
+        "--force", action="store_true", help="keep a refused precision, marked as refused (default: no)"
+    )
+    gate.add_argument(
+        "--strict",
+        action="store_true",
+        help=f"exit with code {EXIT_REFUSED} if a precision is refused (default: with 0)",
     )
 
 
-def _run(options: argparse.Namespace) -> int:
-    plans, precisions = arguments.options(options, _parser()), arguments.precisions(options)
-    if plans is None:
-        return _export(options)[1]
+def _onnx(options: argparse.Namespace) -> int:
+    return _export(options)[1]
+
+
+def _tensorrt(options: argparse.Namespace) -> int:
     from fer_engine.artifact.artifact import Artifact
-    from fer_export.tensorrt.plans import build_plans, check_build
 
-    likely = ("fp32", *(name for name in ("fp16", "int8") if getattr(options, name)))
+    plans, precisions = arguments.build_options(options), arguments.precisions(options)
+    _build(Artifact.open(options.artifact), plans, precisions, options.engines)
+    return 0
+
+
+def _both(options: argparse.Namespace) -> int:
+    """Do what no subcommand in front asks for: an export, plans, or one after the other."""
+    arguments.check(options, _parser(""))
+    if options.flavour is None:
+        return _onnx(options)
+    if options.artifact is not None:
+        return _tensorrt(options)
+    from fer_export.tensorrt.plans import check_build
+
+    plans, precisions = arguments.build_options(options), arguments.precisions(options)
+    exported = ("fp32", *(name for name in ("fp16", "int8") if getattr(options, name)))
     for name in precisions:
-        if options.artifact is None and name in ("fp16", "int8") and name not in likely:
+        if name in ("fp16", "int8") and name not in exported:
             raise ConfigError(f"--engine-precision {name} needs its graph: add --{name}, or give --artifact")
-    check_build(plans, precisions or likely)
-    artifact, code = (Artifact.open(options.artifact), 0) if options.artifact else _export(options)
-    # What was just asked for and refused by the gate is an error here, not a plan less.
-    wanted = precisions or (() if options.artifact else likely)
-    for path, plan in build_plans(artifact, plans, wanted, options.engines):
-        print(f"plan: {path}: {plan.describe()}")
+    check_build(plans, precisions or exported)
+    artifact, code = _export(options)
+    # A precision that was asked for and that the gate refused is an error, not one plan less.
+    _build(artifact, plans, precisions or exported, options.engines)
     return code
+
+
+def _build(
+    artifact: Artifact, options: BuildOptions, precisions: tuple[str, ...], engines: Path | None
+) -> None:
+    from fer_export.tensorrt.plans import build_plans
+
+    for path, plan in build_plans(artifact, options, precisions, engines):
+        print(f"plan: {path}: {plan.describe()}")
 
 
 def _export(options: argparse.Namespace) -> tuple[Artifact, int]:

@@ -73,7 +73,7 @@ def test_a_foreign_state_dict_needs_its_normalization(small, tmp_path, error_of)
     )
     assert not output.exists()
     argv = ["--checkpoint", path, *normalization, "--int8", "--data", small, "--calibration-size", 64]
-    assert main([str(word) for word in [*argv, "--output", output]]) == 0
+    assert main([str(word) for word in ["onnx", *argv, "--quiet", "--output", output]]) == 0
     spec = Artifact.open(output).spec
     assert spec.scale == (255.0,)
     assert spec.checkpoint_sha256 == checkpoint.load(output / "checkpoint")[1].checkpoint_sha256
@@ -87,3 +87,4 @@ def test_help_needs_no_extras():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--calibration-method" in done.stdout
+    assert "'fer-export tensorrt' do one of the two" in " ".join(done.stdout.split())

@@ -61,7 +61,7 @@ def test_weights_trained_for_int8_are_exported_with_their_ranges(tmp_path, error
     constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     assert len(ranges) == 23
     for layer, reach in ranges.items():
-        assert constants[f"{layer}.input.step"] == pytest.approx(reach / 127)
+        assert constants[f"{layer}.input.quantize.scale"] == pytest.approx(reach / 127)
     checkpoint.save(tmp_path / "foreign", network, spec, Quantization(ranges, "0" * 64))
     argv[2] = str(tmp_path / "foreign")
     assert "trained for INT8 from the checkpoint 000000000000" in error_of(argv)

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor
 
-from fer_engine.errors import ConfigError
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """How far a face may be changed; every value is drawn uniformly and anew for each image."""
-
-    rotation: float = 12.0  # degrees to either side: heads tilt, and crops are rarely level
-    shift: float = 0.08  # of the side: the boxes of detectors wander about as much
-    zoom: float = 0.12  # to either side of 1
-    flip: float = 0.5  # probability; expressions are symmetric enough
-    brightness: float = 0.15  # of the full range, to either side
-    contrast: float = 0.25  # to either side of 1
-    erase: float = 0.2  # probability of one gray rectangle, up to a third of each side
-    noise: float = 0.015  # largest standard deviation, of the full range
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, most = getattr(self, field.name), LARGEST.get(field.name, 1.0)
-            if not 0 <= value <= most:
-                raise ConfigError(f"{field.name} must be in [0, {most:g}], got {value}")
-
-
-LARGEST = {"rotation": 180.0, "zoom": 0.9}  # of the others 1
+from fer_train.recipe import Augmentation
 
 
 def _uniform(n: int, limit: float, generator: Generator) -> Tensor:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
+from fer_engine.system import progress
+from fer_train.recipe import LOSSES, Augmentation, Recipe
 
 if TYPE_CHECKING:
     from fer_train.stages import Stage
@@ -17,65 +19,118 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "mini_xception"
 
 
+# Fields of `Recipe` that are options, with what each means.
+RECIPE = {
+    "epochs": "epochs that the learning rate's schedule lays out",
+    "stop": "stop after this epoch of them; 0 is after the last",
+    "patience": "stop after so many epochs without a better one; 0 is never",
+    "batch_size": "faces in a batch",
+    "learning_rate": "peak learning rate",
+    "weight_decay": "weight decay of AdamW, on kernels and matrices",
+    "label_smoothing": "share of each label that is spread over all classes",
+    "mixup": "alpha of mixup's Beta(alpha, alpha); 0 mixes no faces",
+    "loss": "loss of a regression: mse or ccc",
+    "ema_decay": "decay of the moving average of the weights, which is what is kept",
+    "distillation": "weight of the teacher against the labels, 0 to 1",
+    "temperature": "temperature of the distillation",
+    "teacher_mirror": "average the teacher over each face and its mirror image",
+    "seed": "seed of all random numbers",
+    "bf16": "compute in bfloat16 where PyTorch's autocast can",
+}
+AUGMENTATION = {
+    "rotation": "degrees to either side",
+    "shift": "share of the side",
+    "zoom": "share to either side of 1",
+    "flip": "probability of a mirror image",
+    "brightness": "share of the full range, to either side",
+    "contrast": "share to either side of 1",
+    "erase": "probability of a gray rectangle",
+    "noise": "largest standard deviation, as a share of the full range",
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-    return exit_codes.run(lambda: _list() if options.list else _train(options))
+
+    def run() -> int:
+        with progress.hidden(options.quiet):
+            return _list() if options.list else _train(options)
+
+    return exit_codes.run(run)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-train", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--model", help=f"network to train (default: {DEFAULT_MODEL})")
+    parser.add_argument("-m", "--model", help=f"network to train (default: {DEFAULT_MODEL})")
     parser.add_argument(
-        "--recipe", metavar="NAME|FILE", help="train as a recipe says; options given beside it go before it"
+        "--recipe",
+        metavar="NAME|FILE",
+        help="train as a recipe says; options beside it take the place of its own (default: none)",
     )
-    parser.add_argument("--list", action="store_true", help="list networks and recipes, and leave")
-    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/MODEL, runs/MODEL-qat)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
     parser.add_argument(
-        "--qat", action="store_true", default=None, help="train for INT8, from --init or the shipped one"
+        "--list", action="store_true", help="list the networks and recipes, and train nothing (default: no)"
     )
-    parser.add_argument("--init", type=Path, help="start from this checkpoint folder, or state dict")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder of the run (default: runs/MODEL, with --qat runs/MODEL-qat)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --output (default: start a new one)"
+    )
+    parser.add_argument(
+        "--qat",
+        action="store_true",
+        default=None,
+        help="train for INT8, from --init or the checkpoint that ships (default: no)",
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        help="checkpoint folder or state dict whose weights to start from (default: none, random weights)",
+    )
     parser.add_argument(
         "--teacher",
         type=Path,
         action="append",
-        help="distill from this checkpoint folder; of several, their mean",
+        help="checkpoint folder to distill from; several teach by their mean (default: none)",
     )
-    parser.add_argument("--threads", type=int, help="CPU threads (default: 1)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help="CPU threads; another number rounds sums in another way (default: 1)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--data", type=Path, help="FER2013 or another set: a csv, a folder of images, or an npz"
+        "--data",
+        type=Path,
+        help="FER2013 or labelled faces of your own: a csv, npz or folder of images (no default: needed)",
     )
     data.add_argument(
-        "--labels", help="the labels of a set of your own, as a,b,c; of AffectNet, those to learn"
+        "--labels",
+        help="labels of a set of your own, in order, as in calm,tense; of AffectNet, those to learn "
+        "(default: those of the set)",
     )
     data.add_argument(
-        "--images", type=Path, help="folder of the images that a csv names (default: the csv's)"
+        "--images", type=Path, help="folder of the images that a csv names (default: the csv's own)"
     )
-    recipe = parser.add_argument_group("recipe (defaults: see fer_train/recipe.py)")
-    recipe.add_argument("--epochs", type=int)
-    recipe.add_argument("--stop", type=int, help="stop after this epoch of them")
-    recipe.add_argument("--batch-size", type=int)
-    recipe.add_argument("--learning-rate", type=float)
-    recipe.add_argument("--weight-decay", type=float)
-    recipe.add_argument("--label-smoothing", type=float)
-    recipe.add_argument("--mixup", type=float, help="of Beta(MIXUP, MIXUP), a second face's share in each")
-    recipe.add_argument("--loss", help="of a regression: mse or ccc (default: mse)")
-    recipe.add_argument("--ema-decay", type=float)
-    recipe.add_argument("--distillation", type=float, help="weight of the teacher, 0 to 1")
-    recipe.add_argument("--temperature", type=float, help="of the distillation")
-    recipe.add_argument(
-        "--teacher-mirror", action="store_true", default=None, help="average the teacher over mirror images"
-    )
-    recipe.add_argument("--patience", type=int, help="stop after so many epochs without a better one")
-    recipe.add_argument("--seed", type=int)
-    recipe.add_argument("--bf16", action="store_true", default=None, help="autocast to bfloat16")
-    augmentation = parser.add_argument_group("augmentation (defaults: see fer_train/augment.py)")
-    for name in ("rotation", "shift", "zoom", "flip", "brightness", "contrast", "erase", "noise"):
-        augmentation.add_argument(f"--{name}", type=float)
+    _add_fields(parser.add_argument_group("recipe", "With --qat some defaults are others."), Recipe(), RECIPE)
+    _add_fields(parser.add_argument_group("augmentation"), Augmentation(), AUGMENTATION)
     return parser
+
+
+def _add_fields(group: argparse._ArgumentGroup, defaults: object, texts: dict[str, str]) -> None:
+    """Add an option for each field of a dataclass; one that is not given stays None."""
+    for name, text in texts.items():
+        option, default = f"--{name.replace('_', '-')}", getattr(defaults, name)
+        if isinstance(default, bool):
+            group.add_argument(option, action="store_true", default=None, help=f"{text} (default: no)")
+        else:
+            kind = str if default is None else type(default)
+            group.add_argument(
+                option, type=kind, help=f"{text} (default: {LOSSES[0] if default is None else default})"
+            )
 
 
 def _list() -> int:

@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_engine.errors import ConfigError
-from fer_train.augment import Augmentation
 from fer_train.models import find_model
-from fer_train.recipe import QAT, Recipe
+from fer_train.recipe import QAT, Augmentation, Recipe
 
 INPUT = ("face_shape", "mean", "scale")  # what a network and its teacher take alike
 FOLDER = Path(__file__).with_name("recipes")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Protocol
+
+_HIDDEN = ContextVar("_HIDDEN", default=False)
 
 
 class Advance(Protocol):
@@ -17,8 +20,21 @@ class Advance(Protocol):
 
 
 @contextlib.contextmanager
+def hidden(hide: bool = True) -> Iterator[None]:
+    """Show no progress while the body runs, as with --quiet; `hide` is whether to."""
+    token = _HIDDEN.set(hide)
+    try:
+        yield
+    finally:
+        _HIDDEN.reset(token)
+
+
+@contextlib.contextmanager
 def bar(title: str, total: int | None = None) -> Iterator[Advance]:
     """Show `title` while the body works; a `total` of None is not known beforehand."""
+    if _HIDDEN.get():
+        yield silent
+        return
     if not sys.stderr.isatty():
         print(title, file=sys.stderr, flush=True)
         yield _plain

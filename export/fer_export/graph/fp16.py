@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_engine.errors import ExportError
+from fer_export.graph.edit import rename_in_nodes, replace_nodes
 from fer_export.graph.layers import CHANNEL_AXIS
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -21,8 +24,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ExportError: a weight does not fit float16.
     """
-    half = onnx.ModelProto()
-    half.CopyFrom(model)
+    half = copy.deepcopy(model)
     graph = half.graph
     del graph.value_info[:]
     tensors = _Tensors(model)
@@ -37,14 +39,10 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     for output in graph.output:
         if output.name in tensors.halved:
             inner = f"{output.name}.half"
-            _rename(tensors.nodes, output.name, inner)
+            rename_in_nodes(tensors.nodes, output.name, inner)
             tensors.nodes.append(_cast(inner, output.name, FLOAT))
-    del graph.node[:]
-    graph.node.extend(tensors.nodes)
-    used = {name for node in graph.node for name in node.input}
-    constants = [entry for entry in (*graph.initializer, *tensors.constants) if entry.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(constants)
+    graph.initializer.extend(tensors.constants)
+    replace_nodes(graph, tensors.nodes)
     return half
 
 
@@ -101,11 +99,3 @@ def _float_inputs(node: onnx.NodeProto, model: onnx.ModelProto) -> set[int]:
 
 def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
     return helper.make_node("Cast", [source], [target], name=f"{target}.cast", to=kind)
-
-
-def _rename(nodes: list[onnx.NodeProto], old: str, new: str) -> None:
-    for node in nodes:
-        for names in (node.input, node.output):
-            for position, name in enumerate(names):
-                if name == old:
-                    names[position] = new

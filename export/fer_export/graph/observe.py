@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -37,8 +38,7 @@ def observe_tensors(
     if not tensors:
         advance(len(faces))
         return
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
+    probe = copy.deepcopy(model)
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in tensors)
     session = onnxruntime.InferenceSession(

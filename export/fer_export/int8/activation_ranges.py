@@ -47,10 +47,10 @@ def best_range(counts: NDArray[np.int64], lowest: float, highest: float) -> list
     centres = (edges[:-1] + edges[1:]) / 2
 
     def error(low: float, high: float) -> float:
-        step = (high - low) / (LEVELS - 1)
-        zero = np.rint(-low / step)
-        levels = np.clip(np.rint(centres / step) + zero, 0, LEVELS - 1)
-        return float(counts @ np.square((levels - zero) * step - centres))
+        scale = (high - low) / (LEVELS - 1)
+        zero_point = np.rint(-low / scale)
+        levels = np.clip(np.rint(centres / scale) + zero_point, 0, LEVELS - 1)
+        return float(counts @ np.square((levels - zero_point) * scale - centres))
 
     low, high = lowest, highest
     for _ in range(ROUNDS):

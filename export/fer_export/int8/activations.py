@@ -21,20 +21,20 @@ LEVELS = 256
 ARITHMETIC = {"Cast", "Sub", "Div"}
 LAYOUT = {"Unsqueeze", "Transpose"}
 
-Step = tuple[str, np.float32 | None]  # an operator and its constant
+Operation = tuple[str, np.float32 | None]  # an operator and its constant
 
 
 @dataclass(frozen=True, slots=True)
 class RawFaces:
-    """How the normalized faces come from uint8: `normalized` = (gray level - `zero`) * `step`.
+    """How the normalized faces come from uint8: `normalized` = (gray level - `zero_point`) * `scale`.
 
     `arithmetic` are the nodes that say so in float, `layout` those that only move values; the names
     of their first outputs.
     """
 
     normalized: str
-    step: float
-    zero: int
+    scale: float
+    zero_point: int
     arithmetic: frozenset[str]
     layout: frozenset[str]
 
@@ -44,7 +44,7 @@ class Activations:
     """Which tensors of a float32 graph are kept in uint8.
 
     `keys` names the range of each such tensor, `measured` the tensors that each range must hold.
-    `faces` is None where no step and zero point give the normalized faces without loss.
+    `faces` is None where no scale and zero point give the normalized faces without loss.
     """
 
     keys: dict[str, str]
@@ -59,7 +59,7 @@ def find_activations(model: onnx.ModelProto, spec: ModelSpec) -> Activations:
     - a convolution and the ReLU that alone reads it: saturation at zero is the ReLU;
     - a tensor and its max-pool: rounding and saturation keep the order, so they may come first, and
       the range need only hold what the pool lets through;
-    - both addends of a sum and the sum: integers of one step add up exactly, so that the sum of a
+    - both addends of a sum and the sum: integers of one scale add up exactly, so that the sum of a
       residual module is not rounded a second time. Not where a ReLU makes only a part positive.
 
     The outputs of matrix products stay in float: they are few, and mostly logits.
@@ -127,7 +127,7 @@ class _Choice:
 
 
 def _raw_faces(graph: onnx.GraphProto, layers: list[Layer], spec: ModelSpec) -> RawFaces | None:
-    """Walk back from the first layer to the faces, if one step and zero point normalize them.
+    """Walk back from the first layer to the faces, if one scale and zero point normalize them.
 
     None where the network computes something else before its first layer.
     """
@@ -142,24 +142,24 @@ def _raw_faces(graph: onnx.GraphProto, layers: list[Layer], spec: ModelSpec) -> 
         chain.insert(0, producers[tensor])
         tensor = chain[0].input[0]
     expected = _effective([("Sub", np.float32(mean)), ("Div", np.float32(scale))])
-    if tensor != INPUT_NAME or _effective(_steps(graph, chain)) != expected:
+    if tensor != INPUT_NAME or _effective(_operations(graph, chain)) != expected:
         return None
     arithmetic = frozenset(node.output[0] for node in chain if node.op_type in ARITHMETIC)
     layout = frozenset(node.output[0] for node in chain if node.op_type in LAYOUT)
     return RawFaces(layers[0].input, 1 / scale, int(mean), arithmetic, layout)
 
 
-def _steps(graph: onnx.GraphProto, chain: list[onnx.NodeProto]) -> list[Step]:
+def _operations(graph: onnx.GraphProto, chain: list[onnx.NodeProto]) -> list[Operation]:
     """Return what a chain of nodes does to a value; None for what is not one constant number."""
     constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
-    steps: list[Step] = []
+    operations: list[Operation] = []
     for node in chain:
         if node.op_type in ("Sub", "Div"):
             values = np.unique(constants.get(node.input[1], np.empty(0)))
-            steps.append((node.op_type, np.float32(values[0]) if len(values) == 1 else None))
-    return steps
+            operations.append((node.op_type, np.float32(values[0]) if len(values) == 1 else None))
+    return operations
 
 
-def _effective(steps: list[Step]) -> list[Step]:
+def _effective(operations: list[Operation]) -> list[Operation]:
     """Leave out what changes nothing, as an exporter may."""
-    return [step for step in steps if step not in (("Sub", np.float32(0)), ("Div", np.float32(1)))]
+    return [entry for entry in operations if entry not in (("Sub", np.float32(0)), ("Div", np.float32(1)))]

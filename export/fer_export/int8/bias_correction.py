@@ -6,6 +6,7 @@ the empirical form: on faces, one layer after the other, each with those before 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -60,8 +61,7 @@ def correct_biases(model: onnx.ModelProto, shifts: BiasCorrection) -> onnx.Model
     Raises:
         ExportError: `shifts` names a layer that the graph does not have, or has another width.
     """
-    corrected = onnx.ModelProto()
-    corrected.CopyFrom(model)
+    corrected = copy.deepcopy(model)
     biases = _biases(corrected)
     for name, shift in shifts.items():
         if not _subtract(corrected, biases.get(name, ""), shift):

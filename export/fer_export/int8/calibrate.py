@@ -120,11 +120,11 @@ def calibrate(
         keys.setdefault(layer.input, f"{layer.name}.input")
     inputs = {key: [tensor] for tensor, key in keys.items()}
     histograms = measure_histograms(model, inputs, faces, advance, absolute=True)
-    exact = _exact_reaches(model, layers, spec)
+    exact = _exact_amaxes(model, layers, spec)
     ranges = {}
     for method, choose in METHODS.items():
-        reaches = {key: choose(found.counts, found.highest) for key, found in histograms.items()}
-        ranges[method] = {layer.name: exact.get(layer.name) or reaches[keys[layer.input]] for layer in layers}
+        amaxes = {key: choose(found.counts, found.highest) for key, found in histograms.items()}
+        ranges[method] = {layer.name: exact.get(layer.name) or amaxes[keys[layer.input]] for layer in layers}
     return Calibration(
         checkpoint_sha256=spec.checkpoint_sha256,
         source=source,
@@ -135,8 +135,8 @@ def calibrate(
     )
 
 
-def _exact_reaches(model: onnx.ModelProto, layers: list[Layer], spec: ModelSpec) -> dict[str, float | None]:
-    """Return the reach, where there is one, that keeps the faces whole for the layers that read them."""
+def _exact_amaxes(model: onnx.ModelProto, layers: list[Layer], spec: ModelSpec) -> dict[str, float | None]:
+    """Return the amax, where there is one, that keeps the faces whole for the layers that read them."""
     faces = find_activations(model, spec).faces
     return {
         layer.name: exact_amax(spec)

@@ -1,15 +1,16 @@
-"""Cross-layer equalization: channels of one tensor made alike in reach before one range serves them all.
+"""Cross-layer equalization: channels of one tensor made alike in amax before one range serves them all.
 
 A layer's output channel may be divided by any positive number if every layer that reads it multiplies
 its weights by the same one, as long as only positive-homogeneous operators stand between: the network
 computes the same function. Nagel et al. ("Data-Free Quantization Through Weight Equalization and Bias
-Correction", 2019) choose the numbers by the weights of both layers. Here the weights have a step for
+Correction", 2019) choose the numbers by the weights of both layers. Here the weights have a scale for
 each channel and only the activations share one, so the activations are made alike, as Xiao et al. do
 ("SmoothQuant", 2022; its balance alpha is 1 here: a smaller one, which spares the weights, bought less).
 """
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,9 +95,9 @@ def measure_equalization(
     faces: NDArray[np.uint8],
     advance: Callable[[int], None] = lambda _: None,
 ) -> Scales:
-    """Choose what to divide each group's channels by: their reach on `faces`, uint8 [n, ...].
+    """Choose what to divide each group's channels by: their amax on `faces`, uint8 [n, ...].
 
-    A channel's reach is the largest value of a batch, averaged over the batches: one face in
+    A channel's amax is the largest value of a batch, averaged over the batches: one face in
     thousands must not set it. `advance(count)` is called with the faces done.
 
     Returns:
@@ -109,8 +110,8 @@ def measure_equalization(
             sums[name] = sums[name] + np.abs(values).max(axis=(0, *range(2, values.ndim)))
     scales = {}
     for group in groups:
-        reach = np.max([sums[layer.input] for layer in group.readers], axis=0)
-        logarithm = np.log(np.maximum(reach, FLOOR * reach.max()))
+        amax = np.max([sums[layer.input] for layer in group.readers], axis=0)
+        logarithm = np.log(np.maximum(amax, FLOOR * amax.max()))
         scale = np.exp(logarithm - logarithm.mean())
         scales[group.name] = [float(f"{value:.{DIGITS}g}") for value in scale]
     return scales
@@ -122,8 +123,7 @@ def equalize(model: onnx.ModelProto, scales: Scales) -> onnx.ModelProto:
     Raises:
         ExportError: `scales` names a group that the graph does not have, or has another width.
     """
-    equalized = onnx.ModelProto()
-    equalized.CopyFrom(model)
+    equalized = copy.deepcopy(model)
     groups = {group.name: group for group in find_groups(equalized)}
     widths = {name: _width(group.readers[0]) for name, group in groups.items()}
     wrong = sorted(name for name, scale in scales.items() if widths.get(name) != len(scale))

@@ -8,12 +8,15 @@ float: TensorRT takes no int32 ones.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from fer_engine.errors import ExportError
+from fer_export.graph.edit import add_constant, replace_nodes
 from fer_export.graph.layers import Layer, find_layers
 
 INT8_MAX = 127
@@ -22,14 +25,13 @@ INT8_MAX = 127
 def to_int8(model: onnx.ModelProto, ranges: dict[str, float]) -> onnx.ModelProto:
     """Return a copy of a float32 graph with Q/DQ pairs on the inputs and weights of its layers.
 
-    `ranges` maps a layer's name to the absolute value that 127 stands for; a layer that it does not
-    name stays in float.
+    `ranges` maps a layer's name to its input's amax, the absolute value that 127 stands for; a layer that
+    it does not name stays in float.
 
     Raises:
         ExportError: `ranges` names a layer that the graph does not have.
     """
-    quantized = onnx.ModelProto()
-    quantized.CopyFrom(model)
+    quantized = copy.deepcopy(model)
     graph = quantized.graph
     del graph.value_info[:]
     layers = {layer.node.output[0]: layer for layer in find_layers(quantized)}
@@ -46,61 +48,67 @@ def to_int8(model: onnx.ModelProto, ranges: dict[str, float]) -> onnx.ModelProto
             nodes.extend(_quantize_input(graph, layer, ranges[layer.name]))
             nodes.append(_quantize_weights(graph, layer))
         nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    _drop_unused(graph)
+    replace_nodes(graph, nodes)
     return quantized
 
 
 def quantize_weights(weights: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return int8 weights and the step of each channel along `axis`, float32 [channels].
+    """Return int8 weights and the scale of each channel along `axis`, float32 [channels].
 
-    A channel of zeros gets a step of one.
+    A channel of zeros gets a scale of one.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
-    step = np.abs(weights).max(axis=others).astype(np.float32) / np.float32(INT8_MAX)
-    step = np.where(step > 0, step, np.float32(1))
+    scale = np.abs(weights).max(axis=others).astype(np.float32) / np.float32(INT8_MAX)
+    scale = np.where(scale > 0, scale, np.float32(1))
     shape = [-1 if i == axis else 1 for i in range(weights.ndim)]
-    rounded = np.rint(weights / step.reshape(shape))
-    return np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8), step
+    rounded = np.rint(weights / scale.reshape(shape))
+    return np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8), scale
 
 
-def _quantize_input(graph: onnx.GraphProto, layer: Layer, reach: float) -> list[onnx.NodeProto]:
+def make_pair(
+    name: str, source: str, integer: str, output: str, parameters: list[str]
+) -> list[onnx.NodeProto]:
+    """Make the nodes that round `source` to `integer` and turn that into the float `output`.
+
+    `parameters` are the names of the constants with scale and zero point.
+    """
+    return [
+        helper.make_node("QuantizeLinear", [source, *parameters], [integer], name=f"{name}.quantize"),
+        helper.make_node("DequantizeLinear", [integer, *parameters], [output], name=f"{name}.dequantize"),
+    ]
+
+
+def add_parameters(
+    graph: onnx.GraphProto,
+    name: str,
+    scale: np.float32 | NDArray[np.float32],
+    zero_point: np.integer | NDArray[np.integer],
+) -> list[str]:
+    """Store scale and zero point as constants; return their names."""
+    values = {"scale": scale, "zero_point": zero_point}
+    # ".quantize": a network may have a constant called "stem.scale" of its own.
+    return [add_constant(graph, f"{name}.quantize.{kind}", value) for kind, value in values.items()]
+
+
+def _quantize_input(graph: onnx.GraphProto, layer: Layer, amax: float) -> list[onnx.NodeProto]:
     """Make a pair for this layer alone: TensorRT fuses a layer with the pair that only it reads."""
     base = f"{layer.name}.input"
-    step, zero = f"{base}.step", f"{base}.zero"
-    graph.initializer.append(numpy_helper.from_array(np.float32(reach / INT8_MAX), step))
-    graph.initializer.append(numpy_helper.from_array(np.int8(0), zero))
+    parameters = add_parameters(graph, base, np.float32(amax / INT8_MAX), np.int8(0))
     source = layer.node.input[0]
     layer.node.input[0] = f"{base}.dequantized"
-    return [
-        helper.make_node("QuantizeLinear", [source, step, zero], [f"{base}.int8"], name=f"{base}.quantize"),
-        helper.make_node(
-            "DequantizeLinear",
-            [f"{base}.int8", step, zero],
-            [f"{base}.dequantized"],
-            name=f"{base}.dequantize",
-        ),
-    ]
+    return make_pair(base, source, f"{base}.int8", f"{base}.dequantized", parameters)
 
 
 def _quantize_weights(graph: onnx.GraphProto, layer: Layer) -> onnx.NodeProto:
     base = f"{layer.name}.weight"
-    values, step = quantize_weights(layer.weights, layer.axis)
-    for name, array in (("int8", values), ("step", step), ("zero", np.zeros(len(step), np.int8))):
-        graph.initializer.append(numpy_helper.from_array(array, f"{base}.{name}"))
+    values, scale = quantize_weights(layer.weights, layer.axis)
+    stored = add_constant(graph, f"{base}.int8", values)
+    parameters = add_parameters(graph, base, scale, np.zeros(len(scale), np.int8))
     layer.node.input[1] = f"{base}.dequantized"
     return helper.make_node(
         "DequantizeLinear",
-        [f"{base}.int8", f"{base}.step", f"{base}.zero"],
+        [stored, *parameters],
         [f"{base}.dequantized"],
         name=f"{base}.dequantize",
         axis=layer.axis,
     )
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    kept = [entry for entry in graph.initializer if entry.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

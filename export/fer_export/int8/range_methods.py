@@ -1,7 +1,7 @@
-"""How far an activation's range should reach: four classic answers from one histogram.
+"""The amax of an activation, the absolute value that int8's 127 stands for, by four classic methods.
 
-Each takes the counts of |x| in equal bins from 0 to the largest value seen, and returns the value
-that int8's 127 shall stand for. Symmetric int8 has 127 steps to either side of zero.
+Each takes the counts of |x| in equal bins from 0 to the largest value seen, and returns the amax.
+Symmetric int8 has 127 levels on either side of zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 
 
 def by_max(_: Counts, largest: float) -> float:
-    """Take the largest value seen: nothing is clipped, every step is coarse."""
+    """Take the largest value seen: nothing is clipped, the scale is coarse."""
     return largest
 
 
@@ -33,8 +33,8 @@ def by_mse(counts: Counts, largest: float) -> float:
     width = largest / len(counts)
     centres = (np.arange(len(counts)) + 0.5) * width
     edges = np.arange(LEVELS, len(counts) + 1) * width
-    step = edges[:, None] / (LEVELS - 1)
-    rounded = np.minimum(np.rint(centres / step), LEVELS - 1) * step
+    scale = edges[:, None] / (LEVELS - 1)
+    rounded = np.minimum(np.rint(centres / scale), LEVELS - 1) * scale
     return float(edges[np.argmin((np.square(rounded - centres) * counts).sum(1))])
 
 
@@ -82,4 +82,4 @@ METHODS: dict[str, Callable[[Counts, float], float]] = {
 
 def drop_layers(ranges: dict[str, float], names: Collection[str]) -> dict[str, float]:
     """Return the ranges of the other layers: what has no range stays in float."""
-    return {name: reach for name, reach in ranges.items() if name not in names}
+    return {name: amax for name, amax in ranges.items() if name not in names}

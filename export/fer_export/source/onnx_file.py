@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import onnx
@@ -70,8 +71,7 @@ def to_logits(model: onnx.ModelProto, spec: ModelSpec, outputs: str) -> onnx.Mod
                 f"{spec.name} is a {spec.task}, whose outputs are no probabilities; say --outputs logits"
             )
         return model
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
+    changed = copy.deepcopy(model)
     last = _last(changed)
     if outputs == "probabilities":
         if last.op_type != "Softmax":

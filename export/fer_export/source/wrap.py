@@ -14,6 +14,7 @@ from onnxscript.rewriter.rules import common as rules
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
+from fer_export.graph.edit import add_constant, rename_tensor
 from fer_export.graph.layers import CHANNEL_AXIS
 from fer_export.graph.to_onnx import BATCH_AXIS, finish, opset
 
@@ -65,10 +66,10 @@ def _wrapped(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     wrapped = _optimized(lifted)
     graph = wrapped.graph
     for reserved in (INPUT_NAME, spec.output):
-        _rename(graph, reserved, f"{reserved}.given")
+        rename_tensor(graph, reserved, f"{reserved}.given")
     normalized = f"{INPUT_NAME}.normalized"
-    _rename(graph, graph.input[0].name, normalized)
-    _rename(graph, graph.output[0].name, spec.output)
+    rename_tensor(graph, graph.input[0].name, normalized)
+    rename_tensor(graph, graph.output[0].name, spec.output)
     _normalize(graph, spec, normalized)
     del graph.input[:], graph.output[:]
     faces: list[int | str | None] = [BATCH_AXIS, *spec.face_shape]
@@ -142,8 +143,7 @@ def _free_reshapes(graph: onnx.GraphProto, fixed: int) -> None:
             kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
             del node.attribute[:]
             node.attribute.extend(kept)
-            node.input[1] = f"{node.input[1]}.batch{index}"
-            graph.initializer.append(numpy_helper.from_array(shape, node.input[1]))
+            node.input[1] = add_constant(graph, f"{node.input[1]}.batch{index}", shape)
 
 
 def _normalize(graph: onnx.GraphProto, spec: ModelSpec, normalized: str) -> None:
@@ -151,11 +151,9 @@ def _normalize(graph: onnx.GraphProto, spec: ModelSpec, normalized: str) -> None
     pixels, planes, centred = (f"{INPUT_NAME}.{step}" for step in ("pixels", "planes", "centred"))
     mean, scale, axes = (f"{INPUT_NAME}.{name}" for name in ("mean", "scale", "axes"))
     for name, values in ((mean, spec.mean), (scale, spec.scale)):
-        graph.initializer.append(
-            numpy_helper.from_array(np.array(values, np.float32).reshape(1, -1, 1, 1), name)
-        )
+        add_constant(graph, name, np.array(values, np.float32).reshape(1, -1, 1, 1))
     if spec.channels == 1:
-        graph.initializer.append(numpy_helper.from_array(np.array([1]), axes))
+        add_constant(graph, axes, np.array([1]))
         layout = helper.make_node("Unsqueeze", [pixels, axes], [planes])
     else:
         layout = helper.make_node("Transpose", [pixels], [planes], perm=[0, 3, 1, 2])
@@ -179,15 +177,4 @@ def _name_weights(graph: onnx.GraphProto) -> None:
     used = {node.input[1] for node in graph.node if node.op_type in CHANNEL_AXIS}
     for name in sorted(used & initializers):
         if not name.endswith(".weight"):
-            _rename(graph, name, f"{name}.weight")
-
-
-def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for place, name in enumerate(names):
-                if name == old:
-                    names[place] = new
-    for entry in (*graph.input, *graph.output, *graph.initializer):
-        if entry.name == old:
-            entry.name = new
+            rename_tensor(graph, name, f"{name}.weight")

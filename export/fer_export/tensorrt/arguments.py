@@ -20,19 +20,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         dest="flavour",
         action="store_const",
         const="tensorrt",
-        help="for the GPU of this machine",
+        help="for the GPU of this machine (default of 'fer-export tensorrt')",
     )
     flavour.add_argument(
         "--tensorrt-rtx",
         dest="flavour",
         action="store_const",
         const="tensorrt_rtx",
-        help="for GeForce and RTX GPUs; needs none here",
+        help="for GeForce and RTX GPUs, of which none is needed here (default: no)",
     )
     group.add_argument(
-        "--artifact", type=Path, help="build from the graphs of this artifact, and export nothing"
+        "--artifact",
+        type=Path,
+        help="artifact folder whose graphs to build from, without an export (default: the one just exported)",
     )
-    group.add_argument("--engine-precision", help="such as fp16,int8 (default: all that the artifact has)")
+    group.add_argument(
+        "--engine-precision", help="precisions, such as fp16,int8 (default: all that the artifact has)"
+    )
     group.add_argument(
         "--engine-batch",
         help="fixed batches as in 1,8,64, or least:best:largest "
@@ -40,45 +44,72 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--target",
-        help=f"compute capabilities to build for, RTX alone (default: {','.join(RTX_DEFAULT)})",
+        help=f"RTX alone: compute capabilities to build for (default: {','.join(RTX_DEFAULT)})",
     )
-    group.add_argument("--engines", type=Path, help="another folder for the plans")
-    group.add_argument("--timing-cache", type=Path, help="folder that keeps timings of each GPU and version")
-    group.add_argument("--optimization-level", type=int, help="0 to 5: the higher, the longer a build takes")
-    group.add_argument("--workspace-mib", type=int, help="most scratch memory of a layer")
     group.add_argument(
-        "--version-compatible", action="store_true", help="also run in later versions; may be slower"
+        "--engines", type=Path, help="folder for the plans (default: engines/ of the artifact)"
+    )
+    group.add_argument(
+        "--timing-cache",
+        type=Path,
+        help="folder that keeps the timings of kernels between builds (default: none, they are not kept)",
+    )
+    group.add_argument(
+        "--optimization-level",
+        type=int,
+        help="0 to 5: a higher one takes longer to build (default: the library's own)",
+    )
+    group.add_argument(
+        "--workspace-mib",
+        type=int,
+        help="most scratch memory of a layer, in MiB (default: the library's own limit)",
+    )
+    group.add_argument(
+        "--version-compatible",
+        action="store_true",
+        help="the plan also runs in later versions of the library, perhaps slower (default: no)",
     )
     group.add_argument(
         "--hardware-compatibility",
         default="none",
-        help=f"also run on other GPUs: {', '.join(COMPATIBILITY)} (default: %(default)s); may be slower",
+        help=f"GPUs that the plan also runs on, perhaps slower: {', '.join(COMPATIBILITY)} "
+        "(default: %(default)s)",
     )
-    group.add_argument("--verbose", action="store_true", help="show all that TensorRT logs")
+    group.add_argument(
+        "--verbose", action="store_true", help="show everything that TensorRT logs (default: errors alone)"
+    )
 
 
-def options(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> BuildOptions | None:
-    """Return the builder's options; None where no plan is asked for.
+def check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Refuse options of plans without plans, and options of an export without one.
 
-    `parser` is the whole one that `parsed` comes from.
+    `parser` is the one of both, which `parsed` comes from.
 
     Raises:
-        ConfigError: an option has a wrong value, or would do nothing beside the others.
+        ConfigError: an option would do nothing beside the others.
     """
     own = argparse.ArgumentParser()
     add(own)
     names = vars(own.parse_args([]))
-    given = [name for name, value in vars(parser.parse_args([])).items() if getattr(parsed, name) != value]
-    if parsed.flavour is None:
-        for name in names.keys() & given:
-            raise ConfigError(f"--{_dashed(name)} goes with plans: add {' or '.join(PLAN_OPTIONS.values())}")
-        return None
-    if parsed.artifact is not None:
-        for name in given:
-            if name not in names:
-                raise ConfigError(f"--artifact exports nothing: leave out --{_dashed(name)}, or --artifact")
+    given = [name for name, value in vars(parsed).items() if value != parser.get_default(name)]
+    for name in given:
+        if parsed.flavour is None and name in names:
+            raise ConfigError(
+                f"--{_dashed(name)} goes with plans: add {' or '.join(PLAN_OPTIONS.values())}, or say "
+                "'fer-export tensorrt'"
+            )
+        if parsed.artifact is not None and name not in (*names, "command", "quiet"):
+            raise ConfigError(f"--artifact exports nothing: leave out --{_dashed(name)}, or --artifact")
+
+
+def build_options(parsed: argparse.Namespace) -> BuildOptions:
+    """Return the builder's options.
+
+    Raises:
+        ConfigError: an option has a wrong value.
+    """
     return BuildOptions(
-        flavour=parsed.flavour,
+        flavour=parsed.flavour or "tensorrt",
         profiles=() if parsed.engine_batch is None else parse_profiles(parsed.engine_batch),
         targets=_split(parsed.target),
         timing_cache=parsed.timing_cache,

@@ -5,7 +5,8 @@ import torch
 from torch import Generator
 
 from fer_engine.errors import ConfigError
-from fer_train.augment import Augmentation, augment
+from fer_train.augment import augment
+from fer_train.recipe import Augmentation
 
 NOTHING = Augmentation(rotation=0, shift=0, zoom=0, flip=0, brightness=0, contrast=0, erase=0, noise=0)
 

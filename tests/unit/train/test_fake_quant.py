@@ -63,8 +63,8 @@ def test_the_export_has_the_same_weights_steps_and_logits(name):
         weight, step = weight.detach().numpy(), step.detach().numpy().reshape(-1)
         there = tensors[f"{layer}.weight.int8"]
         np.testing.assert_array_equal(there if there.shape == weight.shape else there.T, weight)
-        np.testing.assert_array_equal(tensors[f"{layer}.weight.step"], step)
-        assert tensors[f"{layer}.input.step"] == np.float32(ranges[layer]) / np.float32(127)
+        np.testing.assert_array_equal(tensors[f"{layer}.weight.quantize.scale"], step)
+        assert tensors[f"{layer}.input.quantize.scale"] == np.float32(ranges[layer]) / np.float32(127)
     images = faces(spec, 64, seed=9)
     # ONNX Runtime would round the biases to int32, which the file does not say.
     session = onnxruntime.InferenceSession(

@@ -6,10 +6,9 @@ import torch
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_train.augment import Augmentation
 from fer_train.loop import Trainer, logits, normalize
 from fer_train.models import find_model
-from fer_train.recipe import Recipe
+from fer_train.recipe import Augmentation, Recipe
 
 SPEC = ModelSpec("mini_xception")
 RECIPE = Recipe(epochs=4, batch_size=16)

@@ -111,9 +111,9 @@ def test_int8_zero_points_are_zero_and_steps_are_the_calibrated_ones(graph, cali
     quantized = to_int8(graph, calibration.of("percentile"))
     stored = {entry.name: numpy_helper.to_array(entry) for entry in quantized.graph.initializer}
     for layer, reach in calibration.of("percentile").items():
-        assert stored[f"{layer}.input.step"] == pytest.approx(reach / 127)
-        assert stored[f"{layer}.input.zero"] == 0
-        assert not stored[f"{layer}.weight.zero"].any()
+        assert stored[f"{layer}.input.quantize.scale"] == pytest.approx(reach / 127)
+        assert stored[f"{layer}.input.quantize.zero_point"] == 0
+        assert not stored[f"{layer}.weight.quantize.zero_point"].any()
 
 
 def test_raw_faces_quantize_without_loss(calibration):

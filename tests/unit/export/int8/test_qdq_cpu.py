@@ -70,7 +70,7 @@ def test_activations_are_uint8_weights_int8_and_biases_int32(quantized):
     types = {entry.name: entry.data_type for entry in quantized["gray"].graph.initializer}
     assert types["stem.3.weight.int8"] == TensorProto.INT8
     assert types["stem.3.bias.int32"] == TensorProto.INT32
-    assert types["stem.3.zero"] == TensorProto.UINT8
+    assert types["stem.3.quantize.zero_point"] == TensorProto.UINT8
     assert "network.stem.3.weight" not in types
 
 
@@ -78,7 +78,9 @@ def test_gray_faces_enter_as_they_are(quantized):
     operators = [node.op_type for node in quantized["gray"].graph.node]
     assert not {"Cast", "Sub", "Div"} & set(operators)
     stored = constants(quantized["gray"])
-    levels = (np.arange(256) - stored["faces.zero"].astype(np.float32)) * stored["faces.step"]
+    levels = (np.arange(256) - stored["faces.quantize.zero_point"].astype(np.float32)) * stored[
+        "faces.quantize.scale"
+    ]
     np.testing.assert_array_equal(levels, (np.arange(256, dtype=np.float32) - 128) / 64)
 
 
@@ -99,7 +101,7 @@ def test_colour_faces_with_one_mean_enter_as_they_are(random_graph):
 
 def test_a_relu_shares_the_range_of_its_convolution_and_its_zero_point_is_the_floor(quantized):
     stored = constants(quantized["gray"])
-    assert stored["stem.0.zero"] == 0
+    assert stored["stem.0.quantize.zero_point"] == 0
     sources = {name: node.op_type for node in quantized["gray"].graph.node for name in node.output}
     rounded = [node.input[0] for node in quantized["gray"].graph.node if node.op_type == "QuantizeLinear"]
     assert [sources[name] for name in rounded].count("Relu") == 6
@@ -147,7 +149,7 @@ def test_no_two_weights_of_a_channel_saturate_sixteen_bits(graphs, quantized, na
 def test_biases_are_stored_in_the_steps_of_the_sums(graphs, quantized):
     stored, floats = constants(quantized["gray"]), constants(graphs["gray"])
     for layer in ("stem.0", "trunk.2.body.3.1", "head"):
-        step = stored[f"{layer}.bias.step"]
+        step = stored[f"{layer}.bias.quantize.scale"]
         rounded = stored[f"{layer}.bias.int32"] * step.astype(np.float64)
         assert np.abs(rounded - floats[f"network.{layer}.bias"]).max() <= step.max() * 0.51
 

@@ -133,7 +133,7 @@ def test_batch_norm_is_folded_and_layers_are_known_by_their_weights(save):
     assert [layer.name for layer in find_layers(graph)] == ["conv", "fc"]
     found = find_activations(graph, GRAY).faces
     assert found is not None  # the CPU's file takes uint8 into its first layer
-    assert (found.step, found.zero) == (1 / 255, 0)
+    assert (found.scale, found.zero_point) == (1 / 255, 0)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

@@ -205,12 +205,13 @@ def test_reading_back_on_a_gpu_uses_names_that_exist():
     assert used - ours - known == set()
 
 
-def test_the_command_builds_beside_the_graphs_and_leaves_them(artifact, tmp_path, capsys):
+@pytest.mark.parametrize("command", [[], ["tensorrt"]])
+def test_the_command_builds_beside_the_graphs_and_leaves_them(command, artifact, tmp_path, capsys):
     folder = tmp_path / "mini_xception"
     shutil.copytree(artifact, folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     argv = ["--artifact", str(folder), "--tensorrt-rtx", "--engine-precision", "int8", "--target", "8.9,12.0"]
-    assert main(argv) == 0
+    assert main([*command, *argv]) == 0
     output = capsys.readouterr()
     assert "int8 of the convolutions, for compute capability 8.9, 12.0, " in output.out
     assert output.err == "build tensorrt_rtx plan in int8\n"
