@@ -1,4 +1,4 @@
-"""What the benchmark is asked to do."""
+"""The options of a measurement."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class BenchOptions:
         if not self.batches:
             raise ConfigError("no batch size was given, expected at least one, as in --batch 1,64")
         for batch in self.batches:
-            _whole("batch", batch, 1)
+            _check_whole("batch", batch, 1)
         for name in ("rounds", "calls", "cold_starts", "memory_faces"):
-            _whole(name, getattr(self, name), 1)
+            _check_whole(name, getattr(self, name), 1)
         for name in ("warmup_calls", "busy", "seed"):
-            _whole(name, getattr(self, name), 0)
+            _check_whole(name, getattr(self, name), 0)
         for name in ("seconds", "warmup_seconds"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
@@ -71,6 +71,6 @@ class BenchOptions:
         return dataclasses.asdict(self)
 
 
-def _whole(name: str, value: object, least: int) -> None:
+def _check_whole(name: str, value: object, least: int) -> None:
     if type(value) is not int or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")

@@ -1,8 +1,8 @@
 """A process that holds one contender and measures it on request.
 
-It reads one JSON object a line on standard input, first the contender's settings, and answers
-each with one line. Idle thread pools of one runtime spin and slow another, so no two contenders
-share a process. Nothing outside the standard library is imported before the clock runs.
+It reads JSON objects from standard input, one a line, and answers each with one line. The first holds the
+contender's settings, each further one a request. Idle thread pools of one runtime spin and slow another, so
+no two contenders share a process. Nothing outside the standard library is imported before the clock runs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     Faces = NDArray[np.uint8]
 
-SPLIT = 64  # faces a call for a contender that does not split by itself
-MEMORY_BATCHES = 8  # of a contender that does not split; its peak grows no more after the second
+SPLIT = 64  # faces a call, for a contender that takes no batch of any size
+MEMORY_BATCHES = 8  # of such a contender; its peak does not grow after the second
 
 
 def take_samples(
@@ -38,9 +38,10 @@ def take_samples(
     warmup_calls: int,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> list[int]:
-    """Call until `seconds` or `calls` are spent, at least once; return each duration in ns.
+    """Return the duration of each call in ns, of one call or more.
 
-    The first `warmup_calls` come before and are not among them.
+    No call starts after `seconds`, or after `calls` of them. The `warmup_calls` come first and count for
+    neither.
     """
     for _ in range(warmup_calls):
         call()
@@ -57,7 +58,7 @@ def take_samples(
 
 
 class Session:
-    """One loaded contender; each public method answers one request."""
+    """One loaded contender; each public method answers the request of its name."""
 
     def __init__(self, settings: Settings) -> None:
         kind = KINDS[settings["kind"]]
@@ -80,7 +81,7 @@ class Session:
         return {"faces": len(self.faces)}
 
     def turn(self, batch: int, seconds: float, calls: int, warmup_calls: int) -> dict[str, Any]:
-        batches = cycle(list(_batches(self._at_least(batch), batch)))
+        batches = cycle(list(_batches(self._faces_at_least(batch), batch)))
         predict = self.runtime.predict
         return {"samples_ns": take_samples(lambda: predict(next(batches)), seconds, calls, warmup_calls)}
 
@@ -96,10 +97,10 @@ class Session:
         return run(self.runtime.predict, self.faces, **test)
 
     def memory(self, count: int) -> dict[str, Any]:
-        """Answer the last request of a session: the faces are gone after it."""
+        """Predict `count` faces and tell the memory; the faces are given back, so this is the last request."""
         if not self.runtime.splits:
             count = min(count, SPLIT * MEMORY_BATCHES)
-        faces = self._at_least(count)[:count]
+        faces = self._faces_at_least(count)[:count]
         self._predict(faces)
         del faces, self.faces  # what is kept is the runtime's own
         a_call = count if self.runtime.splits else min(count, SPLIT)
@@ -113,7 +114,7 @@ class Session:
     def operators(self, batch: int, **settings: Any) -> dict[str, Any]:
         from fer_bench.passes.limits.operators import profile
 
-        return profile(self._at_least(batch)[:batch], **settings)
+        return profile(self._faces_at_least(batch)[:batch], **settings)
 
     def _predict(self, faces: Faces) -> NDArray[np.float32]:
         import numpy as np
@@ -122,7 +123,7 @@ class Session:
             return self.runtime.predict(faces)
         return np.concatenate([self.runtime.predict(part) for part in _parts(faces, SPLIT)])
 
-    def _at_least(self, count: int) -> Faces:
+    def _faces_at_least(self, count: int) -> Faces:
         """Return the faces, repeated where there are fewer than `count`.
 
         They are copied in place: a temporary of the harness would count as the contender's peak.
@@ -169,7 +170,7 @@ def _status_bytes(field: str) -> int | None:
 
 
 def _batches(faces: Faces, batch: int) -> Iterator[Faces]:
-    """Cut whole batches; what is left over at the end is not used."""
+    """Cut the faces into whole batches; those left over at the end are not used."""
     return _parts(faces[: len(faces) // batch * batch], batch)
 
 
@@ -179,7 +180,7 @@ def _parts(faces: Faces, size: int) -> Iterator[Faces]:
 
 
 def serve(requests: TextIO, replies: TextIO) -> int:
-    """Answer every request; the first names the contender. Stop at the end or at an error."""
+    """Answer every request, of which the first holds the settings; stop at the end or after an error."""
     session: Session | None = None
     for line in requests:
         request = json.loads(line)

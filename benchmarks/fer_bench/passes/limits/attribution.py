@@ -1,8 +1,8 @@
-"""Which layer of the model each operator of a runtime's own graph computes.
+"""Finds the layer of the model that an operator of a runtime's own graph computes.
 
-Runtimes fuse, split and rename. The layers' names survive in one of three ways: as the operator's name,
-with what the runtime adds to it, as the name of the tensor that it gives, or as that of a tensor that a
-fused activation or rounding makes of it.
+Runtimes fuse, split and rename operators. A layer's name is found again in one of three places: in the
+operator's name, to which the runtime may have added something; in the name of the operator's output tensor;
+or in that of the output of an activation or rounding that was fused into the operator.
 """
 
 from __future__ import annotations

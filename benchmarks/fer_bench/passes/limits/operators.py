@@ -1,8 +1,7 @@
-"""How long a runtime spends in each operator, by its own counters: the worker's part of --profile.
+"""Measures how long a runtime spends in each operator, by its own counters: the worker's part of --profile.
 
-A session is made for it, with the engine's settings, to which a test holds them: one thread, the
-micro-batch that the engine cuts.
-Counting costs a little time, so these times say where it goes, not how much there is.
+The session is made for this alone, with the engine's settings (a test compares them): one thread and the
+engine's micro-batch. Counting takes time itself, so read these times as shares.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
 WARMUP_RUNS = 5  # first touches, and kernels that are made when a shape is met first
 RUNS = 60
 LEAST_RUNS = 5
-SECONDS = 2.0  # after which no further run begins, once there were enough of them
+SECONDS = 2.0  # no run begins after that, once there were LEAST_RUNS
 
 MILLISECOND = timedelta(milliseconds=1)
 KERNEL_EVENT = "_kernel_time"  # ends the name of an operator's event in ONNX Runtime's trace
 
 
 class Operator(NamedTuple):
-    """`kernel` is what the runtime tells beside the operator's type: the code that ran, or what it gave."""
+    """`kernel` is OpenVINO's name of the code that ran, or type and shape of ONNX Runtime's first output."""
 
     name: str
     type: str
@@ -77,7 +76,7 @@ def _in_onnxruntime(
         options.profile_file_prefix = str(Path(folder) / "trace")
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         feed = {session.get_inputs()[0].name: faces}
-        whole = _run(lambda: session.run(None, feed))
+        whole = _timed_calls(lambda: session.run(None, feed))
         trace = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     return whole, read_trace(trace, len(whole))
 
@@ -129,11 +128,11 @@ def _in_openvino(faces: Faces, file: str, precision: str, threads: int | None) -
                 operator = Operator(entry.node_name, entry.node_type, entry.exec_type)
                 times[operator].append(entry.real_time / MILLISECOND)
 
-    return _run(lambda: request.infer(share_outputs=True), count), times
+    return _timed_calls(lambda: request.infer(share_outputs=True), count), times
 
 
-def _run(call: Callable[[], object], count: Callable[[], object] = lambda: None) -> list[float]:
-    """Return the ms of each call; `count` reads the counters after each that is not for the warm-up."""
+def _timed_calls(call: Callable[[], object], count: Callable[[], object] = lambda: None) -> list[float]:
+    """Return the ms of each call after the warm-up; `count` is called after each, to read the counters."""
     for _ in range(WARMUP_RUNS):
         call()
     taken: list[float] = []

@@ -1,10 +1,10 @@
-"""A process that measures one limit of the machine, and prints what it reached at each thread count.
+"""A process that measures one limit of the machine and prints the rate at each number of threads.
 
-`python -m fer_bench.passes.limits.probe torch/fp32 1 8` prints {"1": rate, "8": rate} as JSON. A rate is the
-best of many repeats, since everything else on a machine can only slow it: multiply-adds a second of a
-large matrix product, or bytes a second as STREAM counts them (McCalpin, "Memory Bandwidth and Machine
-Balance in Current High Performance Computers", 1995): those that the arrays hold, not what the caches
-fetch before a write.
+`python -m fer_bench.passes.limits.probe torch/fp32 1 8` prints {"1": rate, "8": rate} as JSON. A rate is
+the best of many repeats, since other work on a machine can only lower it. It is in multiply-adds a second of
+a large matrix product, or in bytes a second as STREAM counts them (McCalpin, "Memory Bandwidth and Machine
+Balance in Current High Performance Computers", 1995): the bytes of the arrays, without what the caches fetch
+before a write.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-SIDE = 512  # of the weights: they stay in the second cache, and are enough work to hide a call's start
-# For each thread. Matrix units need many rows; few make calls so short that some escape the scheduler.
+SIDE = 512  # of the weights: they fit into the second cache, and a call takes long beside its start
+# Of each thread. Matrix units need many rows; with few a call is short enough to run undisturbed.
 ROWS = (512, 2048)
 SECONDS = 0.25
 MEMORY = "memory"
@@ -132,7 +132,7 @@ def memory_traffic(threads: int) -> float:
 
 
 def array_bytes() -> int:
-    """Return the size of each of `ARRAYS` arrays: far above the last cache, as far as they may take it."""
+    """Return the bytes of each of `ARRAYS` arrays: four times the last cache, at most `MOST_BYTES` in all."""
     most = MOST_BYTES // ARRAYS
     cache = last_cache_bytes()
     return most if cache is None else min(CACHE_MULTIPLE * cache, most)

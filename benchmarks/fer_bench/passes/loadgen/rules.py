@@ -1,4 +1,4 @@
-"""What MLPerf Inference asks of each scenario, and how far a run here is from it.
+"""The rules of MLPerf Inference for each scenario, and which of them a run kept.
 
 Sources: the table of scenarios in `inference_rules.adoc` of mlcommons/inference_policies, and the
 `mlperf.conf` that LoadGen 6.0 carries.

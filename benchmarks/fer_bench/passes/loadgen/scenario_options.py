@@ -1,4 +1,4 @@
-"""What is asked of LoadGen."""
+"""The scenarios to run with LoadGen, and their options."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class ScenarioOptions:
         for name in ("target_qps", "latency_bound_ms", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(f"{_spoken(name)} must be a number above 0, got {value!r}")
+                raise ConfigError(f"{_in_words(name)} must be a number above 0, got {value!r}")
         for name in ("min_queries", "samples_per_query"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
-                raise ConfigError(f"{_spoken(name)} must be a whole number of at least 1, got {value!r}")
+                raise ConfigError(f"{_in_words(name)} must be a whole number of at least 1, got {value!r}")
         self._check_use()
 
     def _check_use(self) -> None:
@@ -55,7 +55,7 @@ class ScenarioOptions:
         for name, scenario in ONE_SCENARIO.items():
             if getattr(self, name) is not None and scenario not in self.scenarios:
                 raise ConfigError(
-                    f"{_spoken(name)} has no meaning without the scenario {scenario}: leave it out, or name "
+                    f"{_in_words(name)} has no meaning without the scenario {scenario}: leave it out, or name "
                     "the scenario"
                 )
 
@@ -85,5 +85,5 @@ class ScenarioOptions:
         }
 
 
-def _spoken(name: str) -> str:
+def _in_words(name: str) -> str:
     return name.replace("_", " ").removesuffix(" ms")
