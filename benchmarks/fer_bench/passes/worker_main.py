@@ -97,7 +97,7 @@ class Session:
         return run(self.runtime.predict, self.faces, **test)
 
     def memory(self, count: int) -> dict[str, Any]:
-        """Predict `count` faces and tell the memory; the faces are given back, so this is the last request."""
+        """Predict `count` faces and tell the memory; the faces are freed, so this is the last request."""
         if not self.runtime.splits:
             count = min(count, SPLIT * MEMORY_BATCHES)
         faces = self._faces_at_least(count)[:count]

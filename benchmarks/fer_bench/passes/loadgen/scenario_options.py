@@ -55,8 +55,8 @@ class ScenarioOptions:
         for name, scenario in ONE_SCENARIO.items():
             if getattr(self, name) is not None and scenario not in self.scenarios:
                 raise ConfigError(
-                    f"{_in_words(name)} has no meaning without the scenario {scenario}: leave it out, or name "
-                    "the scenario"
+                    f"{_in_words(name)} has no meaning without the scenario {scenario}: leave it out, or "
+                    "name the scenario"
                 )
 
     def check_faces(self, count: int) -> None:
