@@ -6,10 +6,10 @@ import argparse
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.options import BenchOptions
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fer_bench.compare.baseline import Baseline
     from fer_bench.contenders.inputs import Inputs
+    from fer_bench.record.record import Record
     from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.spec import ModelSpec
 
@@ -325,28 +326,25 @@ def check_page(options: Namespace) -> None:
         )
 
 
-def shown_faces(options: Namespace, measured: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+def shown_faces(options: Namespace, measured: Record) -> NDArray[np.uint8] | None:
     """Return the record's faces for the page: synthetic ones, or with --show-faces those of the data.
 
     Raises:
-        ArtifactError: the record's account of the network is damaged.
         ConfigError: the data does not hold the faces of the record.
     """
     from fer_engine.artifact.spec import ModelSpec
 
     if options.data is not None and not options.show_faces:
         return None
-    artifact = measured["artifact"]
     # Earlier records name the network alone, and are of one that takes faces as they come.
-    spec = ModelSpec.from_json(artifact["spec"]) if "spec" in artifact else ModelSpec(artifact["model"])
-    found = faces(options, spec)
-    sha256, expected = found.to_json()["sha256"], measured["inputs"]["sha256"]
+    found = faces(options, measured.artifact.spec or ModelSpec(measured.artifact.model))
+    sha256, expected = found.described().sha256, measured.inputs.sha256
     if sha256 == expected:
         return found.faces
     if options.show_faces:
         raise ConfigError(
             f"--show-faces: {found.description} of {options.data} are not the faces of the record "
-            f"({measured['inputs']['description']}; SHA-256 {sha256[:16]}, expected {str(expected)[:16]}); "
+            f"({measured.inputs.description}; SHA-256 {sha256[:16]}, expected {expected[:16]}); "
             "give the data and the split that it was measured on"
         )
     return None
@@ -379,10 +377,10 @@ def baseline(options: Namespace) -> Baseline | None:
                 raise ConfigError(f"--{option.replace('_', '-')} needs a record to compare with: --baseline")
         return None
     from fer_bench.compare.baseline import Bars, Baseline
-    from fer_bench.record import record
+    from fer_bench.record.record_file import load_record
 
     bars = Bars(_share("--max-slowdown", options.max_slowdown), options.max_accuracy_drop)
-    return Baseline(str(options.baseline), record.load(options.baseline), bars)
+    return Baseline(str(options.baseline), load_record(options.baseline), bars)
 
 
 def names(option: str, text: str | None) -> tuple[str, ...]:

@@ -7,38 +7,54 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fer_bench.contenders import packages, reference
 from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.worker_client import SupportsAsk, working
+from fer_bench.contenders.worker_client import SupportsAsk, Worker, working
 from fer_bench.passes import accuracy, rounds, startup
 from fer_bench.passes.energy.meters import Meters
 from fer_bench.passes.limits import profile_pass
 from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.loadgen.scenario_pass import Runs, taking_part
 from fer_bench.passes.options import BenchOptions
-from fer_bench.record import environment, record
+from fer_bench.record import environment
+from fer_bench.record.environment import LoadAverage
+from fer_bench.record.machine_limits import Limits
+from fer_bench.record.record import (
+    AnswerParity,
+    GraphFile,
+    MeasuredArtifact,
+    MeasuredContender,
+    Record,
+    RuntimeInfo,
+    Speed,
+    Startup,
+    Subject,
+)
+from fer_bench.record.scenario_runs import AccuracyRun, PerformanceRun
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.schema import from_json
 from fer_engine.errors import BackendError
 from fer_engine.system.progress import bar
 
 
 def subject(
     artifact: Artifact, contenders: Sequence[Contender], inputs: Inputs, options: BenchOptions
-) -> dict[str, Any]:
+) -> Subject:
     """Return the part of the record that is known before anything is measured."""
-    return {
-        "artifact": _describe(artifact),
-        "reference": reference.of_artifact(artifact),
-        "inputs": inputs.to_json(),
-        "options": options.to_json(),
-        "contenders": [contender.to_json() for contender in contenders],
-    }
+    return Subject(
+        artifact=_describe(artifact),
+        reference=reference.of_artifact(artifact),
+        inputs=inputs.described(),
+        options=options,
+        contenders=tuple(contenders),
+    )
 
 
 def measure(
@@ -48,7 +64,7 @@ def measure(
     inputs: Inputs,
     options: BenchOptions,
     command: str,
-) -> dict[str, Any]:
+) -> Record:
     """Measure the contenders of an artifact; return the record, which names `command`.
 
     `skipped` are those known not to run here; the optional contenders that turn out so join them.
@@ -67,61 +83,73 @@ def measure(
     )
     known, meters = subject(artifact, contenders, inputs, options), Meters(options.device)
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
-        measured = _measure(contenders, skipped, inputs, options, known["reference"], meters, Path(scratch))
-    load = {"before": load_before, "after": environment.load_average()}
-    return {
-        "kind": record.KIND,
-        "format_version": record.FORMAT_VERSION,
-        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "command": command,
-        "seconds": round(time.perf_counter() - began, 1),
-        "environment": environment.describe(meters.gpu) | {"load_average": load},
-        **known,
-        **measured,
-    }
+        faces_path = str(Path(scratch) / "faces.npy")
+        np.save(faces_path, inputs.faces)
+        started, failed = _startup(contenders, faces_path, options)
+        contenders = _left(contenders, started, failed)
+        with working(contenders, faces_path) as workers:
+            measured = _measure(contenders, workers, inputs, known, meters, Path(scratch))
+    energy, energy_source = meters.joules_by_cpu()
+    gpu_energy, gpu_energy_source = meters.joules_by_gpu()
+    return Record(
+        artifact=known.artifact,
+        reference=known.reference,
+        inputs=known.inputs,
+        options=options,
+        date=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        command=command,
+        seconds=round(time.perf_counter() - began, 1),
+        environment=replace(
+            environment.describe(meters.gpu),
+            load_average=LoadAverage(load_before, environment.load_average()),
+        ),
+        skipped=(*skipped, *failed),
+        startup=started,
+        energy=energy,
+        energy_source=energy_source,
+        gpu_energy=gpu_energy,
+        gpu_energy_source=gpu_energy_source,
+        runtime_sizes=packages.runtime_sizes(measured.contenders),
+        **measured._asdict(),
+    )
+
+
+class _Measured(NamedTuple):
+    """What is measured while the workers run, under the record's names."""
+
+    contenders: tuple[MeasuredContender, ...]
+    parity: dict[str, AnswerParity]
+    speed: tuple[Speed, ...]
+    limits: Limits | None
+    scenarios: tuple[PerformanceRun | AccuracyRun, ...] | None
 
 
 def _measure(
     contenders: Sequence[Contender],
-    skipped: Sequence[Skipped],
+    workers: Mapping[str, Worker],
     inputs: Inputs,
-    options: BenchOptions,
-    held_against: str,
+    known: Subject,
     meters: Meters,
     scratch: Path,
-) -> dict[str, Any]:
-    faces_path = str(scratch / "faces.npy")
-    np.save(faces_path, inputs.faces)
-    started, failed = _startup(contenders, faces_path, options)
-    contenders = _left(contenders, started, failed)
-    with working(contenders, faces_path) as workers:
-        title = f"parity with {reference.TITLES[held_against]}: {inputs.description}"
-        with bar(title, len(workers) - 1) as advance:
-            parities = accuracy.measure(workers, inputs, scratch, advance, reference=held_against)
-        speed = []
-        metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
-        with rounds.busy(options.busy):
-            for batch in options.batches:
-                speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
-        # Asked at the end: an engine may settle on its micro-batch while it runs.
-        described = [_described(contender, workers[contender.name].ask("info")) for contender in contenders]
-        played = _scenarios(contenders, workers, inputs, options.scenarios, held_against)
-        profiled = {"limits": _limits(contenders, workers, options)} if options.profile else {}
-    return {
-        "contenders": described,
-        "skipped": [entry._asdict() for entry in (*skipped, *failed)],
-        "startup": started,
-        "parity": parities,
-        "speed": speed,
-        **meters.to_json(),
-        "runtime_sizes": packages.runtime_sizes(described),
-        **profiled,
-        **played,
-    }
+) -> _Measured:
+    options = known.options
+    title = f"parity with {known.reference_title}: {inputs.description}"
+    with bar(title, len(workers) - 1) as advance:
+        parities = accuracy.measure(workers, inputs, scratch, advance, reference=known.reference)
+    speed: list[Speed] = []
+    metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
+    with rounds.busy(options.busy):
+        for batch in options.batches:
+            speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
+    # Asked at the end: an engine may settle on its micro-batch while it runs.
+    described = [_described(contender, workers[contender.name].ask("info")) for contender in contenders]
+    played = _scenarios(contenders, workers, inputs, options.scenarios, known.reference)
+    profiled = _limits(contenders, workers, options) if options.profile else None
+    return _Measured(tuple(described), parities, tuple(speed), profiled, played)
 
 
 def _left(
-    contenders: Sequence[Contender], started: Mapping[str, Any], failed: Sequence[Skipped]
+    contenders: Sequence[Contender], started: Mapping[str, Startup], failed: Sequence[Skipped]
 ) -> list[Contender]:
     """Return the contenders that can run.
 
@@ -136,11 +164,12 @@ def _left(
     return [entry for entry in contenders if entry.name in started]
 
 
-def _described(contender: Contender, info: dict[str, Any]) -> dict[str, Any]:
-    size = contender.bytes
+def _described(contender: Contender, reply: dict[str, Any]) -> MeasuredContender:
+    info, size = from_json(RuntimeInfo, reply), contender.file_bytes
     if size is None:
-        size = Artifact.open(contender.artifact).files[info["precision"]].bytes
-    return contender.to_json() | {"file": _without_home(contender.file), "bytes": size, "info": info}
+        size = Artifact.open(contender.artifact).files[str(info.precision)].bytes
+    known = contender.to_json() | {"file": _without_home(contender.file)}
+    return MeasuredContender(**known, bytes=size, info=info)
 
 
 def _without_home(path: str) -> str:
@@ -153,7 +182,7 @@ def _without_home(path: str) -> str:
 
 def _startup(
     contenders: Sequence[Contender], faces_path: str, options: BenchOptions
-) -> tuple[dict[str, Any], list[Skipped]]:
+) -> tuple[dict[str, Startup], list[Skipped]]:
     title = (
         f"cold start and memory: {options.cold_starts} new processes for each of {len(contenders)} contenders"
     )
@@ -161,7 +190,7 @@ def _startup(
         return startup.measure(contenders, faces_path, options, advance)
 
 
-def _speed(workers: Mapping[str, SupportsAsk], batch: int, options: BenchOptions) -> list[dict[str, Any]]:
+def _speed(workers: Mapping[str, SupportsAsk], batch: int, options: BenchOptions) -> list[Speed]:
     beside = f", beside {options.busy} busy processes" if options.busy else ""
     title = f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}"
     with bar(title, options.rounds * len(workers)) as advance:
@@ -175,33 +204,30 @@ def _scenarios(
     inputs: Inputs,
     asked: ScenarioOptions | None,
     held_against: str,
-) -> dict[str, Any]:
+) -> tuple[PerformanceRun | AccuracyRun, ...] | None:
     if asked is None:
-        return {}
+        return None
     runs = Runs(workers, taking_part(contenders), inputs, asked, held_against)
     with bar(f"LoadGen: {', '.join(asked.scenarios)}, {len(runs)} runs", len(runs)) as advance:
-        return {"scenarios": runs.measure(advance)}
+        return tuple(runs.measure(advance))
 
 
 def _limits(
     contenders: Sequence[Contender], workers: Mapping[str, SupportsAsk], options: BenchOptions
-) -> dict[str, Any]:
+) -> Limits:
     artifact, batch = Artifact.open(contenders[0].artifact), max(options.batches)
     with bar("the machine's limits and the runtimes' operators", profile_pass.steps(contenders)) as advance:
         return profile_pass.measure(artifact, contenders, workers, batch, advance)
 
 
-def _describe(artifact: Artifact) -> dict[str, Any]:
-    return {
-        "path": str(artifact.folder),
-        "model": artifact.spec.name,
-        "labels": list(artifact.spec.labels),
-        "spec": artifact.spec.to_json(),
-        "checkpoint_sha256": artifact.spec.checkpoint_sha256,
-        "files": {
-            precision: {"sha256": file.sha256, "bytes": file.bytes}
-            for precision, file in artifact.files.items()
-        },
-        "refused": artifact.refusals(),
-        "failing": sorted([backend, precision] for precision, backend in artifact.failing()),
-    }
+def _describe(artifact: Artifact) -> MeasuredArtifact:
+    return MeasuredArtifact(
+        path=str(artifact.folder),
+        model=artifact.spec.name,
+        labels=artifact.spec.labels,
+        checkpoint_sha256=artifact.spec.checkpoint_sha256,
+        files={precision: GraphFile(file.sha256, file.bytes) for precision, file in artifact.files.items()},
+        refused=artifact.refusals(),
+        failing=tuple(sorted((backend, precision) for precision, backend in artifact.failing())),
+        spec=artifact.spec,
+    )

@@ -6,13 +6,14 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_bench import arguments
 from fer_engine.cli import exit_codes
 
 if TYPE_CHECKING:
     from fer_bench.compare.baseline import Baseline
+    from fer_bench.record.record import Record
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _show_or_compare(options: Namespace, *, report: bool) -> int:
     """Show a record where a `report` is wanted, and compare it where there is a baseline."""
-    from fer_bench.record import record
+    from fer_bench.record.record_file import load_record
 
     arguments.check_page(options)
     earlier = arguments.baseline(options)
-    measured = record.load(options.render)
+    measured = load_record(options.render)
     if earlier is not None:
         earlier.check(measured)
     if report:
@@ -49,7 +50,7 @@ def _show_or_compare(options: Namespace, *, report: bool) -> int:
 def _run(options: Namespace, line: str) -> int:
     from fer_bench import bench
     from fer_bench.contenders.contender import line_up
-    from fer_bench.record import record
+    from fer_bench.record import record_file
 
     _import_renderers(options)
     arguments.check_page(options)
@@ -57,7 +58,7 @@ def _run(options: Namespace, line: str) -> int:
     settings = arguments.bench_options(options)
     for path in (options.json, options.markdown, options.html, options.png and options.png / "figure.png"):
         if path is not None:
-            record.check_writable(path)
+            record_file.check_writable(path)
     inputs = arguments.faces(options, arguments.spec(options))
     artifact = arguments.artifact(options)
     contenders, skipped = line_up(artifact, settings.sweep, settings.device)
@@ -70,13 +71,13 @@ def _run(options: Namespace, line: str) -> int:
     if earlier is not None:
         earlier.check(bench.subject(artifact, contenders, inputs, settings))
     measured = bench.measure(artifact, contenders, skipped, inputs, settings, line)
-    record.write(options.json, measured)
+    record_file.write_record(options.json, measured)
     _show(measured, options)
     print(f"record: {options.json}")
     return _verdict(earlier, measured)
 
 
-def _verdict(earlier: Baseline | None, measured: dict[str, Any]) -> int:
+def _verdict(earlier: Baseline | None, measured: Record) -> int:
     """Print what became worse than the baseline, if there is one; return the exit code."""
     if earlier is None:
         return 0
@@ -104,7 +105,7 @@ def _import_renderers(options: Namespace) -> None:
         from fer_bench.report import figures  # noqa: F401
 
 
-def _show(measured: dict[str, object], options: Namespace) -> None:
+def _show(measured: Record, options: Namespace) -> None:
     from fer_bench.report.render import render_markdown, render_table
     from fer_engine.artifact import files
 
@@ -115,7 +116,7 @@ def _show(measured: dict[str, object], options: Namespace) -> None:
     if options.html is not None:
         from fer_bench.report import page
 
-        files.write_text(options.html, page.render(measured, arguments.shown_faces(options, measured)))
+        files.write_text(options.html, page.render_page(measured, arguments.shown_faces(options, measured)))
         print(f"page: {options.html}")
     if options.png is not None:
         from fer_bench.report import figures

@@ -18,6 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from fer_bench.record import environment
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
@@ -213,7 +214,7 @@ def _measure(options: argparse.Namespace) -> int:
         work.add("artifacts", name, graph)
     reference = work.rows[0]["parity"]["labelled"]
     record = {
-        "environment": environment.describe(),
+        "environment": to_json(environment.describe()),
         "checkpoint_sha256": work.spec.checkpoint_sha256,
         "dataset": work.dataset.fingerprint,
         "faces": len(work.faces),

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,15 +23,19 @@ from fer_bench.contenders.worker_client import Worker, working
 from fer_bench.passes import accuracy, rounds
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
-from fer_bench.record import record as records
+from fer_bench.record.environment import LoadAverage
+from fer_bench.record.record import AnswerParity
+from fer_bench.record.record_file import load_json
 from fer_bench.record.statistics import compare, throughput
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.schema import SchemaError, from_json, to_json
 from fer_engine.cli import exit_codes
-from fer_engine.errors import ConfigError
+from fer_engine.errors import ConfigError, FerError
 from fer_engine.runtime.backend import at_hand
 from fer_train.models import find_model
 from studies.models_page import render
+from studies.models_record import MeasuredNetwork, NetworkSpeed, NetworksRecord, TrainingRun
 
 YARDSTICK = "mini_xception"  # speeds are compared with its
 BATCH = 64
@@ -69,21 +72,23 @@ class Subject:
     def name(self) -> str:
         return self.artifact.spec.name
 
-    def describe(self) -> dict[str, Any]:
+    def measured(self, answers: dict[str, AnswerParity], speed: dict[str, NetworkSpeed]) -> MeasuredNetwork:
         entry = find_model(self.name)
-        return {
-            "model": self.name,
-            "source": entry.source,
-            "parameters": entry.parameters,
-            "multiply_adds": entry.multiply_adds,
-            "face_shape": list(self.artifact.spec.face_shape),
-            "checkpoint_sha256": self.artifact.spec.checkpoint_sha256,
-            "bytes": {precision: file.bytes for precision, file in self.artifact.files.items()},
-            "training": training(RUNS / self.name),
-        }
+        return MeasuredNetwork(
+            model=self.name,
+            source=entry.source,
+            parameters=entry.parameters,
+            multiply_adds=entry.multiply_adds,
+            face_shape=self.artifact.spec.face_shape,
+            checkpoint_sha256=self.artifact.spec.checkpoint_sha256,
+            bytes={precision: file.bytes for precision, file in self.artifact.files.items()},
+            training=training(RUNS / self.name),
+            answers=answers,
+            speed=speed,
+        )
 
 
-def training(run: Path) -> dict[str, Any] | None:
+def training(run: Path) -> TrainingRun | None:
     """Return what the log of a network's run says, None where none is kept."""
     if not run.is_dir():
         return None
@@ -91,16 +96,16 @@ def training(run: Path) -> dict[str, Any] | None:
     with (run / "log.csv").open(encoding="utf-8", newline="") as file:
         epochs = list(csv.DictReader(file))
     scores = [float(epoch["validation_accuracy"]) for epoch in epochs]
-    return {
-        "seed": asked["seed"],
-        "epochs": asked["epochs"],
-        "finished": len(epochs),
-        "best_epoch": scores.index(max(scores)) + 1,
-        "best": max(scores),
-        "last": scores[-1],
-        "seconds": sum(float(epoch["seconds"]) for epoch in epochs),
-        "pictures": sorted(path.name for path in run.glob("*.png")),
-    }
+    return TrainingRun(
+        seed=asked["seed"],
+        epochs=asked["epochs"],
+        finished=len(epochs),
+        best_epoch=scores.index(max(scores)) + 1,
+        best=max(scores),
+        last=scores[-1],
+        seconds=sum(float(epoch["seconds"]) for epoch in epochs),
+        pictures=tuple(sorted(path.name for path in run.glob("*.png"))),
+    )
 
 
 def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
@@ -126,7 +131,7 @@ def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
     return subjects
 
 
-def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[dict[str, Any]]:
+def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[MeasuredNetwork]:
     """Give each network's row: its answers against PyTorch's and the labels, its speed among the others."""
     with tempfile.TemporaryDirectory(prefix="fer-models.") as scratch, contextlib.ExitStack() as stack:
         crews: list[dict[str, Worker]] = []
@@ -148,21 +153,17 @@ def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[dict
         samples = rounds.run_rounds(everyone, BATCH, options)
     rates = {name: [throughput(turn, BATCH) for turn in turns] for name, turns in samples.items()}
     for subject, found in zip(subjects, answers, strict=True):
-        yield {**subject.describe(), "answers": found, "speed": _speeds(subject, rates)}
+        yield subject.measured(found, _speeds(subject, rates))
 
 
-def _speeds(subject: Subject, rates: Mapping[str, list[float]]) -> dict[str, Any]:
+def _speeds(subject: Subject, rates: Mapping[str, list[float]]) -> dict[str, NetworkSpeed]:
     """Return the throughput of each contender, and its ratio to the yardstick in the same setting."""
     found = {}
     for contender in subject.contenders:
         own, other = rates.get(f"{subject.name} {contender.name}"), rates.get(f"{YARDSTICK} {contender.name}")
         if own is not None:
-            ratio = None if other is None else compare(own, other).to_json()
-            found[contender.name] = {
-                "images_per_second": own,
-                "median": statistics.median(own),
-                "ratio": ratio,
-            }
+            ratio = None if other is None else compare(own, other)
+            found[contender.name] = NetworkSpeed(tuple(own), statistics.median(own), ratio)
     return found
 
 
@@ -183,36 +184,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.render:
-        record = records.read(options.json, COMMAND)
+        try:
+            record = from_json(NetworksRecord, load_json(options.json, COMMAND))
+        except SchemaError as error:
+            raise FerError(f"{options.json} is damaged: {error}; measure again with {COMMAND}") from None
     else:
         record = _measured(options)
-        files.write_text(options.json, json.dumps(record, indent=1) + "\n")
-    with records.reading(COMMAND):
-        text = render(record)
+        files.write_text(options.json, json.dumps(to_json(record), indent=1) + "\n")
+    text = render(record)
     if options.markdown:
         files.write_text(options.markdown, text)
     print(text)
     return 0
 
 
-def _measured(options: argparse.Namespace) -> dict[str, Any]:
+def _measured(options: argparse.Namespace) -> NetworksRecord:
     if options.data is None:
         raise ConfigError("accuracy needs labelled faces: give --data fer2013.csv")
     subjects = read_subjects(options.artifacts, options.data)
     bench = BenchOptions(batches=(BATCH,), rounds=options.rounds, seconds=options.seconds)
     date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
-    models = list(measure(subjects, bench))
-    load = {"before": load_before, "after": environment.load_average()}
-    return {
-        "date": date.isoformat(timespec="seconds"),
-        "command": shlex.join(["python", *sys.argv]),
-        "environment": environment.describe() | {"load_average": load},
-        "faces": subjects[0].inputs.description,
-        "batch": BATCH,
-        "rounds": bench.rounds,
-        "seconds": bench.seconds,
-        "models": models,
-    }
+    models = tuple(measure(subjects, bench))
+    load = LoadAverage(load_before, environment.load_average())
+    return NetworksRecord(
+        date=date.isoformat(timespec="seconds"),
+        command=shlex.join(["python", *sys.argv]),
+        environment=dataclasses.replace(environment.describe(), load_average=load),
+        faces=subjects[0].inputs.description,
+        batch=BATCH,
+        rounds=bench.rounds,
+        seconds=bench.seconds,
+        models=models,
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from scipy.spatial import cKDTree
 
 from fer_bench.record import environment, statistics
 from fer_engine import Engine
+from fer_engine.artifact.schema import to_json
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.shipped import MODEL, shipped_artifact
@@ -147,11 +148,11 @@ def rows(turns: dict[str, list[Turn]]) -> list[dict[str, Any]]:
         {
             "name": name,
             "requests_per_second": rates[name],
-            "latency_ms": statistics.summarize([ns for turn in each for ns in turn.samples_ns]).to_json(),
+            "latency_ms": to_json(statistics.summarize([ns for turn in each for ns in turn.samples_ns])),
             "mean_batch": sum(turn.faces for turn in each) / sum(turn.batches for turn in each),
             "client_cpu_us": 1e6 * sum(t.client_cpu_seconds for t in each) / sum(t.requests for t in each),
-            "batched_to_it": statistics.compare(rates[BATCHED], rates[name]).to_json(),
-            "ceiling_to_it": statistics.compare(rates[CEILING], rates[name]).to_json(),
+            "batched_to_it": to_json(statistics.compare(rates[BATCHED], rates[name])),
+            "ceiling_to_it": to_json(statistics.compare(rates[CEILING], rates[name])),
         }
         for name, each in turns.items()
     ]
@@ -251,7 +252,7 @@ def run(options: argparse.Namespace) -> int:
         measure(case, options.clients, options.rounds, options.seconds, options.seed) for case in cases
     ]
     record = {
-        "environment": environment.describe(),
+        "environment": to_json(environment.describe()),
         "load_average": {"before": before, "after": environment.load_average()},
         "clients": options.clients,
         "cases": measured,

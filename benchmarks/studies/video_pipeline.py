@@ -27,6 +27,7 @@ from skimage import data
 
 from fer_bench.record import environment
 from fer_engine import Engine
+from fer_engine.artifact.schema import to_json
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.system.cpu import usable_cores
 from fer_engine.vision import (
@@ -158,7 +159,7 @@ def measure(artifact: Path, count: int, rounds: int, every: Sequence[int]) -> di
         "contenders": [_row(contender, seconds, answers, reference, count) for contender in contenders],
         "detection_cpu_ms": detection_cost(images),
         "between_detections": [between(images, answers[reference], step) for step in every],
-        "environment": environment.describe() | {"opencv": cv2.__version__},
+        "environment": to_json(environment.describe()) | {"opencv": cv2.__version__},
     }
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from fer_bench import cli
 from fer_bench.contenders import inputs
-from fer_bench.record import record
 from fer_bench.report.page.flips import SHOWN
 from fer_train import synthetic
 
@@ -43,7 +42,7 @@ def measured(tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(inputs, "SYNTHETIC_FACES", 100)
         assert cli.main([*arguments, "--backend", "onnxruntime"]) == 0
-    return folder, record.load(folder / "reports" / "bench.json"), said.getvalue()
+    return folder, json.loads((folder / "reports" / "bench.json").read_text("utf-8")), said.getvalue()
 
 
 def test_an_artifact_is_made_where_there_is_none(measured):
@@ -135,7 +134,7 @@ def test_the_record_says_what_was_measured_and_where(measured):
 def test_the_page_shows_what_was_measured(measured):
     folder, found, _ = measured
     text = (folder / "bench.html").read_text("utf-8")
-    assert found["inputs"]["sha256"] == inputs.Inputs("", synthetic.faces(100), None).to_json()["sha256"]
+    assert found["inputs"]["sha256"] == inputs.Inputs("", synthetic.faces(100), None).described().sha256
     flips = sum(min(len(parity["flips"]), SHOWN) for parity in found["parity"].values())
     assert text.count("<img") == flips > 0
     assert text.count("<svg") == 2 * len(list((folder / "figures").iterdir()))
@@ -146,7 +145,7 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
     arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--backend", "onnxruntime"]
     arguments += ["--precision", "fp32,auto", "--micro-batch", "4,8", "--batch", "8"]
     assert cli.main([*arguments, *QUICK, "--busy", "1", "--json", str(path)]) == 0
-    found = record.load(path)
+    found = json.loads(path.read_text("utf-8"))
     assert found["inputs"]["description"] == "fer2013.npz PublicTest, n=90"
     engines = {entry["name"]: entry for entry in found["contenders"] if entry["name"].startswith("engine")}
     assert set(engines) == {f"engine/onnxruntime/{name}/m{m}" for name in ("fp32", "auto") for m in (4, 8)}
@@ -169,7 +168,7 @@ def test_flip_averaging_stands_beside_the_engine_without_it(artifact, labelled_d
     arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--backend", "onnxruntime"]
     arguments += ["--precision", "fp32", "--tta", "none,flip", "--batch", "8"]
     assert cli.main([*arguments, *QUICK, "--json", str(path)]) == 0
-    found = record.load(path)
+    found = json.loads(path.read_text("utf-8"))
     plain, flip = "engine/onnxruntime/fp32", "engine/onnxruntime/fp32/flip"
     assert {entry["name"]: entry["tta"] for entry in found["contenders"]}.items() >= {
         plain: "none",
@@ -247,7 +246,7 @@ def test_fer2013_gives_the_accuracy_of_its_public_test(artifact, tmp_path):
     path = tmp_path / "bench.json"
     arguments = ["--artifact", str(artifact), "--data", os.environ["FER2013_DATA"], "--precision", "fp32"]
     assert cli.main([*arguments, *QUICK, "--json", str(path)]) == 0
-    found = record.load(path)
+    found = json.loads(path.read_text("utf-8"))
     assert found["inputs"]["description"] == "FER2013 PublicTest, n=3589"
     parity = found["parity"]["engine/onnxruntime/fp32"]
     assert parity["agreement"] >= 0.999  # a tie between two classes may fall either way

@@ -1,11 +1,14 @@
 """The whole command with --profile; the machine's own limits are measured in the unit tests."""
 
+import json
+
 import pytest
 
 from fer_bench import cli
 from fer_bench.contenders import inputs
 from fer_bench.passes.limits import machine
-from fer_bench.record import record
+from fer_bench.record.machine_limits import MachineLimits
+from fer_engine.artifact.schema import from_json
 
 QUICK = ["--rounds", "1", "--seconds", "0.02", "--cold-starts", "1", "--batch", "8", "--threads", "1"]
 MACHINE = {
@@ -24,10 +27,11 @@ def profiled(artifact, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(inputs, "SYNTHETIC_FACES", 20)
-        patch.setattr(machine, "measure", lambda _: MACHINE)
+        patch.setattr(machine, "measure", lambda _: from_json(MachineLimits, MACHINE))
         arguments = ["--artifact", str(artifact), "--markdown", "bench.md", "--profile", *engines, *QUICK]
         assert cli.main(arguments) == 0
-    return record.load(folder / "reports" / "bench.json"), (folder / "bench.md").read_text("utf-8")
+    record = json.loads((folder / "reports" / "bench.json").read_text("utf-8"))
+    return record, (folder / "bench.md").read_text("utf-8")
 
 
 def test_every_multiply_add_of_the_engine_is_accounted_for(profiled):

@@ -1,5 +1,7 @@
 """Every peer whose packages are here: its answers are those of the PyTorch reference."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,6 @@ from fer_bench import cli
 from fer_bench.contenders.peers.line_up import line_up
 from fer_bench.contenders.peers.registry import PEERS
 from fer_bench.contenders.worker_client import working
-from fer_bench.record import record
 from fer_engine.artifact.artifact import Artifact
 from fer_train import checkpoint, loop, synthetic
 
@@ -60,7 +61,7 @@ def test_peers_are_measured_beside_the_engine(artifact, tmp_path, capsys):
     arguments = ["--artifact", str(artifact), "--backend", "onnxruntime", "--precision", "fp32"]
     quick = ["--batch", "1", "--rounds", "1", "--seconds", "0.02", "--cold-starts", "1"]
     assert cli.main([*arguments, *quick, "--peers", "onnxruntime", "--json", str(path)]) == 0
-    found = record.load(path)
+    found = json.loads(path.read_text("utf-8"))
     names = {"onnxruntime/1-thread", "onnxruntime/throughput"}
     assert names <= {entry["name"] for entry in found["contenders"]}
     assert names <= {entry["contender"] for entry in found["speed"]}

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from fer_bench.record.record_file import load_record
 from fer_bench.report.render import render_markdown
+from fer_engine.artifact.schema import from_json
 from studies.models_page import render as render_models
+from studies.models_record import NetworksRecord
 
 ROOT = Path(__file__).parents[2]
 RESULTS = {"quiet": "results.md", "busy": "results-busy.md"}
@@ -16,8 +19,8 @@ RESULTS = {"quiet": "results.md", "busy": "results-busy.md"}
 
 @pytest.mark.parametrize(("record", "document"), sorted(RESULTS.items()))
 def test_results_are_rendered_from_the_committed_record(record, document):
-    data = json.loads((ROOT / "docs" / "results" / f"{record}.json").read_text("utf-8"))
-    assert (ROOT / "docs" / document).read_text("utf-8") == render_markdown(data)
+    read = load_record(ROOT / "docs" / "results" / f"{record}.json")
+    assert (ROOT / "docs" / document).read_text("utf-8") == render_markdown(read)
 
 
 def test_the_record_is_of_the_checkpoint_that_ships():
@@ -52,7 +55,9 @@ def test_links_lead_somewhere(document):
 
 def test_the_networks_are_rendered_from_the_committed_record():
     record = json.loads((ROOT / "docs" / "results" / "models.json").read_text("utf-8"))
-    assert (ROOT / "docs" / "models.md").read_text("utf-8") == render_models(record)
+    assert (ROOT / "docs" / "models.md").read_text("utf-8") == render_models(
+        from_json(NetworksRecord, record)
+    )
     shipped = {
         path.parent.name: json.loads(path.read_text("utf-8"))["checkpoint_sha256"]
         for path in (ROOT / "train" / "fer_train" / "pretrained").glob("*/spec.json")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fer_bench import arguments
-from fer_bench.record.record import FORMAT_VERSION
+from fer_bench.record import FORMAT_VERSION
 
 WORKFLOW = Path(__file__).parents[2] / ".github" / "workflows" / "bench.yml"
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from fer_bench.compare import comparable
-from fer_bench.contenders import reference
-from fer_bench.record import record as records
+from fer_bench.record.record import AnswerParity, Record, Subject
+from fer_bench.record.statistics import Ratio
 from fer_bench.report.table import Table
 from fer_engine.errors import ConfigError
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +51,19 @@ class Baseline:
     record: Record
     bars: Bars
 
-    def check(self, new: Record) -> None:
+    def check(self, new: Subject) -> None:
         """Make sure that the bars have a meaning between the two records.
 
         Of `new` this needs only what is known before anything is measured.
 
         Raises:
             ConfigError: model, faces, settings or rounds forbid it, or they have no engine in common.
-            FerError: a record is damaged.
         """
-        with records.reading():
-            comparable.check(self.record, new)
-            if self.bars.slowdown is not None:
-                comparable.check_speeds(self.record["options"], new["options"])
-            if self.bars.accuracy_drop is not None:
-                comparable.check_faces(self.record["inputs"], new["inputs"])
+        comparable.check(self.record, new)
+        if self.bars.slowdown is not None:
+            comparable.check_speeds(self.record.options, new.options)
+        if self.bars.accuracy_drop is not None:
+            comparable.check_faces(self.record, new)
 
     def regressions(self, new: Record) -> list[Regression]:
         """Return what is worse in `new` than the bars allow; `check` has passed.
@@ -78,28 +73,24 @@ class Baseline:
         its side. Accuracy and agreement are counts on the same faces and leave none; they belong to
         one precision, so they are not compared where an engine chose another. An engine that was asked
         for and is not there counts as worse.
-
-        Raises:
-            FerError: a record is damaged.
         """
         old = self.record
-        with records.reading():
-            found = list(_missing(old, new))
-            for name in sorted(comparable.common(old, new)):
-                if self.bars.slowdown is not None:
-                    found += _slower(old, new, name, self.bars.slowdown)
-                if self.bars.accuracy_drop is not None and name not in _other_choices(old, new):
-                    agreement = f"agreement with {reference.title(new)}"
-                    found += _wronger(
-                        old["parity"][name], new["parity"][name], name, agreement, self.bars.accuracy_drop
-                    )
-            return found
+        found = list(_missing(old, new))
+        for name in sorted(comparable.common(old, new)):
+            if self.bars.slowdown is not None:
+                found += _slower(old, new, name, self.bars.slowdown)
+            if self.bars.accuracy_drop is not None and name not in _other_choices(old, new):
+                agreement = f"agreement with {new.reference_title}"
+                found += _wronger(
+                    old.parity[name], new.parity[name], name, agreement, self.bars.accuracy_drop
+                )
+        return found
 
     def compared(self, new: Record) -> str:
         """Return what `regressions` looks at."""
-        batches = [batch for batch in new["options"]["batches"] if batch in self.record["options"]["batches"]]
+        batches = [batch for batch in new.options.batches if batch in self.record.options.batches]
         speed = f"speed at batch {', '.join(map(str, batches))}" if self.bars.slowdown is not None else ""
-        answers = f"answers on {new['inputs']['description']}" if self.bars.accuracy_drop is not None else ""
+        answers = f"answers on {new.inputs.description}" if self.bars.accuracy_drop is not None else ""
         engines = sorted(comparable.common(self.record, new))
         others = _other_choices(self.record, new) if answers else {}
         left_out = "".join(f"; not the answers of {name}, which {why}" for name, why in others.items())
@@ -107,11 +98,10 @@ class Baseline:
 
     def other_machine(self, new: Record) -> str | None:
         """Return what to know where the records are from different machines, else None."""
-        with records.reading():
-            machines = [
-                f"{machine['cpu']} ({' '.join(machine['cpu_flags'] or ())}), {machine['usable_cores']} cores"
-                for machine in (self.record["environment"], new["environment"])
-            ]
+        machines = [
+            f"{machine.cpu} ({' '.join(machine.cpu_flags or ())}), {machine.usable_cores} cores"
+            for machine in (self.record.environment, new.environment)
+        ]
         if machines[0] == machines[1]:
             return None
         return (
@@ -133,11 +123,7 @@ def table(found: list[Regression]) -> Table:
 def _other_choices(old: Record, new: Record) -> dict[str, str]:
     """Return the engines that chose another precision than before."""
     before, now = (
-        {
-            entry["name"]: entry["info"]["precision"]
-            for entry in record["contenders"]
-            if entry["kind"] == "engine"
-        }
+        {entry.name: entry.info.precision for entry in record.contenders if entry.kind == "engine"}
         for record in (old, new)
     )
     return {
@@ -148,7 +134,7 @@ def _other_choices(old: Record, new: Record) -> dict[str, str]:
 
 
 def _missing(old: Record, new: Record) -> Iterator[Regression]:
-    reasons = {entry["name"]: entry["reason"] for entry in new["skipped"]}
+    reasons = {entry.name: entry.reason for entry in new.skipped}
     for name in sorted(comparable.expected(old, new) - comparable.engines(new)):
         backend = "/".join(name.split("/")[:2])  # all there is of one that is not installed
         reason = reasons.get(name) or reasons.get(backend) or "the artifact has no such graph"
@@ -160,25 +146,27 @@ def _slower(old: Record, new: Record, name: str, slowdown: float) -> Iterator[Re
     for batch, ratio in _ratios(new, name).items():
         if batch not in before:
             continue
-        bar = (1 - slowdown) * before[batch]["median"]
-        if ratio["high"] < bar:
+        bar = (1 - slowdown) * before[batch].median
+        if ratio.high < bar:
             yield Regression(
                 name,
                 f"speed, batch {batch}",
-                f"{before[batch]['median']:.2f}x",
-                f"{ratio['median']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]",
+                f"{before[batch].median:.2f}x",
+                f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]",
                 f"{bar:.2f}x",
             )
 
 
-def _ratios(record: Record, name: str) -> dict[int, Any]:
-    return {entry["batch"]: entry["ratio"] for entry in record["speed"] if entry["contender"] == name}
+def _ratios(record: Record, name: str) -> dict[int, Ratio]:
+    return {entry.batch: entry.ratio_to_baseline for entry in record.speed if entry.contender == name}
 
 
-def _wronger(old: Record, new: Record, name: str, agreement: str, drop: float) -> Iterator[Regression]:
-    shares = {agreement: (old["agreement"], new["agreement"])}
-    if old["labelled"] and new["labelled"]:
-        shares["accuracy"] = (old["labelled"]["accuracy"], new["labelled"]["accuracy"])
+def _wronger(
+    old: AnswerParity, new: AnswerParity, name: str, agreement: str, drop: float
+) -> Iterator[Regression]:
+    shares = {agreement: (old.agreement, new.agreement)}
+    if old.labelled and new.labelled:
+        shares["accuracy"] = (old.labelled.accuracy, new.labelled.accuracy)
     for measure, (before, now) in shares.items():
         # A face more or less is the least there is: what rounding adds must not tip the scales.
         if round(100 * (before - now), 9) > drop:

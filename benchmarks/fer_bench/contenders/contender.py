@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fer_bench.contenders import reference
 from fer_bench.contenders.sweep import Setting, Sweep
@@ -45,7 +45,7 @@ class Contender:
         return dataclasses.asdict(self)
 
     @property
-    def bytes(self) -> int | None:
+    def file_bytes(self) -> int | None:
         """Size of the weights or of the graph on disk; None where the engine chooses the graph."""
         if self.precision == AUTO:
             return None
@@ -56,7 +56,8 @@ class Contender:
         return sum(file.stat().st_size for file in files)
 
 
-class Skipped(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Skipped:
     """A contender, or all of one backend, that cannot run here."""
 
     name: str

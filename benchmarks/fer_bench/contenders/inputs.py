@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fer_bench.record.record import MeasuredFaces
 
 if TYPE_CHECKING:
     from fer_engine.artifact.spec import ModelSpec
@@ -29,13 +31,10 @@ class Inputs:
     faces: NDArray[np.uint8]
     labels: NDArray[np.uint8] | None
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "description": self.description,
-            "faces": len(self.faces),
-            "labelled": self.labels is not None,
-            "sha256": hashlib.sha256(np.ascontiguousarray(self.faces).tobytes()).hexdigest(),
-        }
+    def described(self) -> MeasuredFaces:
+        """Return what a record says of the faces."""
+        sha256 = hashlib.sha256(np.ascontiguousarray(self.faces).tobytes()).hexdigest()
+        return MeasuredFaces(self.description, len(self.faces), self.labels is not None, sha256)
 
 
 def synthetic(spec: ModelSpec) -> Inputs:

@@ -6,41 +6,40 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import fer_engine
 from fer_bench.contenders.kinds import KINDS
+from fer_bench.record.record import MeasuredContender, RuntimeSize
 
 OWN = "fer-engine"  # its distribution also holds what trains and measures: the engine's folder alone counts
 
 
-def runtime_sizes(contenders: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any] | None]:
+def runtime_sizes(contenders: Iterable[MeasuredContender]) -> dict[str, RuntimeSize | None]:
     """Return the packages of each runtime with their bytes, and the sum.
 
-    The contenders are those of a record. A key is the contender's kind up to its first "/", or
+    A key is the contender's kind up to its first "/", or
     "engine/BACKEND"; its value is None where the runtime is not among this interpreter's packages.
     """
     needed: dict[str, tuple[str, ...]] = {}
     for contender in contenders:
-        if contender["kind"] == "engine":
-            info = contender["info"]
-            libraries = set(info["versions"]) - {"python"}
-            needed[f"engine/{info['backend']}"] = tuple(sorted(libraries))
+        if contender.kind == "engine":
+            libraries = set(contender.info.versions or ()) - {"python"}
+            needed[f"engine/{contender.info.backend}"] = tuple(sorted(libraries))
         else:
-            needed[contender["kind"].partition("/")[0]] = KINDS[contender["kind"]].modules
+            needed[contender.kind.partition("/")[0]] = KINDS[contender.kind].modules
     return {runtime: _size(libraries) for runtime, libraries in needed.items()}
 
 
-def _size(libraries: Sequence[str]) -> dict[str, Any] | None:
+def _size(libraries: Sequence[str]) -> RuntimeSize | None:
     distributions = _distributions(libraries)
     found = closure(distributions)
     if not {canonicalize_name(name) for name in distributions} <= set(found):
         return None
     packages = {name: installed_bytes(name) for name in found}
-    return {"packages": packages, "bytes": sum(packages.values())}
+    return RuntimeSize(packages, sum(packages.values()))
 
 
 def closure(distributions: Iterable[str]) -> list[str]:

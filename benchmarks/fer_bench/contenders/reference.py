@@ -6,18 +6,18 @@ there it is ONNX Runtime on the artifact's float32 graph, which is also the base
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Final, Literal
 
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import ArtifactError
 
-PYTORCH = "pytorch"
-ONNXRUNTIME = "onnxruntime"
-TITLES = {PYTORCH: "PyTorch", ONNXRUNTIME: "ONNX Runtime in float32"}
+Reference = Literal["pytorch", "onnxruntime"]  # a contender's name
+PYTORCH: Final = "pytorch"
+ONNXRUNTIME: Final = "onnxruntime"
+TITLES: dict[Reference, str] = {PYTORCH: "PyTorch", ONNXRUNTIME: "ONNX Runtime in float32"}
 
 
-def of_artifact(artifact: Artifact) -> str:
+def of_artifact(artifact: Artifact) -> Reference:
     """Return the contender that is the reference for an artifact.
 
     Raises:
@@ -32,14 +32,3 @@ def of_artifact(artifact: Artifact) -> str:
             "run fer-export again"
         )
     return PYTORCH
-
-
-def of_record(record: Mapping[str, Any]) -> str:
-    """Return the contender that is the reference of a record; earlier ones do not name it."""
-    name: str = record.get("reference", PYTORCH)
-    return name
-
-
-def title(record: Mapping[str, Any]) -> str:
-    """Return what a report calls the reference of a record."""
-    return TITLES[of_record(record)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from fer_bench.contenders.contender import OVERHEAD, REFERENCE
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.worker_client import SupportsAsk
+from fer_bench.record.record import AnswerParity
+from fer_engine.artifact.schema import from_json
 from fer_export.verify import parity
 
 LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
@@ -24,18 +25,15 @@ def measure(
     advance: Callable[[int], None] = lambda _: None,
     *,
     reference: str = REFERENCE,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, AnswerParity]:
     """Return each contender's parity with that called `reference`; calls `advance(1)` after a contender.
-
-    To the measures of `fer_export.verify.parity` come `flips`, as [index, reference's answer, contender's
-    answer], and with labels `confusion`, the counts with one row a true class.
 
     The workers hold the faces of `inputs` and leave their logits in `folder`.
 
     Raises:
         ConfigError: a contender gave logits that cannot be compared.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, AnswerParity] = {}
     path = folder / "logits.npy"
 
     def logits(name: str) -> parity.Logits:
@@ -53,7 +51,7 @@ def measure(
 
 def _compare(
     reference: parity.Logits, candidate: parity.Logits, labels: parity.Labels | None
-) -> dict[str, Any]:
+) -> AnswerParity:
     """Return the parity with the faces that changed and, where there are labels, the confusion counts."""
     found = parity.measure_parity(reference, candidate, labels).to_json()
     was, now = reference.argmax(1), candidate.argmax(1)
@@ -61,7 +59,7 @@ def _compare(
     found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()
     if labels is not None:
         found["labelled"]["confusion"] = _confusion(labels, now, reference.shape[1]).tolist()
-    return found
+    return from_json(AnswerParity, found)
 
 
 def _confusion(truth: parity.Labels, answers: NDArray[np.intp], classes: int) -> NDArray[np.int64]:

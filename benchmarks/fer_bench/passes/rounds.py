@@ -7,12 +7,12 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from fer_bench.contenders.contender import BASELINE, OVERHEAD
 from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import statistics
+from fer_bench.record.record import Speed
 
 # Ends with its parent, whatever becomes of it: a thread waits for the end of the input.
 BUSY = """
@@ -53,21 +53,21 @@ def run_rounds(
     return samples
 
 
-def summarize(samples: Mapping[str, list[list[int]]], batch: int) -> list[dict[str, Any]]:
-    """Return, for the record, each contender's throughput, latency and ratio to the baseline."""
+def summarize(samples: Mapping[str, list[list[int]]], batch: int) -> list[Speed]:
+    """Return each contender's throughput, latency and ratio to the baseline."""
     rates = {
         name: [statistics.throughput(turn, batch) for turn in rounds] for name, rounds in samples.items()
     }
     return [
-        {
-            "batch": batch,
-            "contender": name,
-            "images_per_second": rates[name],
-            "latency_ms": statistics.summarize([sample for turn in rounds for sample in turn]).to_json(),
+        Speed(
+            batch=batch,
+            contender=name,
+            images_per_second=tuple(rates[name]),
+            latency_ms=statistics.summarize([sample for turn in rounds for sample in turn]),
             # What computes nothing has no speed to compare.
-            "ratio": None if name == OVERHEAD else statistics.compare(rates[name], rates[BASELINE]).to_json(),
-            "samples_ns": rounds,
-        }
+            ratio=None if name == OVERHEAD else statistics.compare(rates[name], rates[BASELINE]),
+            samples_ns=tuple(map(tuple, rounds)),
+        )
         for name, rounds in samples.items()
     ]
 

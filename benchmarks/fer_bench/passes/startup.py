@@ -8,6 +8,8 @@ from typing import Any
 from fer_bench.contenders.contender import Contender, Skipped
 from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.options import BenchOptions
+from fer_bench.record.record import Startup
+from fer_engine.artifact.schema import from_json
 from fer_engine.errors import BackendError
 
 
@@ -17,7 +19,7 @@ def measure(
     options: BenchOptions,
     advance: Callable[[int], None] = lambda _: None,
     start: Callable[[Contender], Worker] = Worker,
-) -> tuple[dict[str, dict[str, Any]], list[Skipped]]:
+) -> tuple[dict[str, Startup], list[Skipped]]:
     """Return each contender's cold starts in ns and its memory, and those optional ones that cannot run.
 
     A cold start is the import, the load and the first call with one face, in a new process; the
@@ -44,7 +46,7 @@ def measure(
                     del found[contender.name]
                     skipped.append(Skipped(contender.name, str(error)))
             advance(1)
-    return found, skipped
+    return {name: from_json(Startup, parts) for name, parts in found.items()}, skipped
 
 
 def _cold_start(

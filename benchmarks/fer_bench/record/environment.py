@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from fer_engine.system import cpu
 from fer_engine.system.cpu import usable_cores
@@ -16,19 +16,43 @@ PACKAGES = ("fer-engine", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino",
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-def describe(gpu: str = "not measured") -> dict[str, Any]:
-    """Return what is known of this machine, and of the GPU; None stands for what the system does not tell."""
-    return {
-        "cpu": cpu.name(),
-        "cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
-        "cpu_flags": _cpu_flags(),
-        "governor": _governor(),
-        "gpu": gpu,
-        "os": platform.platform(),
-        "python": platform.python_version(),
-        "packages": _versions(),
-    }
+@dataclass(frozen=True, slots=True)
+class LoadAverage:
+    """The mean number of runnable processes in the minute before and after a measurement."""
+
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The machine and its software; None stands for what the system does not tell."""
+
+    cpu: str | None
+    cores: int | None
+    usable_cores: int
+    cpu_flags: tuple[str, ...] | None
+    governor: str | None
+    gpu: str
+    os: str
+    python: str
+    packages: dict[str, str]
+    load_average: LoadAverage = LoadAverage()
+
+
+def describe(gpu: str = "not measured") -> Environment:
+    """Return what is known of this machine, and of the GPU; the load average is the caller's to take."""
+    return Environment(
+        cpu=cpu.name(),
+        cores=os.cpu_count(),
+        usable_cores=usable_cores(),
+        cpu_flags=_cpu_flags(),
+        governor=_governor(),
+        gpu=gpu,
+        os=platform.platform(),
+        python=platform.python_version(),
+        packages=_versions(),
+    )
 
 
 def load_average() -> float | None:
@@ -39,10 +63,10 @@ def load_average() -> float | None:
         return None
 
 
-def _cpu_flags() -> list[str] | None:
+def _cpu_flags() -> tuple[str, ...] | None:
     features = cpu.features()
     known = any(there is not None for there in features.values())
-    return [feature for feature, there in features.items() if there] if known else None
+    return tuple(feature for feature, there in features.items() if there) if known else None
 
 
 def _governor() -> str | None:

@@ -1,113 +1,276 @@
-"""The record of one benchmark: plain JSON, complete enough to render every report from it."""
+"""The record of one benchmark: complete enough to render every report from it.
+
+The fields are the keys of the JSON file. Unknown keys are refused, except in what a runtime or LoadGen
+tells of itself: `RuntimeInfo` and `LoadgenSettings` keep them in `extra`. Keys that earlier records of
+format 2 lack have a default.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
-from fer_engine.artifact import files
-from fer_engine.errors import FerError
-
-KIND = "fer-bench"
-FORMAT_VERSION = 2
-# What reading a part raises that is missing, empty, of another kind or nested without end.
-DAMAGE = (
-    LookupError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    ArithmeticError,
-    StopIteration,
-    RuntimeError,
-)
+from fer_bench.contenders.contender import OVERHEAD, Contender, Skipped
+from fer_bench.contenders.reference import PYTORCH, TITLES, Reference
+from fer_bench.passes.options import BenchOptions
+from fer_bench.record.environment import Environment
+from fer_bench.record.machine_limits import Limits
+from fer_bench.record.scenario_runs import AccuracyRun, PerformanceRun
+from fer_bench.record.statistics import Latency, Ratio
+from fer_engine.artifact.schema import SchemaError
+from fer_engine.artifact.spec import ModelSpec
+from fer_export.verify import parity
 
 
-def dumps(record: dict[str, Any]) -> str:
-    """Return indented JSON in which a list of numbers takes one line."""
-    text = json.dumps(record, indent=1, allow_nan=False)
-    return re.sub(r"\[\n[\s\d.,eE+-]+\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
+@dataclass(frozen=True, slots=True)
+class GraphFile:
+    sha256: str
+    bytes: int
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a record.
+@dataclass(frozen=True, slots=True)
+class MeasuredArtifact:
+    """The artifact; `files` are by precision.
+
+    `refused` has the precisions that the export did not accept, with the reason; `failing` the pairs
+    (backend, precision) whose answers are too far off. Earlier records have no `spec`.
+    """
+
+    path: str
+    model: str
+    labels: tuple[str, ...]
+    checkpoint_sha256: str
+    files: dict[str, GraphFile]
+    refused: dict[str, str]
+    failing: tuple[tuple[str, str], ...]
+    spec: ModelSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFaces:
+    """The faces; `sha256` is of their bytes in the form that the network takes."""
+
+    description: str
+    faces: int
+    labelled: bool
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeInfo:
+    """What a contender says of itself once it runs; `extra` keeps what no report reads.
+
+    `threads` is a number, or a word such as "default"; `executed` are layers by precision, as counts or
+    shares; `versions` are those of the libraries that an engine uses.
+    """
+
+    threads: int | str
+    precision: str | None = None
+    backend: str | None = None
+    micro_batch: int | None = None
+    version: str | None = None
+    versions: dict[str, str] | None = None
+    settings: str | None = None
+    source: str | None = None
+    executed: dict[str, int | float] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredContender(Contender):
+    """A contender that ran; `bytes` is the size of its graph or weights."""
+
+    bytes: int
+    info: RuntimeInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """One new process, without the interpreter's own start."""
+
+    import_ns: int
+    load_ns: int
+    first_call_ns: int
+    total_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident memory of a process that predicts `faces`; None where the system does not tell."""
+
+    faces: int
+    faces_a_call: int
+    peak_bytes: int | None
+    steady_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    cold_starts: tuple[ColdStart, ...]
+    memory: Memory
+
+    def __post_init__(self) -> None:
+        if not self.cold_starts:
+            raise SchemaError("cold_starts", "a list of at least one process", "[]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledAccuracy(parity.Accuracy):
+    """With counts of the answers (columns) to each true class (rows); earlier records have none."""
+
+    confusion: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerParity(parity.Parity):
+    """With the first of the faces that changed, as (index, reference's answer, contender's answer)."""
+
+    labelled: LabelledAccuracy | None
+    flips: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccuracy:
+    """Accuracy of a network that is not the artifact's, named as in `fer_export.verify.parity.Accuracy`."""
+
+    accuracy: float
+    interval: tuple[float, float]
+    recall: tuple[float | None, ...]
+    ece: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A contender at one batch size: rates and samples by round.
+
+    `ratio` is to the baseline in the same rounds, None for what computes nothing.
+    """
+
+    batch: int
+    contender: str
+    images_per_second: tuple[float, ...]
+    latency_ms: Latency
+    ratio: Ratio | None
+    samples_ns: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.images_per_second or min(self.images_per_second) <= 0:
+            raise SchemaError("images_per_second", "rates above 0", str(self.images_per_second))
+        if len(self.samples_ns) != len(self.images_per_second) or not all(map(_took_time, self.samples_ns)):
+            raise SchemaError("samples_ns", "durations of each round", f"{len(self.samples_ns)} rounds")
+        if (self.ratio is None) != (self.contender == OVERHEAD):
+            raise SchemaError("ratio", f"there for all but {OVERHEAD!r}", f"{self.ratio} of {self.contender}")
+
+    @property
+    def ratio_to_baseline(self) -> Ratio:
+        """The ratio of a contender that computes something."""
+        assert self.ratio is not None  # noqa: S101 - see the check above
+        return self.ratio
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSize:
+    """Bytes on disk, of each package and of all."""
+
+    packages: dict[str, int]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is known of a record before anything is measured."""
+
+    artifact: MeasuredArtifact
+    reference: Reference = PYTORCH
+    inputs: MeasuredFaces
+    options: BenchOptions
+    contenders: tuple[Contender, ...]
+
+    @property
+    def reference_title(self) -> str:
+        """What a report calls the reference."""
+        return TITLES[self.reference]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Subject):
+    """One benchmark. `energy` is joules an image, None where it is not known.
+
+    `other_networks` are peers with a network of their own, which earlier releases measured here.
 
     Raises:
-        FerError: the file cannot be read, or is no record of this format.
+        SchemaError: parts contradict each other, as where a contender has no speed.
     """
-    data = read(path, "fer-bench")
-    check(data, str(path))
-    return data
+
+    date: str
+    command: str
+    seconds: float
+    environment: Environment
+    contenders: tuple[MeasuredContender, ...]
+    skipped: tuple[Skipped, ...]
+    startup: dict[str, Startup]
+    parity: dict[str, AnswerParity]
+    other_networks: dict[str, OwnAccuracy | None] | None = None
+    speed: tuple[Speed, ...]
+    energy: dict[str, float | None]
+    energy_source: str
+    gpu_energy: dict[str, float | None] | None = None
+    gpu_energy_source: str | None = None
+    runtime_sizes: dict[str, RuntimeSize | None]
+    limits: Limits | None = None
+    scenarios: tuple[PerformanceRun | AccuracyRun, ...] | None = None
+
+    def __post_init__(self) -> None:
+        names = [contender.name for contender in self.contenders]
+        working = {*names} - {OVERHEAD}
+        _check_names("contenders", names, {*names, OVERHEAD, self.reference})
+        _check_names("startup", [*self.startup], names)
+        _check_names("parity and other_networks", [*self.parity, *(self.other_networks or ())], working)
+        for batch in self.options.batches:
+            speeds = self.speed_at(batch)
+            _check_names(f"speed at batch {batch}", [speed.contender for speed in speeds], names)
+            if len({len(speed.samples_ns) for speed in speeds}) > 1:
+                raise SchemaError("speed", "of the same rounds for every contender", f"others at {batch}")
+        for name, found in self.parity.items():
+            self._check_answers(f"parity.{name}", found)
+        for name in self.limits.operators if self.limits else ():
+            _check_known("limits.operators", name, names)
+        for run in self.scenarios or ():
+            _check_known("scenarios", run.contender, working)
+
+    def _check_answers(self, path: str, found: AnswerParity) -> None:
+        classes, labelled = len(self.artifact.labels), found.labelled
+        for index, was, now in found.flips:
+            if not 0 <= index < self.inputs.faces or not 0 <= min(was, now) <= max(was, now) < classes:
+                raise SchemaError(f"{path}.flips", "a face and two classes each", str([index, was, now]))
+        if (labelled is not None) != self.inputs.labelled:
+            raise SchemaError(
+                f"{path}.labelled", "null where the faces have no labels, else an object", "other"
+            )
+        if labelled is not None:
+            rows = [labelled.recall, labelled.recall_difference, *(labelled.confusion or ())]
+            lengths = {*map(len, rows), len(labelled.confusion or labelled.recall)}
+            if lengths != {classes}:
+                raise SchemaError(f"{path}.labelled", f"of {classes} classes", f"lengths {sorted(lengths)}")
+
+    def contender(self, name: str) -> MeasuredContender:
+        return next(contender for contender in self.contenders if contender.name == name)
+
+    def speed_at(self, batch: int) -> list[Speed]:
+        """Return the speeds at one batch size, one a contender."""
+        return [speed for speed in self.speed if speed.batch == batch]
 
 
-def read(path: Path, maker: str) -> Any:
-    """Read the JSON that the command `maker` writes with --json.
-
-    Raises:
-        FerError: the file cannot be read, or is no JSON.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise FerError(f"cannot read {path}: {error.strerror}; make a record with {maker} --json") from None
-    except (ValueError, RecursionError) as error:
-        raise FerError(f"{path} is not JSON ({error}); give a file that {maker} --json wrote") from None
+def _took_time(turn: tuple[int, ...]) -> bool:
+    return bool(turn) and min(turn) >= 0 and sum(turn) > 0
 
 
-def check(data: Any, name: str = "the record") -> None:
-    """Make sure that `data` is a record of this format.
-
-    Raises:
-        FerError: it is not.
-    """
-    kind = data.get("kind") if isinstance(data, dict) else None
-    if kind != KIND:
-        raise FerError(
-            f"{name} is no benchmark record (kind {kind!r}, expected {KIND!r}); give one of fer-bench"
-        )
-    if data.get("format_version") != FORMAT_VERSION:
-        raise FerError(
-            f"{name} has format version {data.get('format_version')!r}, this release reads {FORMAT_VERSION}; "
-            "measure again with this release"
-        )
+def _check_names(path: str, got: list[str], expected: Collection[str]) -> None:
+    if sorted(got) != sorted(expected):
+        raise SchemaError(path, f"of {', '.join(sorted(expected))}", ", ".join(sorted(got)) or "none")
 
 
-@contextlib.contextmanager
-def reading(maker: str = "fer-bench") -> Iterator[None]:
-    """Name a record that lacks a part, or holds another kind of value, as the cause of what goes wrong.
-
-    `maker` is the command that makes a new one.
-
-    Raises:
-        FerError: the body met such a part.
-    """
-    try:
-        yield
-    except DAMAGE as error:
-        raise FerError(
-            f"the benchmark record is damaged ({type(error).__name__}: {error}); measure again with {maker}"
-        ) from None
-
-
-def check_writable(path: Path) -> None:
-    """Make sure that a file can be put at `path`, before minutes are spent on its content.
-
-    Raises:
-        FerError: it cannot.
-    """
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise FerError(f"cannot write {path}: {error.strerror}; give a file that you may write") from None
-
-
-def write(path: Path, record: dict[str, Any]) -> None:
-    files.write_text(path, dumps(record))
+def _check_known(path: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise SchemaError(path, f"of {', '.join(sorted(known))}", name)

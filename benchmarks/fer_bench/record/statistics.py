@@ -1,14 +1,12 @@
-"""Samples of one call's duration: how they are taken and what is said of them."""
+"""What is computed of the durations of calls: percentiles, rates, and ratios with their intervals."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
@@ -26,9 +24,6 @@ class Latency:
     p99: float
     max: float
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
@@ -41,9 +36,6 @@ class Ratio:
     median: float
     low: float
     high: float
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def summarize(samples_ns: Sequence[int]) -> Latency:

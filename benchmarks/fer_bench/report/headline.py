@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import Any
 
-from fer_bench.contenders import reference
 from fer_bench.contenders.contender import OVERHEAD
+from fer_bench.record.record import Record
 from fer_bench.record.statistics import Ratio, compare
 
 
@@ -25,35 +24,29 @@ class Headline:
     against_reference: Ratio
 
 
-def headlines(record: dict[str, Any]) -> list[Headline]:
+def headlines(record: Record) -> list[Headline]:
     """Return one headline a batch size, smallest first; none where no engine was measured."""
-    artifact = record["artifact"]
+    artifact = record.artifact
     accepted = {
-        contender["name"]
-        for contender in record["contenders"]
-        if contender["kind"] == "engine"
-        and contender["name"] != OVERHEAD
-        and contender["precision"] not in artifact["refused"]
+        contender.name
+        for contender in record.contenders
+        if contender.kind == "engine"
+        and contender.name != OVERHEAD
+        and contender.precision not in artifact.refused
         # A precision is accepted for its best backend; the answers of another may still be too far off.
-        and [contender["backend"], contender["precision"]] not in artifact["failing"]
+        and (contender.backend, contender.precision) not in artifact.failing
     }
     found = []
-    for batch in sorted(record["options"]["batches"]):
-        entries = {entry["contender"]: entry for entry in record["speed"] if entry["batch"] == batch}
+    for batch in sorted(record.options.batches):
+        entries = {entry.contender: entry for entry in record.speed_at(batch)}
         rivals = [entry for name, entry in entries.items() if name in accepted]
         if rivals:
-            best = max(rivals, key=lambda entry: entry["ratio"]["median"])
-            held_against = entries[reference.of_record(record)]["images_per_second"]
-            found.append(_headline(best, held_against))
+            best = max(rivals, key=lambda entry: entry.ratio_to_baseline.median)
+            rates = best.images_per_second
+            against_reference = compare(rates, entries[record.reference].images_per_second)
+            found.append(
+                Headline(
+                    batch, best.contender, statistics.median(rates), best.ratio_to_baseline, against_reference
+                )
+            )
     return found
-
-
-def _headline(entry: dict[str, Any], held_against: list[float]) -> Headline:
-    rates, ratio = entry["images_per_second"], entry["ratio"]
-    return Headline(
-        batch=entry["batch"],
-        contender=entry["contender"],
-        images_per_second=statistics.median(rates),
-        against_onnxruntime=Ratio(**{**ratio, "rounds": tuple(ratio["rounds"])}),
-        against_reference=compare(rates, held_against),
-    )

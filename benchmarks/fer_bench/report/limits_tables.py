@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from fer_bench.record.machine_limits import Limits, MachineLimits, OperatorTime, Profile, TheoreticalPeak
+from fer_bench.record.record import MeasuredContender, Record
 from fer_bench.report import roofline
 from fer_bench.report.roofline import Place, Roof
 from fer_bench.report.table import UNKNOWN, Table, milliseconds
 
-Record = dict[str, Any]
 TOP = 10
 GIGA = 1e9
 UNDER_A_ROOF = ("bound", "roof %")
@@ -23,46 +23,47 @@ OPERATOR_COLUMNS = ("layer or operator", "type", "kernel", "ms", "share %", "M m
 
 def tables(record: Record) -> Iterator[Table]:
     """Give the machine's limits, the distance of each row to them, and where its time goes."""
-    if "limits" not in record:
+    limits = record.limits
+    if limits is None:
         return
-    yield _machine(record["limits"]["machine"])
-    for batch in record["options"]["batches"]:
-        yield _distance(record, batch)
-    contenders = {entry["name"]: entry for entry in record["contenders"]}
-    for name, profile in record["limits"]["operators"].items():
-        yield _operators(contenders[name], profile, record)
+    yield _machine(limits.machine)
+    for batch in record.options.batches:
+        yield _distance(record, limits, batch)
+    cores = record.environment.usable_cores
+    for name, profile in limits.operators.items():
+        yield _operators(record.contender(name), profile, limits.machine, cores)
 
 
-def _machine(machine: Mapping[str, Any]) -> Table:
-    memory = machine["memory"]
-    counts = tuple(memory["bytes_per_second"])
+def _machine(machine: MachineLimits) -> Table:
+    memory = machine.memory
+    rates = memory.bytes_per_second
     rows = [
-        (f"{name}, G multiply-adds/s", *(f"{rates[count] / GIGA:,.1f}" for count in counts))
-        for name, rates in machine["products"].items()
+        (f"{name}, G multiply-adds/s", *(f"{product[count] / GIGA:,.1f}" for count in rates))
+        for name, product in machine.products.items()
     ]
-    rows.append(("memory, GB/s", *(f"{memory['bytes_per_second'][count] / GIGA:,.1f}" for count in counts)))
+    rows.append(("memory, GB/s", *(f"{rate / GIGA:,.1f}" for rate in rates.values())))
     return Table(
         "Limits of this machine",
-        ("probe", *(f"{count} thread{'s' if count != '1' else ''}" for count in counts)),
+        ("probe", *(f"{count} thread{'s' if count != '1' else ''}" for count in rates)),
         rows,
         "The highest rates that large matrix products reached here, and STREAM's Copy or Add on arrays of "
-        f"{_mebibytes(memory['array_bytes'])} (last cache {_mebibytes(memory['last_cache_bytes'])}). "
-        + _theoretical(machine["theoretical"]),
+        f"{_mebibytes(memory.array_bytes)} (last cache {_mebibytes(memory.last_cache_bytes)}). "
+        + _theoretical(machine.theoretical),
     )
 
 
-def _theoretical(found: Mapping[str, float] | None) -> str:
+def _theoretical(found: TheoreticalPeak | None) -> str:
     if found is None:
         return "Clock or vector width cannot be read here: no theoretical peak."
     return (
-        f"One core's theoretical fp32 peak: {found['multiply_adds_per_second'] / GIGA:,.1f} G, "
-        f"{found['multiply_adds_a_cycle']:.0f} multiply-adds a cycle at the {found['hertz'] / GIGA:.2f} GHz "
+        f"One core's theoretical fp32 peak: {found.multiply_adds_per_second / GIGA:,.1f} G, "
+        f"{found.multiply_adds_a_cycle} multiply-adds a cycle at the {found.hertz / GIGA:.2f} GHz "
         "that the system tells; the true clock may be higher."
     )
 
 
-def _distance(record: Record, batch: int) -> Table:
-    work = record["limits"]["model"]["multiply_adds"] / 1e6
+def _distance(record: Record, limits: Limits, batch: int) -> Table:
+    work = limits.model.multiply_adds / 1e6
     rows = [
         (
             place.contender,
@@ -72,7 +73,7 @@ def _distance(record: Record, batch: int) -> Table:
             *_under(place, place.fused),
             *_under(place, place.layered),
         )
-        for place in roofline.places(record, batch)
+        for place in roofline.places(record, limits, batch)
     ]
     return Table(
         f"Distance to the limit, batch {batch}",
@@ -89,35 +90,35 @@ def _under(place: Place, roof: Roof) -> tuple[str, ...]:
     return f"{roof.intensity:,.1f}", roof.bound, _share(place.images_per_second, roof.images_per_second)
 
 
-def _operators(contender: Mapping[str, Any], profile: Mapping[str, Any], record: Record) -> Table:
-    threads = profile["threads"] or record["environment"]["usable_cores"]
+def _operators(contender: MeasuredContender, profile: Profile, machine: MachineLimits, cores: int) -> Table:
+    threads = profile.threads or cores
     precision = roofline.kind_of(contender)
-    peak = roofline.peak_of(record["limits"]["machine"]["products"], precision, threads)
-    operators = sorted(profile["operators"], key=lambda operator: -operator["ms"])
-    total = sum(operator["ms"] for operator in operators)
+    peak = roofline.peak_of(machine.products, precision, threads)
+    operators = sorted(profile.operators, key=lambda operator: -operator.ms)
+    total = sum(operator.ms for operator in operators)
     rows = [_operator_row(operator, total, peak) for operator in operators[:TOP]]
     others = operators[TOP:]
     if others:
-        spent = sum(operator["ms"] for operator in others)
+        spent = sum(operator.ms for operator in others)
         rows.append((f"{len(others)} others", "", "", milliseconds(spent), _share(spent, total), "", ""))
     return Table(
-        f"Where the time goes: {contender['name']}",
+        f"Where the time goes: {contender.name}",
         OPERATOR_COLUMNS,
         rows,
-        f"{profile['faces']} faces a run on {threads} thread{'s' if threads > 1 else ''}, by the runtime's "
-        f"own counters, medians of {profile['runs']} runs: {milliseconds(total)} ms of the "
-        f"{milliseconds(profile['run_ms'])} ms that a run took while they counted. The peak is that of "
+        f"{profile.faces} faces a run on {threads} thread{'s' if threads > 1 else ''}, by the runtime's "
+        f"own counters, medians of {profile.runs} runs: {milliseconds(total)} ms of the "
+        f"{milliseconds(profile.run_ms)} ms that a run took while they counted. The peak is that of "
         f"{precision}.",
     )
 
 
-def _operator_row(operator: Mapping[str, Any], total: float, peak: float) -> tuple[str, ...]:
-    work, taken = operator["multiply_adds"], operator["ms"]
+def _operator_row(operator: OperatorTime, total: float, peak: float) -> tuple[str, ...]:
+    work, taken = operator.multiply_adds, operator.ms
     reached = (f"{work / 1e6:,.1f}", _share(work * 1e3 / taken, peak) if taken else "") if work else ("", "")
     return (
-        operator["layer"] or operator["name"],
-        operator["type"],
-        operator["kernel"],
+        operator.layer or operator.name,
+        operator.type,
+        operator.kernel,
         milliseconds(taken),
         _share(taken, total),
         *reached,

@@ -1,24 +1,20 @@
-"""The record as tables: on a terminal or in Markdown, from the JSON alone."""
+"""The record as tables: on a terminal or in Markdown."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from fer_bench.contenders import reference
-from fer_bench.record import record as records
-from fer_bench.report import limits_tables as limits
-from fer_bench.report import loadgen_tables as loadgen
-from fer_bench.report import sections
+from fer_bench.contenders.reference import PYTORCH
+from fer_bench.record.record import Record
+from fer_bench.report import limits_tables, loadgen_tables, sections
 from fer_bench.report.peers_tables import peers
 from fer_bench.report.table import UNKNOWN, Table, number, pipes
 
-Record = dict[str, Any]
 WIDTH = 120  # of the terminal's tables
 # Each makes the tables of one part of the record; none where the record has no such part.
 SECTIONS: tuple[Callable[[Record], Iterable[Table]], ...] = (
@@ -29,18 +25,14 @@ SECTIONS: tuple[Callable[[Record], Iterable[Table]], ...] = (
     sections.energy,
     sections.parity,
     peers,
-    loadgen.tables,
-    limits.tables,
+    lambda record: loadgen_tables.tables(record.scenarios or (), record.reference_title),
+    limits_tables.tables,
     sections.skipped,
 )
 
 
 def render_table(record: Record) -> str:
-    """Return the record as tables of plain text.
-
-    Raises:
-        FerError: it is no record of this format, or parts of it are missing.
-    """
+    """Return the record as tables of plain text."""
     head, tables = parts(record)
     return plain(head, tables)
 
@@ -61,11 +53,7 @@ def plain(head: Iterable[str], tables: Iterable[Table]) -> str:
 
 
 def render_markdown(record: Record) -> str:
-    """Return the record as Markdown.
-
-    Raises:
-        FerError: it is no record of this format, or parts of it are missing.
-    """
+    """Return the record as Markdown."""
     head, tables = parts(record)
     lines = [f"# {head[0]}", "", *(f"- {line}" for line in head[1:])]
     for table in tables:
@@ -74,56 +62,48 @@ def render_markdown(record: Record) -> str:
 
 
 def parts(record: Record) -> tuple[list[str], list[Table]]:
-    """Return the title with the lines that say what was measured where, and the tables.
-
-    Raises:
-        FerError: it is no record of this format, or parts of it are missing.
-    """
-    records.check(record)
-    with records.reading():
-        return _head(record), [table.as_text() for section in SECTIONS for table in section(record)]
+    """Return the title with the lines that say what was measured where, and the tables."""
+    return _head(record), [table for section in SECTIONS for table in section(record)]
 
 
 def _head(record: Record) -> list[str]:
-    machine, artifact, load = record["environment"], record["artifact"], record["environment"]["load_average"]
-    flags = machine["cpu_flags"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    busy = record["options"]["busy"]
-    refused = artifact["refused"]
+    machine, artifact = record.environment, record.artifact
+    flags, load = machine.cpu_flags, machine.load_average
+    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     return [
-        f"Benchmark of {artifact['model']}, {record['date']}",
-        f"command: {record['command']} ({record['seconds']:.0f} s)",
-        f"faces: {record['inputs']['description']}",
-        f"checkpoint: SHA-256 {artifact['checkpoint_sha256'][:16]}",
+        f"Benchmark of {artifact.model}, {record.date}",
+        f"command: {record.command} ({record.seconds:.0f} s)",
+        f"faces: {record.inputs.description}",
+        f"checkpoint: SHA-256 {artifact.checkpoint_sha256[:16]}",
         (
-            f"CPU: {machine['cpu'] or UNKNOWN}, {machine['usable_cores']} of {machine['cores']} cores "
+            f"CPU: {machine.cpu or UNKNOWN}, {machine.usable_cores} of {machine.cores} cores "
             f"usable, {UNKNOWN if flags is None else ' '.join(flags)}; "
-            f"governor {machine['governor'] or UNKNOWN}; GPU {machine['gpu']}"
+            f"governor {machine.governor or UNKNOWN}; GPU {machine.gpu}"
         ),
         (
-            f"load average: {number(load['before'], '.2f')} before, {number(load['after'], '.2f')} after; "
-            f"processes kept busy beside on purpose: {busy}"
+            f"load average: {number(load.before, '.2f')} before, {number(load.after, '.2f')} after; "
+            f"processes kept busy beside on purpose: {record.options.busy}"
         ),
         *_device(record),
-        f"energy: {record['energy_source']}",
-        f"software: {machine['os']}, Python {machine['python']}, {versions}",
+        f"energy: {record.energy_source}",
+        f"software: {machine.os}, Python {machine.python}, {versions}",
         *_reference(record),
-        *(f"refused by the export's gate: {name}: {reason}" for name, reason in refused.items()),
+        *(f"refused by the export's gate: {name}: {reason}" for name, reason in artifact.refused.items()),
     ]
 
 
 def _device(record: Record) -> Iterator[str]:
     """Say where the engine ran, if not on the CPU."""
-    if "gpu_energy_source" in record:
-        device = record["options"]["device"]
+    if record.gpu_energy_source is not None:
+        device = record.options.device
         yield f"device of the engine: {device}; PyTorch, plain onnxruntime and the peers run on the CPU"
-        yield f"energy of {device}: {record['gpu_energy_source']}"
+        yield f"energy of {device}: {record.gpu_energy_source}"
 
 
 def _reference(record: Record) -> Iterator[str]:
     """Say what answers are held against, if not PyTorch."""
-    if reference.of_record(record) != reference.PYTORCH:
+    if record.reference != PYTORCH:
         yield (
-            f"reference: {reference.title(record)}, on the artifact's own graph: it was made from an ONNX "
+            f"reference: {record.reference_title}, on the artifact's own graph: it was made from an ONNX "
             "file, without a PyTorch network"
         )

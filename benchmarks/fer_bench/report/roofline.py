@@ -10,11 +10,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fer_bench.contenders.contender import CPU, OVERHEAD
-
-Rates = Mapping[str, float]  # of a probe, by the number of threads
+from fer_bench.record.machine_limits import Limits, Rates
+from fer_bench.record.record import MeasuredContender, Record
 
 # A value can be computed in a wider type: where a machine has no units for the narrow one, that is the limit.
 AT_LEAST = {
@@ -59,33 +58,30 @@ class Place:
     layered: Roof
 
 
-def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
+def places(record: Record, limits: Limits, batch: int) -> Iterator[Place]:
     """Give the place of every contender that runs the model on the CPU, at one batch of the record.
 
     What ran a network of its own, in records of before, has none: its work is not that of the model.
     """
-    limits = record["limits"]
-    needs, machine = limits["model"], limits["machine"]
-    contenders = {entry["name"]: entry for entry in record["contenders"]}
-    for entry in record["speed"]:
-        if entry["batch"] != batch or entry["contender"] == OVERHEAD:
+    products, needs = limits.machine.products, limits.model
+    contenders = {entry.name: entry for entry in record.contenders}
+    for entry in record.speed_at(batch):
+        contender = contenders[entry.contender]
+        if contender.name == OVERHEAD or contender.device != CPU:
             continue
-        contender = contenders[entry["contender"]]
-        if contender["precision"] == OTHER_NETWORK:
-            continue
-        if contender.get("device", CPU) != CPU:  # earlier records name none
+        if contender.precision == OTHER_NETWORK:
             continue
         precision = kind_of(contender)
-        threads = threads_of(contender, record["environment"]["usable_cores"])
-        speed = statistics.median(entry["images_per_second"])
-        peak = peak_of(machine["products"], precision, threads)
-        bandwidth = rate(machine["memory"]["bytes_per_second"], threads)
-        moved = needs["bytes"][precision]
-        passes = 2 if contender.get("tta") == "flip" else 1  # the mirrored face is as much work again
-        least = passes * (moved["weights"] / batch + moved["faces_and_answers"])
-        work = passes * needs["multiply_adds"]
+        threads = threads_of(contender, record.environment.usable_cores)
+        speed = statistics.median(entry.images_per_second)
+        peak = peak_of(products, precision, threads)
+        bandwidth = rate(limits.machine.memory.bytes_per_second, threads)
+        moved = needs.bytes[precision]
+        passes = 2 if contender.tta == "flip" else 1  # the mirrored face is as much work again
+        least = passes * (moved.weights / batch + moved.faces_and_answers)
+        work = passes * needs.multiply_adds
         yield Place(
-            entry["contender"],
+            entry.contender,
             precision,
             threads,
             batch,
@@ -93,7 +89,7 @@ def places(record: Mapping[str, Any], batch: int) -> Iterator[Place]:
             speed * work,
             peak,
             roof(work, least, peak, bandwidth),
-            roof(work, least + passes * moved["activations"], peak, bandwidth),
+            roof(work, least + passes * moved.activations, peak, bandwidth),
         )
 
 
@@ -119,14 +115,13 @@ def rate(rates: Rates, threads: int) -> float:
     return max(min(measured, threads / int(count) * measured) for count, measured in rates.items())
 
 
-def kind_of(contender: Mapping[str, Any]) -> str:
+def kind_of(contender: MeasuredContender) -> str:
     """Return the type that a contender computes in by its graph: what it says of itself, or was asked for."""
-    precision: str = contender["info"].get("precision", contender["precision"])
-    precision = precision.partition("-")[0]  # "int8-cpu" is int8 in another form
+    precision = (contender.info.precision or contender.precision).partition("-")[0]  # "int8-cpu" is int8 too
     return ALIASES.get(precision, precision)
 
 
-def threads_of(contender: Mapping[str, Any], cores: int) -> int:
+def threads_of(contender: MeasuredContender, cores: int) -> int:
     """Return a contender's threads; a runtime that does not tell may use all cores."""
-    threads = contender["info"].get("threads")
+    threads = contender.info.threads
     return min(threads, cores) if isinstance(threads, int) else cores

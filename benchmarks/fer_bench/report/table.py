@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 UNKNOWN = "not available"
 
@@ -16,11 +16,6 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str
-
-    def as_text(self) -> Table:
-        """Return the table with text in every cell: a damaged record may hold other values there."""
-        columns = tuple(map(str, self.columns))
-        return replace(self, columns=columns, rows=[tuple(map(str, row)) for row in self.rows])
 
 
 def pipes(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -31,6 +31,7 @@ from fer_bench.record import environment
 from fer_bench.report.table import percent, pipes
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.schema import to_json
 from fer_engine.cli import exit_codes
 from fer_export.verify import parity
 from studies.other_networks import isolated
@@ -73,18 +74,21 @@ def measure(
                 asked = metered if batch == max(options.batches) else workers
                 speed += rounds.summarize(rounds.run_rounds(asked, batch, options), batch)
             infos = {name: worker.ask("info") for name, worker in workers.items()}
-    return {
+    energy, energy_source = meters.joules_by_cpu()
+    record = {
         "kind": "other-networks",
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "environment": environment.describe(meters.gpu),
-        "inputs": faces.to_json(),
-        "options": options.to_json(),
+        "inputs": faces.described(),
+        "options": options,
         "contenders": [entry.to_json() | {"info": infos[entry.name]} for entry in contenders],
         "startup": started,
         "other_networks": answers,
         "speed": speed,
-        **meters.to_json(),
+        "energy": energy,
+        "energy_source": energy_source,
     }
+    return to_json(record)
 
 
 def accuracy(

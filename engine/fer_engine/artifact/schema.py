@@ -37,6 +37,8 @@ class SchemaError(ValueError):
 def from_json(kind: type[T], data: object, path: str = "") -> T:
     """Build a dataclass from parsed JSON; what its `__post_init__` raises passes through.
 
+    The path of a SchemaError from there is completed with that of the dataclass.
+
     Raises:
         SchemaError: a key is missing or unknown, or a value has the wrong type.
     """
@@ -54,28 +56,24 @@ def from_json(kind: type[T], data: object, path: str = "") -> T:
         for name in fields
         if name in data and name != EXTRA
     }
-    return kind(**values, **({EXTRA: extra} if EXTRA in fields else {}))
+    try:
+        return kind(**values, **({EXTRA: extra} if EXTRA in fields else {}))
+    except SchemaError as error:
+        whole = ".".join(part for part in (path, error.path) if part)
+        raise SchemaError(whole, error.expected, error.got) from None
 
 
-def to_json(record: Any) -> dict[str, Any]:
-    """Return a dataclass as JSON's types; `extra` is written beside the fields that are known."""
-    return {
-        name: entry
-        for field in dataclasses.fields(record)
-        for name, entry in (
-            getattr(record, field.name).items()
-            if field.name == EXTRA
-            else [(field.name, _plain(getattr(record, field.name)))]
-        )
-    }
+def to_json(value: Any) -> Any:
+    """Return a dataclass, or a mapping or list with some, as JSON's types.
 
-
-def _plain(value: Any) -> Any:
+    What a field `extra` holds is written beside the fields that are known.
+    """
     if dataclasses.is_dataclass(value):
-        return to_json(value)
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        value = fields | fields.pop(EXTRA, {})
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        return {key: to_json(entry) for key, entry in value.items()}
+    return [to_json(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 @cache
@@ -127,7 +125,10 @@ def _sequence(origin: Any, hints: tuple[Any, ...], data: object, path: str) -> A
             raise SchemaError(path, f"a list of {len(hints)}", _shown(data))
         each: Sequence[Any] = hints
     else:
-        each = [hints[0] if hints else Any] * len(data)
+        hint = hints[0] if hints else Any
+        if hint in _SCALARS and all(type(entry) is hint for entry in data):  # thousands of samples
+            return list(data) if origin is list else tuple(data)
+        each = [hint] * len(data)
     values = [
         _value(hint, entry, f"{path}[{index}]")
         for index, (hint, entry) in enumerate(zip(each, data, strict=True))

@@ -96,6 +96,8 @@ def made_record(labelled=True):
             {
                 "name": name,
                 "kind": kind,
+                "artifact": "artifacts/tiny",
+                "file": "artifacts/tiny/model.onnx",
                 "backend": backend,
                 "precision": precision,
                 "bytes": 321_000,
@@ -178,7 +180,10 @@ def made_full_record():
             "loadgen_version": "6.0",
             "settings": {"min_duration_ms": 10_000, "target_latency_ns": 10_000_000},
             "search": None,
-            "batching": {"max_batch": 64},
+            "batching": {"max_batch": 64, "delay_ms": 0.0, "dynamic": scenario == "server"},
+            "late_queries": 0 if scenario == "server" else None,
+            "conformance": {"mlperf_result": False, "kept": [], "departures": []},
+            "logs": f"bench-loadgen/{name}/{scenario}/performance",
         }
         for name, valid in (("onnxruntime", True), ("engine/onnxruntime/int8", False))
         for scenario, unit, value in (("single-stream", "ms", 0.375), ("server", "queries/s", 4_321.0))

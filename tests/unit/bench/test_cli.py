@@ -5,7 +5,7 @@ import pytest
 
 from fer_bench import arguments as flags
 from fer_bench import cli
-from fer_bench.record import record as records
+from fer_bench.record.record_file import parse_record, write_record
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_draws_is_missed_before_anything_is_measured(
     ]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("page", "figures"):
-        monkeypatch.delattr(f"fer_bench.{name}", raising=False)
+        monkeypatch.delattr(f"fer_bench.report.{name}", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     monkeypatch.setattr(flags, "faces", pytest.fail)  # what comes next
     assert cli.main(arguments) == 2
@@ -98,14 +98,14 @@ def test_what_draws_is_missed_before_anything_is_measured(
     ],
 )
 def test_rendering_refuses_what_only_a_measurement_could_heed(record, tmp_path, capsys, arguments, named):
-    records.write(tmp_path / "bench.json", record)
+    write_record(tmp_path / "bench.json", parse_record(record))
     assert cli.main(["--render", str(tmp_path / "bench.json"), *arguments]) == 2
     assert f"measures nothing, so {named} would change nothing" in capsys.readouterr().err
 
 
 def test_a_record_is_shown_again_without_measuring(record, tmp_path, capsys):
     path, markdown = tmp_path / "bench.json", tmp_path / "report.md"
-    records.write(path, record)
+    write_record(path, parse_record(record))
     assert cli.main(["--render", str(path), "--markdown", str(markdown)]) == 0
     assert "Imaginary 9000" in capsys.readouterr().out
     assert markdown.read_text().startswith("# Benchmark of tiny")
@@ -113,7 +113,7 @@ def test_a_record_is_shown_again_without_measuring(record, tmp_path, capsys):
 
 def test_show_is_the_command_for_it(record, tmp_path, capsys):
     path, markdown = tmp_path / "bench.json", tmp_path / "report.md"
-    records.write(path, record)
+    write_record(path, parse_record(record))
     assert cli.main(["show", str(path), "--markdown", str(markdown)]) == 0
     assert "Imaginary 9000" in capsys.readouterr().out
     assert markdown.read_text().startswith("# Benchmark of tiny")

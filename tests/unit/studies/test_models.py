@@ -11,8 +11,11 @@ from studies import models
     [
         (None, "cannot read"),
         ("{", "is not JSON"),
-        ("[]", "is damaged (TypeError"),
-        (json.dumps({"models": []}), "is damaged (KeyError: 'environment')"),
+        ("[]", "is damaged: the whole must be an object, got []"),
+        (
+            json.dumps({"models": []}),
+            "'environment', 'faces', 'models', 'rounds', 'seconds'], got ['models']",
+        ),
     ],
 )
 def test_a_record_that_cannot_be_shown_is_an_error_of_one_line(tmp_path, capsys, text, message):

@@ -2,14 +2,23 @@ import copy
 
 import pytest
 
-from studies.models_page import render
+from fer_engine.artifact.schema import from_json
+from studies import models_page
+from studies.models_record import NetworksRecord
+
+
+def render(record):
+    return models_page.render(from_json(NetworksRecord, record))
 
 
 def answers(accuracy, agreement=1.0):
     interval = [accuracy - 0.01, accuracy + 0.01]
-    labelled = {"accuracy": accuracy, "interval": interval, "reference_accuracy": 0.5512}
+    labelled = {"accuracy": accuracy, "interval": interval, "ece": 0.1, "recall": [], "recall_difference": []}
+    reference = {"reference_accuracy": 0.5512, "reference_interval": [0.5, 0.6], "reference_ece": 0.1}
     counts = {"wrong_to_right": 60, "right_to_wrong": 16, "mcnemar_p": 4.2e-7}
-    return {"agreement": agreement, "labelled": labelled | counts}
+    differences = {"max_abs_difference": 0.1, "mean_abs_difference": 0.01, "logit_range": 10.0}
+    whole = {"faces": 3589, "changed": 76, "agreement": agreement} | differences
+    return whole | {"labelled": labelled | reference | counts}
 
 
 def speed(median, ratio):
@@ -21,6 +30,10 @@ def speed(median, ratio):
 def record():
     network = {
         "model": "simple_cnn",
+        "source": "a tutorial",
+        "face_shape": [48, 48],
+        "checkpoint_sha256": "ab" * 32,
+        "bytes": {},
         "parameters": 16_627,
         "multiply_adds": 2_115_340,
         "answers": {
@@ -46,9 +59,18 @@ def record():
     }
     return {
         "date": "2026-01-02T03:04:05+00:00",
+        "command": "python models.py",
+        "seconds": 0.25,
         "environment": {
             "cpu": "a CPU",
+            "cores": 2,
             "usable_cores": 2,
+            "cpu_flags": None,
+            "governor": None,
+            "gpu": "not measured",
+            "os": "AnyOS 1",
+            "python": "3.12.1",
+            "packages": {},
             "load_average": {"before": 2.787, "after": None},
         },
         "faces": "FER2013 PublicTest, n=3589",

@@ -68,12 +68,13 @@ class Meters:
             self._by_gpu = {name: Metered(self._by_cpu[name], self._gpu.meter) for name in on_gpu}
         return self._by_cpu | self._by_gpu
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the joules an image of each worker, None where they are not known, and by what meter."""
-        found = {"energy": _joules(self._by_cpu), "energy_source": self._cpu_source}
-        if self._gpu is not None:
-            found |= {"gpu_energy": _joules(self._by_gpu), "gpu_energy_source": self._gpu.source}
-        return found
+    def joules_by_cpu(self) -> tuple[dict[str, float | None], str]:
+        """Return each worker's joules an image, None where they are not known, and by what meter."""
+        return _joules(self._by_cpu), self._cpu_source
+
+    def joules_by_gpu(self) -> tuple[dict[str, float | None] | None, str | None]:
+        """Return the same of the GPU; None where the engine does not run on one."""
+        return (None, None) if self._gpu is None else (_joules(self._by_gpu), self._gpu.source)
 
 
 def _joules(workers: Mapping[str, Metered]) -> dict[str, float | None]:

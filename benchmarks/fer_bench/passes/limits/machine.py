@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from fer_bench.contenders.subprocess_run import output_of
 from fer_bench.passes.limits import probe
+from fer_bench.record.machine_limits import MachineLimits, MemoryLimits, TheoreticalPeak
 from fer_engine.system import cpu
 from fer_engine.system.cpu import usable_cores
 
@@ -22,7 +22,7 @@ CPUINFO = Path("/proc/cpuinfo")
 LANES_AND_UNITS = {"avx512f": 16 * 2, "avx2": 8 * 2}
 
 
-def measure(advance: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+def measure(advance: Callable[[int], None] = lambda _: None) -> MachineLimits:
     """Return the highest rates of one thread and of all, by probe; calls `advance(1)` after each.
 
     Raises:
@@ -33,20 +33,16 @@ def measure(advance: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
     for name in (*probe.PRODUCTS, probe.MEMORY):
         rates[name] = _rates(name, counts)
         advance(1)
-    memory = {
-        "bytes_per_second": rates.pop(probe.MEMORY),
-        "array_bytes": probe.array_bytes(),
-        "last_cache_bytes": probe.last_cache_bytes(),
-    }
-    return {"products": rates, "memory": memory, "theoretical": theoretical(_hertz(), cpu.features())}
+    memory = MemoryLimits(rates.pop(probe.MEMORY), probe.array_bytes(), probe.last_cache_bytes())
+    return MachineLimits(rates, memory, theoretical(_hertz(), cpu.features()))
 
 
-def theoretical(hertz: float | None, features: dict[str, bool | None]) -> dict[str, float] | None:
+def theoretical(hertz: float | None, features: dict[str, bool | None]) -> TheoreticalPeak | None:
     """Return one core's float32 peak by clock and vector width, with both; None where either is unknown."""
     cycle = next((count for feature, count in LANES_AND_UNITS.items() if features[feature]), None)
     if hertz is None or cycle is None:
         return None
-    return {"hertz": hertz, "multiply_adds_a_cycle": cycle, "multiply_adds_per_second": hertz * cycle}
+    return TheoreticalPeak(hertz, cycle, hertz * cycle)
 
 
 def _rates(name: str, counts: list[int]) -> dict[str, float]:

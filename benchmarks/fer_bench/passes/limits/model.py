@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import onnx
 from onnx import TensorProto
 
+from fer_bench.record.machine_limits import NetworkNeeds, Traffic
 from fer_export.graph.layers import CHANNEL_AXIS, find_layers, shapes_of_one
 
 WIDTHS = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}  # bytes of a value
@@ -17,7 +17,7 @@ WIDTHS = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}  # bytes of a value
 STAGES = {*CHANNEL_AXIS, "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReduceMean"}
 
 
-def describe(model: onnx.ModelProto) -> dict[str, Any]:
+def describe(model: onnx.ModelProto) -> NetworkNeeds:
     """Return the work and the traffic of one image through a float32 graph.
 
     `bytes` holds for each precision the weights, the activations as `layered_values` counts them, and
@@ -33,18 +33,14 @@ def describe(model: onnx.ModelProto) -> dict[str, Any]:
     sizes = _sizes(model)
     crossing = sizes[model.graph.input[0].name] + sizes[model.graph.output[0].name] * WIDTHS["fp32"]
     values = layered_values(model, sizes)
-    return {
-        "multiply_adds": sum(layer.multiply_adds for layer in layers),
-        "layers": {layer.name: layer.multiply_adds for layer in layers},
-        "bytes": {
-            precision: {
-                "weights": weights * width,
-                "activations": values * width,
-                "faces_and_answers": crossing,
-            }
+    return NetworkNeeds(
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
+        layers={layer.name: layer.multiply_adds for layer in layers},
+        bytes={
+            precision: Traffic(weights * width, values * width, crossing)
             for precision, width in WIDTHS.items()
         },
-    }
+    )
 
 
 def layered_values(model: onnx.ModelProto, sizes: dict[str, int]) -> int:

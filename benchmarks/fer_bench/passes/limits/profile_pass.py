@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -12,7 +13,9 @@ from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.limits import machine, model
 from fer_bench.passes.limits.attribution import Attribution
 from fer_bench.passes.limits.operators import PROFILERS
+from fer_bench.record.machine_limits import Limits, Profile
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.schema import from_json
 
 
 def measure(
@@ -21,7 +24,7 @@ def measure(
     workers: Mapping[str, SupportsAsk],
     batch: int,
     advance: Callable[[int], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Limits:
     """Return the limits for the record; calls `advance(1)` after each of `steps(contenders)`.
 
     The engine's operators are counted at the micro-batch that it has settled on, the baseline's at `batch`.
@@ -37,25 +40,25 @@ def measure(
         worker = workers[contender.name]
         request = _request(contender, worker.ask("info"), graphs, batch)
         if request is not None:
-            counted = worker.ask("operators", **request)
-            operators[contender.name] = attribute(counted, onnx.load(request["file"]), needs["layers"])
+            counted = from_json(Profile, worker.ask("operators", **request))
+            operators[contender.name] = attribute(counted, onnx.load(request["file"]), needs.layers)
         advance(1)
-    return {"machine": machine_limits, "model": needs, "operators": operators}
+    return Limits(machine_limits, needs, operators)
 
 
 def steps(contenders: Sequence[Contender]) -> int:
     return machine.STEPS + len(contenders)
 
 
-def attribute(counted: dict[str, Any], graph: onnx.ModelProto, layers: Mapping[str, int]) -> dict[str, Any]:
+def attribute(counted: Profile, graph: onnx.ModelProto, layers: Mapping[str, int]) -> Profile:
     """Add to each operator its layer of `graph` and its multiply-adds a run: 0 where it has no layer."""
     attribution = Attribution(graph, layers)
     operators = []
-    for operator in counted["operators"]:
-        layer = attribution.layer(operator["name"], operator["type"])
-        work = 0 if layer is None else layers[layer] * counted["faces"]
-        operators.append(operator | {"layer": layer, "multiply_adds": work})
-    return counted | {"operators": operators}
+    for operator in counted.operators:
+        layer = attribution.layer(operator.name, operator.type)
+        work = 0 if layer is None else layers[layer] * counted.faces
+        operators.append(replace(operator, layer=layer, multiply_adds=work))
+    return replace(counted, operators=tuple(operators))
 
 
 def _request(

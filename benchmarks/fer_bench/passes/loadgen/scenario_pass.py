@@ -16,7 +16,9 @@ from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.passes.loadgen import log, rules, search
 from fer_bench.passes.loadgen.scenario_options import MAX_BATCH, MODES, ScenarioOptions
+from fer_bench.record.scenario_runs import AccuracyRun, PerformanceRun
 from fer_engine.artifact import files
+from fer_engine.artifact.schema import from_json
 from fer_export.verify import parity
 
 KINDS = ("onnxruntime", "engine")  # the baseline and the engine
@@ -44,19 +46,21 @@ class Runs:
     def __len__(self) -> int:
         return len(self.options.scenarios) * len(self.options.modes) * len(self.names)
 
-    def measure(self, advance: Callable[[int], None] = lambda _: None) -> list[dict[str, Any]]:
-        """Return an entry a run for the record; calls `advance(1)` after each.
+    def measure(self, advance: Callable[[int], None] = lambda _: None) -> list[PerformanceRun | AccuracyRun]:
+        """Return each run for the record; calls `advance(1)` after each.
 
         Raises:
             FerError: a contender failed, or a face was not answered.
         """
-        found = []
+        found: list[PerformanceRun | AccuracyRun] = []
         for scenario in self.options.scenarios:
             for mode in self.options.modes:
                 for name in self.names:
-                    measure = self._performance if mode == "performance" else self._accuracy
                     entry = {"scenario": scenario, "mode": mode, "contender": name}
-                    found.append(entry | measure(scenario, name))
+                    if mode == "performance":
+                        found.append(from_json(PerformanceRun, entry | self._performance(scenario, name)))
+                    else:
+                        found.append(from_json(AccuracyRun, entry | self._accuracy(scenario, name)))
                     advance(1)
         return found
 
@@ -74,7 +78,7 @@ class Runs:
         """Run once at full length; keep LoadGen's logs."""
         with files.folder(self._folder(scenario, "performance", name)) as folder:
             entry, detail = self._run(scenario, "performance", name, fields, folder)
-        return log.result(scenario, detail) | entry | {"accuracy": None}
+        return log.result(scenario, detail) | entry
 
     def _trial(self, name: str, qps: float) -> dict[str, Any]:
         seconds = min(self.options.seconds, TRIAL_SECONDS)

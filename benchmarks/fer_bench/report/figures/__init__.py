@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from fer_bench.record import record as records
+from fer_bench.record.record import Record
 from fer_bench.report.figures import (
     confusion_figure,
     latency_figure,
@@ -31,13 +30,11 @@ PLOTS: tuple[Plot, ...] = (
 )
 
 
-def write_pngs(record: dict[str, Any], folder: Path) -> list[Path]:
+def write_pngs(record: Record, folder: Path) -> list[Path]:
     """Write each figure that the record has data for as `folder/NAME.png`; return the files.
 
     Raises:
-        FerError: it is no record of this format, parts of it are missing, or a file cannot be written.
+        FerError: a file cannot be written.
     """
-    records.check(record)
-    with records.reading():
-        written = [write_png(plot, record, folder) for plot in PLOTS]
+    written = (write_png(plot, record, folder) for plot in PLOTS)
     return [path for path in written if path is not None]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_bench.contenders import reference
+from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import short
 from fer_bench.report.figures.plot import NARROW, Plot
@@ -18,19 +18,20 @@ from fer_bench.report.headline import headlines
 HEIGHT = 400  # CSS pixels of a matrix
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
-    names = [reference.of_record(record), *(best.contender for best in headlines(record)[-1:])]
-    found = {name: record["parity"][name]["labelled"] or {} for name in names}
-    if not all("confusion" in entry for entry in found.values()):
+def draw(record: Record, width: int) -> Figure | None:
+    names = dict.fromkeys([record.reference, *(best.contender for best in headlines(record)[-1:])])
+    labelled = {name: record.parity[name].labelled for name in names}
+    counts = {name: found.confusion for name, found in labelled.items() if found and found.confusion}
+    if len(counts) < len(names):
         return None
-    figure, panels = layout.panels(width, HEIGHT, names, 1 if width <= NARROW else 2)
-    for panel, (name, entry) in zip(panels, found.items(), strict=True):
+    figure, panels = layout.panels(width, HEIGHT, [*names], 1 if width <= NARROW else 2)
+    for panel, (name, rows) in zip(panels, counts.items(), strict=True):
         panel.set_title(short(name))
-        _matrix(panel, np.array(entry["confusion"]), record["artifact"]["labels"])
+        _matrix(panel, np.array(rows), record.artifact.labels)
     return figure
 
 
-def _matrix(panel: Axes, counts: np.ndarray, labels: list[str]) -> None:
+def _matrix(panel: Axes, counts: np.ndarray, labels: Sequence[str]) -> None:
     """Draw counts (rows: truth); the shade of a cell is its share of the row."""
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     for (row, column), share in np.ndenumerate(shares):

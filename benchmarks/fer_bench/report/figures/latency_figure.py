@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
 from fer_bench.report.figures.plot import NARROW, Plot
@@ -17,15 +17,15 @@ from fer_bench.report.figures.theme import LIGHT
 BINS = 60  # of equal ratio, over the whole span of a panel
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
-    batches, marks = record["options"]["batches"], marks_of(record)
+def draw(record: Record, width: int) -> Figure | None:
+    batches, marks = record.options.batches, marks_of(record)
     columns = 1 if width <= NARROW else 3
     figure, panels = layout.panels(width, 60 + layout.ROW * len(marks), batches, columns)
     for panel, batch in zip(panels, batches, strict=True):
         samples = {
-            entry["contender"]: np.array(list(chain.from_iterable(entry["samples_ns"]))) / 1e6
-            for entry in record["speed"]
-            if entry["batch"] == batch and entry["contender"] in marks
+            entry.contender: np.maximum(list(chain.from_iterable(entry.samples_ns)), 1) / 1e6
+            for entry in record.speed_at(batch)
+            if entry.contender in marks
         }
         every = np.concatenate(list(samples.values()))
         edges = np.geomspace(every.min(), every.max() * 1.001, BINS + 1)

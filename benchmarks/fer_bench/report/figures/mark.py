@@ -10,6 +10,7 @@ from typing import Any, Literal
 from matplotlib.lines import Line2D
 
 from fer_bench.contenders.contender import BASELINE, OVERHEAD, REFERENCE
+from fer_bench.record.record import Record
 from fer_bench.report.figures.theme import LIGHT
 
 LONGEST = 40  # characters of a name
@@ -42,23 +43,23 @@ class Mark:
         return Line2D([], [], **self.style, linestyle=self.line, label=self.name)
 
 
-def marks_of(record: dict[str, Any]) -> dict[str, Mark]:
+def marks_of(record: Record) -> dict[str, Mark]:
     """Return the mark of each contender that computes something, in the record's order."""
     found, peers, taken = {}, count(), Counter[tuple[str, str]]()
-    for contender in record["contenders"]:
-        name = contender["name"]
+    for contender in record.contenders:
+        name = contender.name
         if name == OVERHEAD:
             continue
-        if contender["kind"] == "engine":
-            colour = BACKENDS.get(contender["backend"], OTHER_BACKEND)
-            marker = PRECISIONS.get(contender["precision"], "X")
+        if contender.kind == "engine":
+            colour = BACKENDS.get(str(contender.backend), OTHER_BACKEND)
+            marker = PRECISIONS.get(contender.precision, "X")
         elif name in OWN_COLOURS:
             colour, marker = OWN_COLOURS[name], "o"
         else:
             colour, marker = PEER, PEERS[next(peers) % len(PEERS)]
         fill = FILLS[taken[colour, marker] % len(FILLS)]
         taken[colour, marker] += 1
-        line: Literal["-", ":"] = "-" if contender["kind"] == "engine" else ":"
+        line: Literal["-", ":"] = "-" if contender.kind == "engine" else ":"
         found[name] = Mark(short(name), LIGHT[colour], marker, fill, line)
     return found
 

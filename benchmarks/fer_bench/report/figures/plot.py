@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from fer_bench.record.record import Record
 from fer_bench.report.figures import theme
 from fer_engine.artifact import files
 
@@ -35,10 +35,10 @@ class Plot:
     title: str
     caption: str
     missing: str
-    draw: Callable[[dict[str, Any], int], Figure | None]
+    draw: Callable[[Record, int], Figure | None]
 
 
-def svg(plot: Plot, record: dict[str, Any], width: int) -> str | None:
+def svg(plot: Plot, record: Record, width: int) -> str | None:
     """Return an `<svg>` element for an HTML page, or None where the record has no data.
 
     Its colours are the page's variables (see `theme.LIGHT`), and so follow light and dark; its text
@@ -65,7 +65,7 @@ def svg(plot: Plot, record: dict[str, Any], width: int) -> str | None:
     return opening + text[text.index(">") + 1 :].strip()
 
 
-def write_png(plot: Plot, record: dict[str, Any], folder: Path) -> Path | None:
+def write_png(plot: Plot, record: Record, folder: Path) -> Path | None:
     """Write `folder/NAME.png` and return its path, or None where the record has no data.
 
     Raises:

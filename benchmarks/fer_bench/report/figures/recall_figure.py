@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_bench.contenders import reference
+from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
 from fer_bench.report.figures.plot import NARROW, Plot
@@ -16,12 +14,12 @@ from fer_bench.report.figures.theme import LIGHT
 FULL = 5.0  # points at which a cell has its full shade
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
+def draw(record: Record, width: int) -> Figure | None:
     marks = marks_of(record)
     changes = {
-        name: parity["labelled"]["recall_difference"]
-        for name, parity in record["parity"].items()
-        if name != reference.of_record(record) and name in marks and parity["labelled"] is not None
+        name: parity.labelled.recall_difference
+        for name, parity in record.parity.items()
+        if name != record.reference and parity.labelled is not None
     }
     if not changes:
         return None
@@ -35,7 +33,7 @@ def draw(record: dict[str, Any], width: int) -> Figure | None:
         for column, share in enumerate(shares):
             _cell(axes, column, lines * row + lines - 1, share)
     names = [""] * (2 * len(changes)) if lines == 2 else [marks[name].name for name in changes]
-    layout.grid_of_cells(axes, record["artifact"]["labels"], names)
+    layout.grid_of_cells(axes, record.artifact.labels, names)
     return figure
 
 

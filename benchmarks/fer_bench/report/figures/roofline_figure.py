@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fer_bench.record.machine_limits import MachineLimits
+from fer_bench.record.record import Record
 from fer_bench.report import roofline
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
@@ -20,17 +21,17 @@ MARGIN = 2.5  # the axis reaches beyond the contenders by this factor
 GIGA = 1e9
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
-    if "limits" not in record:
+def draw(record: Record, width: int) -> Figure | None:
+    if record.limits is None:
         return None
-    marks, batch = marks_of(record), max(record["options"]["batches"])
-    places = list(roofline.places(record, batch))
+    marks, batch = marks_of(record), max(record.options.batches)
+    places = list(roofline.places(record, record.limits, batch))
     figure = layout.figure(width, HEIGHT + layout.legend_height(len(marks), width))
     axes = figure.subplots()
     ends = [place.layered.intensity for place in places] + [place.fused.intensity for place in places]
     span = min(ends) / MARGIN, max(ends) * MARGIN
     precisions = dict.fromkeys(place.precision for place in places)
-    _roofs(axes, record["limits"]["machine"], precisions, span)
+    _roofs(axes, record.limits.machine, precisions, span)
     for place in places:
         mark, height = marks[place.contender], place.multiply_adds_per_second / GIGA
         axes.plot([place.layered.intensity, place.fused.intensity], [height] * 2, color=mark.colour, lw=0.9)
@@ -46,14 +47,14 @@ def draw(record: dict[str, Any], width: int) -> Figure | None:
 
 
 def _roofs(
-    axes: Axes, machine: Mapping[str, Any], precisions: Mapping[str, None], span: tuple[float, float]
+    axes: Axes, machine: MachineLimits, precisions: Mapping[str, None], span: tuple[float, float]
 ) -> None:
     """Draw one roof a precision, with all threads: the slope of the memory up to the arithmetic's peak."""
-    bandwidth = max(machine["memory"]["bytes_per_second"].values())
-    threads = max(int(count) for rates in machine["products"].values() for count in rates)
+    bandwidth = max(machine.memory.bytes_per_second.values())
+    threads = max(int(count) for count in machine.memory.bytes_per_second)
     intensities = np.geomspace(*span, 200)
     for precision in precisions:
-        peak = roofline.peak_of(machine["products"], precision, threads)
+        peak = roofline.peak_of(machine.products, precision, threads)
         roof = np.minimum(peak, intensities * bandwidth) / GIGA
         axes.plot(intensities, roof, color=LIGHT["muted"], linewidth=1.2)
         axes.annotate(

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fer_bench.record.record import Record
+from fer_bench.record.scenario_runs import PerformanceRun
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import Mark, marks_of
 from fer_bench.report.figures.plot import NARROW, Plot
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
-    timed = [entry for entry in record.get("scenarios", []) if entry["mode"] == "performance"]
+def draw(record: Record, width: int) -> Figure | None:
+    timed = [run for run in record.scenarios or () if isinstance(run, PerformanceRun)]
     if not timed:
         return None
-    scenarios = list(dict.fromkeys(entry["scenario"] for entry in timed))
-    names = list(dict.fromkeys(entry["contender"] for entry in timed))
+    scenarios = list(dict.fromkeys(run.scenario for run in timed))
+    names = list(dict.fromkeys(run.contender for run in timed))
     figure, panels = layout.panels(
         width, 80 + layout.ROW * len(names), scenarios, 1 if width <= NARROW else 2
     )
     for panel, scenario in zip(panels, scenarios, strict=True):
-        entries = [entry for entry in timed if entry["scenario"] == scenario]
-        _bars(panel, {entry["contender"]: entry for entry in entries}, names, marks_of(record))
-        panel.set_title(f"{scenario}, {entries[0]['metric']['unit']}")
+        runs = {run.contender: run for run in timed if run.scenario == scenario}
+        _bars(panel, runs, names, marks_of(record))
+        panel.set_title(f"{scenario}, {next(iter(runs.values())).metric.unit}")
     return figure
 
 
-def _bars(panel: Axes, entries: dict[str, dict[str, Any]], names: list[str], marks: dict[str, Mark]) -> None:
+def _bars(panel: Axes, runs: Mapping[str, PerformanceRun], names: list[str], marks: dict[str, Mark]) -> None:
     for place, name in enumerate(names):
-        if name in entries:
-            value, valid = entries[name]["metric"]["value"], entries[name]["valid"]
+        if name in runs:
+            value, valid = runs[name].metric.value, runs[name].valid
             length = value or 0.0
             panel.barh(place, length, height=0.62, color=marks[name].colour, alpha=1.0 if valid else 0.4)
             text = ("no result" if value is None else _figure(value)) + ("" if valid else ", INVALID")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
 
+from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
 from fer_bench.report.figures.plot import Plot
@@ -17,18 +17,18 @@ from fer_bench.report.figures.theme import LIGHT
 STEPS = {"import_ns": ("import", "gray"), "load_ns": ("load", "blue"), "first_call_ns": ("first call", "red")}
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
+def draw(record: Record, width: int) -> Figure | None:
     marks = marks_of(record)
     figure = layout.figure(width, 110 + layout.ROW * len(marks))
     axes = figure.subplots()
     ends = []
     for place, name in enumerate(marks):
-        starts, left = record["startup"][name]["cold_starts"], 0.0
+        starts, left = record.startup[name].cold_starts, 0.0
         for key, (_, colour) in STEPS.items():
-            length = statistics.median(start[key] for start in starts) / 1e6
+            length = statistics.median(getattr(start, key) for start in starts) / 1e6
             axes.barh(place, length, left=left, height=0.62, color=LIGHT[colour])
             left += length
-        total = statistics.median(start["total_ns"] for start in starts) / 1e6
+        total = statistics.median(start.total_ns for start in starts) / 1e6
         axes.annotate(f"{total:,.0f}", (left, place), (5, 0), textcoords="offset points", va="center")
         ends.append(left)
     layout.rows(axes, [mark.name for mark in marks.values()])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
 from fer_bench.report.figures.plot import Plot
@@ -15,18 +15,18 @@ from fer_bench.report.figures.plot import Plot
 HEIGHT = 420  # CSS pixels
 
 
-def draw(record: dict[str, Any], width: int) -> Figure | None:
-    batches, marks = record["options"]["batches"], marks_of(record)
+def draw(record: Record, width: int) -> Figure | None:
+    batches, marks = record.options.batches, marks_of(record)
     if len(batches) < 2:
         return None
     figure = layout.figure(width, HEIGHT + layout.legend_height(len(marks), width))
     axes = figure.subplots()
     for name, mark in marks.items():
         entries = sorted(
-            (entry for entry in record["speed"] if entry["contender"] == name), key=lambda one: one["batch"]
+            (entry for entry in record.speed if entry.contender == name), key=lambda entry: entry.batch
         )
-        rates = [statistics.median(entry["images_per_second"]) for entry in entries]
-        sizes = [entry["batch"] for entry in entries]
+        rates = [statistics.median(entry.images_per_second) for entry in entries]
+        sizes = [entry.batch for entry in entries]
         axes.plot(sizes, rates, **mark.style, linestyle=mark.line)
     axes.set_title("images a second")
     axes.set_xscale("log", base=2)

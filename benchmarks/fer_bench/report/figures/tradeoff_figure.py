@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fer_bench.contenders import reference
+from fer_bench.record.record import Record, Speed
 from fer_bench.record.statistics import median_interval
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
 from fer_bench.report.figures.plot import NARROW, Plot
 from fer_export.verify.parity import wilson_interval
 
-Record = dict[str, Any]
 Interval = tuple[float, list[list[float]]]  # a value, and how far its interval reaches below and above
 PANEL = 250  # CSS pixels of height
 
 
 def draw(record: Record, width: int) -> Figure | None:
-    batches, marks = record["options"]["batches"], marks_of(record)
+    batches, marks = record.options.batches, marks_of(record)
     figure, panels = layout.panels(width, PANEL, batches, 1 if width <= NARROW else 3, len(marks))
     answers = _answers(record)
-    what = "top-1 accuracy" if record["inputs"]["labelled"] else f"same answer as {reference.title(record)}"
+    what = "top-1 accuracy" if record.inputs.labelled else f"same answer as {record.reference_title}"
     for panel, batch in zip(panels, batches, strict=True):
         panel.set_title(f"{what}, batch {batch}")
-        for entry in record["speed"]:
-            name = entry["contender"]
-            if entry["batch"] == batch and name in marks and name in answers:
+        for entry in record.speed_at(batch):
+            name = entry.contender
+            if name in marks and name in answers:
                 mark = marks[name]
                 x, across = _throughput(entry)
                 y, up = answers[name]
@@ -42,21 +40,21 @@ def draw(record: Record, width: int) -> Figure | None:
     return figure
 
 
-def _throughput(entry: Record) -> Interval:
+def _throughput(entry: Speed) -> Interval:
     """Return the median of the rounds and its 95 % interval."""
-    rates = entry["images_per_second"]
+    rates = entry.images_per_second
     return _interval(statistics.median(rates), *median_interval(rates))
 
 
 def _answers(record: Record) -> dict[str, Interval]:
     """Return each contender's share of right (or else equal) answers and its 95 % interval."""
     found = {}
-    for name, parity in record["parity"].items():
-        if parity["labelled"] is not None:
-            found[name] = _interval(parity["labelled"]["accuracy"], *parity["labelled"]["interval"])
+    for name, parity in record.parity.items():
+        if parity.labelled is not None:
+            found[name] = _interval(parity.labelled.accuracy, *parity.labelled.interval)
         else:
-            bounds = wilson_interval(parity["faces"] - parity["changed"], parity["faces"])
-            found[name] = _interval(parity["agreement"], *bounds)
+            bounds = wilson_interval(parity.faces - parity.changed, parity.faces)
+            found[name] = _interval(parity.agreement, *bounds)
     return found
 
 

@@ -8,13 +8,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from fer_bench.contenders import reference
 from fer_bench.contenders.contender import BASELINE
-from fer_bench.record import record as records
+from fer_bench.record.record import Record
 from fer_bench.record.statistics import Ratio
-from fer_bench.report import headline
 from fer_bench.report.figures import PLOTS, theme
 from fer_bench.report.figures.plot import NARROW, WIDE, Plot, svg
+from fer_bench.report.headline import Headline, headlines
 from fer_bench.report.page import flips
 from fer_bench.report.page.flips import Faces
 from fer_bench.report.render import parts
@@ -33,42 +32,40 @@ TEMPLATES = jinja2.Environment(
 )
 
 
-def render(record: dict[str, Any], faces: Faces | None = None) -> str:
-    """Return the page; `faces`, uint8 [n, 48, 48], are those of the record, to show the flips.
+def render_page(record: Record, faces: Faces | None = None) -> str:
+    """Return the page.
 
-    Raises:
-        FerError: it is no record of this format, or parts of it are missing.
+    `faces`, uint8 [n, h, w] or [n, h, w, 3], are those of the record; with them the page shows the flips.
     """
     head, tables = parts(record)
-    with records.reading():
-        return TEMPLATES.get_template("page.html.jinja").render(
-            title=head[0],
-            facts=head[1:],
-            headlines=[_card(found, record) for found in headline.headlines(record)],
-            plots=[_plot(plot, record) for plot in PLOTS],
-            reference=reference.title(record),
-            flips=flips.groups(record, faces),
-            with_faces=faces is not None,
-            tables=[(table, _prose(table)) for table in tables],
-            style=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704 - ours
-            light=theme.LIGHT,
-            dark=theme.DARK,
-        )
+    return TEMPLATES.get_template("page.html.jinja").render(
+        title=head[0],
+        facts=head[1:],
+        headlines=[_card(found, record) for found in headlines(record)],
+        plots=[_plot(plot, record) for plot in PLOTS],
+        reference=record.reference_title,
+        flips=flips.groups(record, faces),
+        with_faces=faces is not None,
+        tables=[(table, _prose(table)) for table in tables],
+        style=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704 - ours
+        light=theme.LIGHT,
+        dark=theme.DARK,
+    )
 
 
-def _card(found: headline.Headline, record: dict[str, Any]) -> dict[str, Any]:
+def _card(found: Headline, record: Record) -> dict[str, Any]:
     """Return what the page says of one headline."""
-    contender = {entry["name"]: entry for entry in record["contenders"]}[found.contender]
-    chosen = AUTO in (contender["backend"], contender["precision"])
-    runs = f" ({contender['info']['backend']}, {contender['info']['precision']})" if chosen else ""
-    parity = record["parity"][found.contender]
-    labelled, held_against = parity["labelled"], reference.title(record)
-    if labelled is None:
-        answers = f"{parity['agreement']:.2%} the same answers as {held_against}"
+    contender, held_against = record.contender(found.contender), record.reference_title
+    chosen = AUTO in (contender.backend, contender.precision)
+    runs = f" ({contender.info.backend}, {contender.info.precision})" if chosen else ""
+    parity = record.parity[found.contender]
+    if parity.labelled is None:
+        answers = f"{parity.agreement:.2%} the same answers as {held_against}"
     else:
-        answers = f"{labelled['accuracy']:.2%} right, {held_against} {labelled['reference_accuracy']:.2%}"
+        right, expected = parity.labelled.accuracy, parity.labelled.reference_accuracy
+        answers = f"{right:.2%} right, {held_against} {expected:.2%}"
     speeds = [f"{_ratio(found.against_onnxruntime)} plain onnxruntime"]
-    if reference.of_record(record) != BASELINE:
+    if record.reference != BASELINE:
         speeds.append(f"{_ratio(found.against_reference)} {held_against}")
     return {
         "batch": found.batch,
@@ -91,7 +88,7 @@ def _prose(table: Table) -> set[int]:
     }
 
 
-def _plot(plot: Plot, record: dict[str, Any]) -> dict[str, Any]:
+def _plot(plot: Plot, record: Record) -> dict[str, Any]:
     wide = svg(plot, record, WIDE)
     narrow = svg(plot, record, NARROW)
     return {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_bench.record.record import Record
+
 Faces = NDArray[np.uint8]
+Flip = tuple[int, int, int]  # a face, the reference's answer, the contender's
 SHOWN = 24  # faces a contender: enough to judge, and some 50 kB
 
 
@@ -46,27 +49,27 @@ class Group:
     faces: list[Face]
 
 
-def groups(record: dict[str, Any], faces: Faces | None) -> list[Group]:
+def groups(record: Record, faces: Faces | None) -> list[Group]:
     """Return a group for each contender with flips."""
-    labels = record["artifact"]["labels"]
+    labels = record.artifact.labels
     return [
         Group(
             contender=name,
-            changed=parity["changed"],
-            listed=len(parity["flips"]),
-            total=parity["faces"],
-            changes=_changes(parity["flips"], labels),
-            faces=[] if faces is None else [_face(flip, labels, faces) for flip in parity["flips"][:SHOWN]],
+            changed=parity.changed,
+            listed=len(parity.flips),
+            total=parity.faces,
+            changes=_changes(parity.flips, labels),
+            faces=[] if faces is None else [_face(flip, labels, faces) for flip in parity.flips[:SHOWN]],
         )
-        for name, parity in record["parity"].items()
-        if parity.get("flips")
+        for name, parity in record.parity.items()
+        if parity.flips
     ]
 
 
-def _changes(flips: list[list[int]], labels: list[str]) -> list[Change]:
+def _changes(flips: Sequence[Flip], labels: Sequence[str]) -> list[Change]:
     """Return the changes, the most frequent first."""
 
-    def answers(flip: list[int]) -> list[int]:
+    def answers(flip: Flip) -> tuple[int, ...]:
         return flip[1:]
 
     found = [
@@ -76,7 +79,7 @@ def _changes(flips: list[list[int]], labels: list[str]) -> list[Change]:
     return sorted(found, key=lambda change: -len(change.indices))
 
 
-def _face(flip: list[int], labels: list[str], faces: Faces) -> Face:
+def _face(flip: Flip, labels: Sequence[str], faces: Faces) -> Face:
     index, was, now = flip
     # OpenCV takes colours as BGR; a gray face has no such axis.
     face = faces[index][..., ::-1] if faces.ndim == 4 else faces[index]

@@ -3,10 +3,12 @@ import copy
 import numpy as np
 import pytest
 
+from bench_record import add_contender, drop_contender
 from fer_bench import cli
 from fer_bench.compare.baseline import Bars, Baseline, table
-from fer_bench.record import record as records
+from fer_bench.record.record_file import parse_record, write_record
 from fer_bench.record.statistics import compare
+from fer_engine.artifact.schema import to_json
 from fer_engine.errors import ConfigError, FerError
 
 ENGINE = "engine/onnxruntime/int8"
@@ -48,9 +50,13 @@ def labelled(record, **values):
 
 
 def found(old, new, bars=BARS):
-    baseline = Baseline("old.json", old, bars)
+    baseline, new = read(old, bars), parse_record(new)
     baseline.check(new)
     return [(entry.contender, entry.measure) for entry in baseline.regressions(new)]
+
+
+def read(old, bars=BARS):
+    return Baseline("old.json", parse_record(old), bars)
 
 
 def test_a_record_is_no_worse_than_itself(old, new):
@@ -77,8 +83,8 @@ def test_noise_raises_no_alarm_and_half_the_speed_does(old, new, true_ratio, ala
     raised = 0
     for _ in range(100):
         for record, expected in ((old, 1.6), (new, true_ratio)):
-            rounds = expected * draw.lognormal(0, 0.15, 15)
-            ratio(record, **compare(rounds, np.ones(15)).to_json())
+            rounds = (expected * draw.lognormal(0, 0.15, 15)).tolist()
+            ratio(record, **to_json(compare(rounds, [1.0] * 15)))
         raised += bool(found(old, new))
     assert raised in alarms
 
@@ -97,6 +103,7 @@ def test_accuracy_may_drop_to_the_bar_and_no_further(old, new, accuracy, lost):
 
 def test_without_labels_agreement_decides(old, new):
     for record in (old, new):
+        record["inputs"]["labelled"] = False
         record["parity"] = {
             name: entry | {"labelled": None} for name, entry in copy.deepcopy(record["parity"]).items()
         }
@@ -114,57 +121,52 @@ def test_a_bar_that_is_not_given_is_not_checked(old, new):
 def test_answers_of_another_precision_that_the_engine_chose_are_not_compared_but_told(old, new):
     name = "engine/auto"
     for record, precision in ((old, "fp32"), (new, "int8")):
-        engine = next(entry for entry in record["contenders"] if entry["name"] == ENGINE)
-        record["contenders"].append(
-            engine | {"name": name, "backend": "auto", "precision": "auto", "info": {"precision": precision}}
-        )
-        record["parity"][name] = copy.deepcopy(record["parity"][ENGINE])
+        info = {"threads": 2, "precision": precision}
+        add_contender(record, name, ENGINE, backend="auto", precision="auto", info=info)
     new["parity"][name]["agreement"] -= 0.1
     assert found(old, new) == []
-    assert f"not the answers of {name}, which chose fp32 before and int8 now" in Baseline(
-        "old.json", old, BARS
-    ).compared(new)
+    told = read(old).compared(parse_record(new))
+    assert f"not the answers of {name}, which chose fp32 before and int8 now" in told
 
 
 def test_answers_that_are_held_against_something_else_cannot_be_compared(old, new):
     new["reference"] = "onnxruntime"
     with pytest.raises(ConfigError, match=r"reference is PyTorch, this record's ONNX Runtime in float32"):
-        Baseline("old.json", old, BARS).check(new)
+        read(old).check(parse_record(new))
 
 
 def test_one_name_on_two_devices_cannot_be_compared(old, new):
     next(entry for entry in new["contenders"] if entry["name"] == ENGINE)["device"] = "cuda"
     with pytest.raises(ConfigError, match=r"ran with device cpu in the baseline and cuda in this record"):
-        Baseline("old.json", old, BARS).check(new)
-
-
-def without_engine(record):
-    record["contenders"] = [entry for entry in record["contenders"] if entry["name"] != ENGINE]
+        read(old).check(parse_record(new))
 
 
 def test_an_engine_that_was_asked_for_and_is_missing_counts(old, new):
-    without_engine(new)
+    drop_contender(new, ENGINE)
     assert found(old, new) == [(ENGINE, "runs")]
 
 
 @pytest.mark.parametrize("name", [ENGINE, "engine/onnxruntime"])
 def test_the_reason_why_it_is_missing_is_told(old, new, name):
-    without_engine(new)
+    drop_contender(new, ENGINE)
     new["skipped"] = [{"name": name, "reason": "its wheel broke"}]
-    (entry,) = Baseline("old.json", old, BARS).regressions(new)
+    (entry,) = read(old).regressions(parse_record(new))
     assert entry.now == "no: its wheel broke"
 
 
 @pytest.mark.parametrize("asked", [{"backends": ["openvino"]}, {"precisions": ["fp32"]}])
 def test_an_engine_that_was_not_asked_for_may_be_missing(old, new, asked):
-    other = copy.deepcopy(next(entry for entry in old["contenders"] if entry["name"] == ENGINE))
-    name = "engine/openvino/fp32"
     for record in (old, new):
-        record["contenders"].append(other | {"name": name, "backend": "openvino", "precision": "fp32"})
-        record["parity"][name] = record["parity"][ENGINE]
-    without_engine(new)
+        add_contender(record, "engine/openvino/fp32", ENGINE, backend="openvino", precision="fp32")
+    drop_contender(new, ENGINE)
     new["options"]["sweep"].update(asked)
     assert found(old, new) == []
+
+
+def at_batch_8(record):
+    record["options"].update(batches=[8])
+    for entry in record["speed"]:
+        entry.update(batch=8)
 
 
 def test_peers_and_the_reference_are_not_watched(old, new):
@@ -179,7 +181,13 @@ def test_peers_and_the_reference_are_not_watched(old, new):
     [
         (lambda new: new["artifact"].update(model="other"), "of the model 'tiny', this record of 'other'"),
         (lambda new: new["inputs"].update(sha256="ef" * 32), "--max-accuracy-drop needs the same faces"),
-        (lambda new: new["options"].update(batches=[8]), r"a batch size in common: .* has 64, .* 8;"),
+        (
+            lambda new: (
+                new["options"].update(batches=[8]),
+                [entry.update(batch=8) for entry in new["speed"]],
+            ),
+            r"a batch size in common: .* has 64, .* 8;",
+        ),
         (lambda new: new["options"].update(busy=0), "ran beside 1 busy processes, this record beside 0"),
         (lambda new: new["options"].update(rounds=5), "at least 6 rounds, this record has 5"),
         (
@@ -228,15 +236,15 @@ def test_bars_that_bar_nothing_are_refused(bars, message):
 
 def test_the_table_names_what_was_lost(old, new):
     ratio(new, median=1.4, low=1.3, high=1.46)
-    (row,) = table(Baseline("old.json", old, BARS).regressions(new)).rows
+    (row,) = table(read(old).regressions(parse_record(new))).rows
     assert row == (ENGINE, "speed, batch 64", "1.62x", "1.40x [1.30, 1.46]", "1.46x")
 
 
 def test_another_machine_is_told(old, new):
-    baseline = Baseline("old.json", old, BARS)
-    assert baseline.other_machine(new) is None
+    baseline = read(old)
+    assert baseline.other_machine(parse_record(new)) is None
     new["environment"]["cpu_flags"] = ["avx2", "avx_vnni"]
-    assert "Imaginary 9000 (avx2 avx_vnni), 2 cores" in baseline.other_machine(new)
+    assert "Imaginary 9000 (avx2 avx_vnni), 2 cores" in baseline.other_machine(parse_record(new))
 
 
 class TestCommand:
@@ -244,8 +252,8 @@ class TestCommand:
     def paths(self, old, new, tmp_path):
         """Two records, of which the second is slower."""
         ratio(new, median=1.2, low=1.1, high=1.3)
-        records.write(tmp_path / "old.json", old)
-        records.write(tmp_path / "new.json", new)
+        write_record(tmp_path / "old.json", parse_record(old))
+        write_record(tmp_path / "new.json", parse_record(new))
         return tmp_path / "old.json", tmp_path / "new.json"
 
     def test_two_files_are_compared_without_measuring(self, paths, capsys):

@@ -1,7 +1,7 @@
 import pytest
 
 from fer_bench.contenders import contender, reference
-from fer_bench.contenders.contender import line_up
+from fer_bench.contenders.contender import Skipped, line_up
 from fer_bench.contenders.sweep import Sweep
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
@@ -39,10 +39,10 @@ def test_every_backend_takes_part(artifact):
 
 def test_each_contender_knows_its_file(artifact):
     found = everyone(artifact, backends=("onnxruntime",), precisions=("int8",), threads=(2,))
-    assert found["pytorch"].bytes == len(b"weights")
+    assert found["pytorch"].file_bytes == len(b"weights")
     assert found["onnxruntime"].file == str(artifact / "model.onnx")
     assert found["onnxruntime"].threads is None  # a plain session has its defaults, always
-    assert found["engine/onnxruntime/int8"].bytes == len(b"int8" * 10)
+    assert found["engine/onnxruntime/int8"].file_bytes == len(b"int8" * 10)
     assert found["engine/onnxruntime/int8"].threads == 2
 
 
@@ -123,7 +123,7 @@ def test_a_backend_that_is_not_installed_is_left_out_with_the_reason(artifact, m
 
     monkeypatch.setattr(contender, "find", find)
     contenders, skipped = line_up(Artifact.open(artifact), Sweep())
-    assert skipped == [("engine/openvino", "install its runtime")]
+    assert skipped == [Skipped("engine/openvino", "install its runtime")]
     assert {entry.backend for entry in contenders} == {None, "onnxruntime", "auto", "null"}
 
 
@@ -139,7 +139,7 @@ def test_only_what_was_asked_for_by_name_must_run(artifact):
 
 
 def test_the_size_of_a_graph_that_the_engine_chooses_is_not_known_yet(artifact):
-    assert everyone(artifact, backends=("auto",))["engine/auto"].bytes is None
+    assert everyone(artifact, backends=("auto",))["engine/auto"].file_bytes is None
 
 
 def test_one_value_holds_for_all_and_several_for_the_engine_alone(artifact):

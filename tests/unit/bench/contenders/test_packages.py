@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from fer_bench.contenders import packages
+from fer_bench.record.record import MeasuredContender, RuntimeInfo, RuntimeSize
 
 
 @pytest.fixture
@@ -39,6 +40,11 @@ def installed(tmp_path, monkeypatch):
     packages._provided.cache_clear()
 
 
+def ran(kind, **info):
+    """A contender of that kind as a record describes it."""
+    return MeasuredContender("name", kind, "artifact", "file", bytes=1, info=RuntimeInfo(1, **info))
+
+
 @pytest.mark.usefixtures("installed")
 def test_what_a_package_requires_is_part_of_it():
     assert packages.closure(["imaginary_runtime"]) == ["imaginary-helper", "imaginary-runtime"]
@@ -47,35 +53,31 @@ def test_what_a_package_requires_is_part_of_it():
 @pytest.mark.usefixtures("installed")
 def test_the_files_on_disk_are_summed():
     info = {"backend": "imaginary", "versions": {"imaginary_runtime": "1.0", "python": "3"}}
-    found = packages.runtime_sizes([{"kind": "engine", "info": info}])
-    assert found == {
-        "engine/imaginary": {
-            "packages": {"imaginary-helper": 200, "imaginary-runtime": 1_000},
-            "bytes": 1_200,
-        }
-    }
+    found = packages.runtime_sizes([ran("engine", **info)])
+    sizes = RuntimeSize({"imaginary-helper": 200, "imaginary-runtime": 1_000}, 1_200)
+    assert found == {"engine/imaginary": sizes}
 
 
 def test_a_runtime_of_another_environment_is_not_known():
     info = {"backend": "absent", "versions": {"imaginary-absent": "1.0", "numpy": "2"}}
-    assert packages.runtime_sizes([{"kind": "engine", "info": info}]) == {"engine/absent": None}
+    assert packages.runtime_sizes([ran("engine", **info)]) == {"engine/absent": None}
 
 
 def test_the_plain_session_has_its_library_and_numpy_but_not_our_own():
-    found = packages.runtime_sizes([{"kind": "onnxruntime"}])["onnxruntime"]
-    assert {"onnxruntime", "numpy"} <= set(found["packages"])
-    assert "fer-engine" not in found["packages"]
-    assert found["bytes"] == sum(found["packages"].values())
+    found = packages.runtime_sizes([ran("onnxruntime")])["onnxruntime"]
+    assert {"onnxruntime", "numpy"} <= set(found.packages)
+    assert "fer-engine" not in found.packages
+    assert found.bytes == sum(found.packages.values())
     native = sum(
         Path(file.locate()).stat().st_size
         for file in metadata.files("onnxruntime")
         if file.suffix == ".so" and Path(file.locate()).exists()
     )
-    assert found["packages"]["onnxruntime"] > native
+    assert found.packages["onnxruntime"] > native
 
 
 def test_the_variants_of_a_runtime_share_an_entry():
-    found = packages.runtime_sizes([{"kind": "onnxruntime"}, {"kind": "onnxruntime/1-thread"}])
+    found = packages.runtime_sizes([ran("onnxruntime"), ran("onnxruntime/1-thread")])
     assert list(found) == ["onnxruntime"]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from fer_bench.passes import rounds, worker_main
 from fer_bench.passes.options import BenchOptions
+from fer_engine.artifact.schema import to_json
 
 
 class FakeWorker:
@@ -93,14 +94,14 @@ def test_turns_are_as_long_as_asked_for(diary):
 
 def test_the_summary_compares_with_the_plain_session(diary):
     samples = rounds.run_rounds(workers(diary), 64, BenchOptions(rounds=3))
-    found = {entry["contender"]: entry for entry in rounds.summarize(samples, 64)}
-    assert found["onnxruntime"]["ratio"]["median"] == 1.0
-    assert found["pytorch"]["ratio"]["median"] == pytest.approx(0.25)
-    assert found["engine"]["ratio"]["rounds"] == pytest.approx([2.0, 2.0, 2.0])
-    assert found["null"]["ratio"] is None
-    assert found["engine"]["images_per_second"] == pytest.approx([64 / 0.002, 64 / 0.003, 64 / 0.004])
-    assert found["engine"]["latency_ms"]["p50"] == pytest.approx(3.0)
-    assert found["engine"]["samples_ns"] == samples["engine"]
+    found = {entry.contender: entry for entry in rounds.summarize(samples, 64)}
+    assert found["onnxruntime"].ratio.median == 1.0
+    assert found["pytorch"].ratio.median == pytest.approx(0.25)
+    assert found["engine"].ratio.rounds == pytest.approx([2.0, 2.0, 2.0])
+    assert found["null"].ratio is None
+    assert found["engine"].images_per_second == pytest.approx([64 / 0.002, 64 / 0.003, 64 / 0.004])
+    assert found["engine"].latency_ms.p50 == pytest.approx(3.0)
+    assert to_json(found["engine"])["samples_ns"] == samples["engine"]
 
 
 def test_known_distributions_come_back_whole_and_without_the_warm_up():
@@ -114,16 +115,16 @@ def test_known_distributions_come_back_whole_and_without_the_warm_up():
     samples = rounds.run_rounds(crew, 16, options)
     for entry in rounds.summarize(samples, 16):
         # What the warm-up turn took comes first and does not count.
-        counted = crew[entry["contender"]].counted[-entry["latency_ms"]["samples"] :]
+        counted = crew[entry.contender].counted[-entry.latency_ms.samples :]
         expected = np.percentile(counted, (50, 90, 99, 100))
-        found = [entry["latency_ms"][key] for key in ("p50", "p90", "p99", "max")]
+        found = [getattr(entry.latency_ms, key) for key in ("p50", "p90", "p99", "max")]
         assert found == pytest.approx(expected, abs=1e-5)
-        assert entry["latency_ms"]["max"] < 1_000
-        assert entry["latency_ms"]["samples"] == sum(map(len, entry["samples_ns"])) > 3_000
-    engine = next(entry for entry in rounds.summarize(samples, 16) if entry["contender"] == "engine")
-    assert engine["latency_ms"]["max"] == pytest.approx(40)  # the outliers stay
-    assert engine["latency_ms"]["p99"] > 5
-    assert engine["ratio"]["low"] <= 2.0 / 1.39 <= engine["ratio"]["high"]  # of the two means
+        assert entry.latency_ms.max < 1_000
+        assert entry.latency_ms.samples == sum(map(len, entry.samples_ns)) > 3_000
+    engine = next(entry for entry in rounds.summarize(samples, 16) if entry.contender == "engine")
+    assert engine.latency_ms.max == pytest.approx(40)  # the outliers stay
+    assert engine.latency_ms.p99 > 5
+    assert engine.ratio.low <= 2.0 / 1.39 <= engine.ratio.high  # of the two means
 
 
 def test_the_clock_counts_nanoseconds_and_never_goes_back():

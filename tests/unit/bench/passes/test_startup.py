@@ -1,8 +1,9 @@
 import pytest
 
-from fer_bench.contenders.contender import Contender
+from fer_bench.contenders.contender import Contender, Skipped
 from fer_bench.passes import startup
 from fer_bench.passes.options import BenchOptions
+from fer_bench.record.record import ColdStart, Memory
 from fer_engine.errors import BackendError
 
 
@@ -25,7 +26,12 @@ class FakeWorker:
         return {
             "read_faces": {},
             "turn": {"samples_ns": [4]},
-            "memory": {"faces": arguments.get("count"), "peak_bytes": 10 * len(self.started)},
+            "memory": {
+                "faces": arguments.get("count"),
+                "faces_a_call": 64,
+                "peak_bytes": 10 * len(self.started),
+                "steady_bytes": None,
+            },
         }[do]
 
     def close(self):
@@ -55,11 +61,10 @@ def test_each_process_is_a_cold_start_and_the_last_tells_its_memory(worker):
     found, skipped = measure(contender("one"), contender("two"), advance=advanced.append)
     assert worker.started == ["one", "two", "one", "two"]
     assert worker.killed == worker.started
-    assert (
-        found["one"]["cold_starts"] == [{"import_ns": 1, "load_ns": 2, "first_call_ns": 4, "total_ns": 7}] * 2
-    )
-    assert found["one"]["memory"] == {"faces": 100, "peak_bytes": 30}
-    assert found["two"]["memory"] == {"faces": 100, "peak_bytes": 40}
+    start = ColdStart(import_ns=1, load_ns=2, first_call_ns=4, total_ns=7)
+    assert found["one"].cold_starts == (start, start)
+    assert found["one"].memory == Memory(100, 64, peak_bytes=30, steady_bytes=None)
+    assert found["two"].memory == Memory(100, 64, peak_bytes=40, steady_bytes=None)
     assert skipped == []
     assert sum(advanced) == 4
 
@@ -72,7 +77,7 @@ def test_an_optional_contender_that_cannot_run_is_left_out_with_the_reason(worke
     advanced = []
     found, skipped = measure(contender("one"), contender(name, optional=True), advance=advanced.append)
     assert list(found) == ["one"]
-    assert skipped == [(name, reason)]
+    assert skipped == [Skipped(name, reason)]
     assert worker.started.count(name) == 1
     assert sum(advanced) == 4
 

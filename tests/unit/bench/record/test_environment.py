@@ -3,11 +3,12 @@ import os
 import sys
 
 from fer_bench.record import environment
+from fer_engine.artifact.schema import to_json
 from fer_engine.system import cpu
 
 
 def test_the_description_goes_into_json():
-    found = json.loads(json.dumps(environment.describe()))
+    found = json.loads(json.dumps(to_json(environment.describe())))
     assert found["gpu"] == "not measured"
     assert found["cores"] >= 1
     assert 1 <= found["usable_cores"] <= found["cores"]
@@ -19,8 +20,8 @@ def test_the_processor_and_what_it_can(monkeypatch):
     monkeypatch.setattr(cpu, "name", lambda: "Some Xeon")
     monkeypatch.setattr(cpu, "features", lambda: {"avx2": True, "avx512_vnni": False, "amx_int8": None})
     found = environment.describe()
-    assert found["cpu"] == "Some Xeon"
-    assert found["cpu_flags"] == ["avx2"]
+    assert found.cpu == "Some Xeon"
+    assert found.cpu_flags == ("avx2",)
 
 
 def test_what_the_system_does_not_tell_is_none(monkeypatch, tmp_path):
@@ -28,12 +29,12 @@ def test_what_the_system_does_not_tell_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "GOVERNOR", tmp_path / "none")
     monkeypatch.delattr(os, "getloadavg", raising=False)
     found = environment.describe()
-    assert found["cpu_flags"] is None
-    assert found["governor"] is None
+    assert found.cpu_flags is None
+    assert found.governor is None
     assert environment.load_average() is None
 
 
 def test_the_governor_is_read(monkeypatch, tmp_path):
     (tmp_path / "governor").write_text("powersave\n")
     monkeypatch.setattr(environment, "GOVERNOR", tmp_path / "governor")
-    assert environment.describe()["governor"] == "powersave"
+    assert environment.describe().governor == "powersave"

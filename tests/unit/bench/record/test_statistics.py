@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from fer_bench.record import statistics
+from fer_engine.artifact.schema import from_json, to_json
 
 
 def test_percentiles_of_a_known_distribution():
@@ -61,4 +62,4 @@ def test_of_few_rounds_the_interval_is_the_range(count):
 
 def test_a_ratio_comes_back_from_json():
     found = statistics.compare([3.0, 1.0, 2.0], [2.0, 2.0, 2.0])
-    assert statistics.Ratio(**json.loads(json.dumps(found.to_json())) | {"rounds": found.rounds}) == found
+    assert from_json(statistics.Ratio, json.loads(json.dumps(to_json(found)))) == found

@@ -2,7 +2,9 @@
 
 import pytest
 
+from bench_record import add_contender
 from fer_bench.contenders.peers.registry import PEERS
+from fer_bench.record.record_file import parse_record
 from fer_bench.report import limits_tables as limit_tables
 from fer_bench.report import roofline
 from fer_bench.report.render import render_table
@@ -33,6 +35,11 @@ def test_threads_between_one_and_all_reach_what_both_allow():
     assert [roofline.rate(rates, threads) for threads in (1, 2, 4, 8)] == [10, 15, 30, 60]
 
 
+def places(record):
+    read = parse_record(record)
+    return roofline.places(read, read.limits, 64)
+
+
 @pytest.fixture
 def profiled_record(record):
     """The made record on a machine whose figures are easy to divide by; its model does 2 M multiply-adds."""
@@ -53,7 +60,7 @@ def profiled_record(record):
             },
             "theoretical": None,
         },
-        "model": {"multiply_adds": 2_000_000, "bytes": {"fp32": moved, "int8": moved}},
+        "model": {"multiply_adds": 2_000_000, "layers": {}, "bytes": {"fp32": moved, "int8": moved}},
         "operators": {
             "engine/onnxruntime/int8": {
                 "faces": 16,
@@ -68,7 +75,8 @@ def profiled_record(record):
 
 
 def test_each_row_has_its_distance_to_the_limit(profiled_record):
-    table = next(entry for entry in limit_tables.tables(profiled_record) if "batch 64" in entry.title)
+    tables = limit_tables.tables(parse_record(profiled_record))
+    table = next(entry for entry in tables if "batch 64" in entry.title)
     rows = {row[0]: row[1:] for row in table.rows}
     assert set(rows) == {"pytorch", "onnxruntime", "engine/onnxruntime/int8"}
     # 9,876 images/s x 2 M are 19.8 G of 20 or 100. A byte feeds 2,000 or 100 multiply-adds, and there are
@@ -82,34 +90,32 @@ def test_each_row_has_its_distance_to_the_limit(profiled_record):
 
 
 def test_a_peer_has_the_limits_of_the_type_that_its_runtime_settled_on(full_record):
-    template = next(entry for entry in full_record["speed"] if entry["contender"] == "onnxruntime")
     for name, precision, info in (
         ("openvino/latency-f32", PEERS["openvino/latency-f32"].precision, {"precision": "f32"}),
         ("openvino/latency", PEERS["openvino/latency"].precision, {"precision": "bf16"}),
         ("fer", "its own", {}),
     ):
-        entry = {"name": name, "kind": name, "backend": None, "precision": precision}
-        full_record["contenders"].append(entry | {"bytes": 1, "info": {"threads": 2} | info})
-        full_record["speed"].append(template | {"contender": name})
+        entry = {"kind": name, "precision": precision, "info": {"threads": 2} | info}
+        add_contender(full_record, name, "onnxruntime", **entry)
     limits = full_record["limits"]
     limits["machine"]["products"]["torch/bf16"] = {"1": 3e11, "2": 6e11}
     limits["model"]["bytes"]["bf16"] = limits["model"]["bytes"]["fp16"]
-    places = {place.contender: place for place in roofline.places(full_record, template["batch"])}
-    assert (places["openvino/latency-f32"].precision, places["openvino/latency-f32"].peak) == ("fp32", 2e11)
-    assert (places["openvino/latency"].precision, places["openvino/latency"].peak) == ("bf16", 6e11)
-    assert places["openvino/latency"].layered.intensity > places["openvino/latency-f32"].layered.intensity
-    assert "fer" not in places  # its network is another
+    found = {place.contender: place for place in places(full_record)}
+    assert (found["openvino/latency-f32"].precision, found["openvino/latency-f32"].peak) == ("fp32", 2e11)
+    assert (found["openvino/latency"].precision, found["openvino/latency"].peak) == ("bf16", 6e11)
+    assert found["openvino/latency"].layered.intensity > found["openvino/latency-f32"].layered.intensity
+    assert "fer" not in found  # its network is another
 
 
 def test_a_row_of_a_gpu_has_no_place_under_the_roof_of_the_cpu(full_record):
     engine = next(entry for entry in full_record["contenders"] if entry["kind"] == "engine")
-    assert engine["name"] in {place.contender for place in roofline.places(full_record, 64)}
+    assert engine["name"] in {place.contender for place in places(full_record)}
     engine["device"] = "cuda"
-    assert engine["name"] not in {place.contender for place in roofline.places(full_record, 64)}
+    assert engine["name"] not in {place.contender for place in places(full_record)}
 
 
 def test_the_top_ten_says_where_the_time_goes(profiled_record):
-    table = list(limit_tables.tables(profiled_record))[-1]
+    table = list(limit_tables.tables(parse_record(profiled_record)))[-1]
     assert table.title == "Where the time goes: engine/onnxruntime/int8"
     assert table.rows[0] == ("stem", "Conv", "jit", "7.500", "60.0", "37.5", "10.0")  # 5 G of 50 G
     assert table.rows[1] == ("node_0", "Relu", "jit", "0.250", "2.0", "", "")
@@ -118,7 +124,7 @@ def test_the_top_ten_says_where_the_time_goes(profiled_record):
 
 
 def test_a_report_shows_the_limits_where_there_are_any(profiled_record, unlabelled_record):
-    shown = render_table(profiled_record)
+    shown = render_table(parse_record(profiled_record))
     assert "torch/fp32, G multiply-adds/s" in shown
     assert "no theoretical peak" in shown
-    assert "Limits of this machine" not in render_table(unlabelled_record)
+    assert "Limits of this machine" not in render_table(parse_record(unlabelled_record))

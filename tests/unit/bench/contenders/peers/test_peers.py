@@ -4,11 +4,13 @@ import pytest
 
 from fer_bench import cli
 from fer_bench.contenders import kinds
+from fer_bench.contenders.contender import Skipped
 from fer_bench.contenders.peers import convert
 from fer_bench.contenders.peers.line_up import line_up
 from fer_bench.contenders.peers.normalize import mean_and_scale
 from fer_bench.contenders.peers.peer import Conversion, Peer
 from fer_bench.contenders.peers.registry import PEERS
+from fer_bench.record.record_file import parse_record
 from fer_bench.report.render import render_markdown
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
@@ -77,7 +79,7 @@ def test_peers_are_optional_and_know_their_file(artifact, monkeypatch):
     assert graph.threads == weights.threads == 3
     assert graph.kind == "graph"
     assert graph.file == str(artifact / "model.onnx")
-    assert weights.bytes == len(b"weights")
+    assert weights.file_bytes == len(b"weights")
     assert (graph.precision, weights.precision) == ("fp32", "default")
 
 
@@ -85,7 +87,9 @@ def test_one_that_is_not_installed_is_skipped_with_the_line_that_installs_it(art
     only(monkeypatch, here=peer(), ghost=peer(("ghost_module.part",)))
     contenders, skipped = line_up(Artifact.open(artifact), (), None)
     assert [entry.name for entry in contenders] == ["here"]
-    assert skipped == [("ghost", "peer 'ghost' needs ghost_module.part; install with: pip install ghost-pip")]
+    assert skipped == [
+        Skipped("ghost", "peer 'ghost' needs ghost_module.part; install with: pip install ghost-pip")
+    ]
 
 
 def test_one_that_is_named_and_not_installed_is_an_error(artifact, tmp_path, monkeypatch, capsys):
@@ -137,10 +141,10 @@ def test_the_report_states_the_settings_and_what_was_computed_in(record):
     }
     entry = record["contenders"][1] | {"kind": "openvino/latency", "precision": "default", "info": info}
     record["contenders"][1] = entry
-    text = render_markdown(record)
+    text = render_markdown(parse_record(record))
     assert "| 9.9 | BF16: 14, FP32: 1 | hint LATENCY |" in text
     assert "documentation: https://example.org/hints." in text
 
 
 def test_a_record_without_peers_has_no_such_section(record):
-    assert "Peers" not in render_markdown(record)
+    assert "Peers" not in render_markdown(parse_record(record))

@@ -11,9 +11,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fer_bench.passes.limits import model, operators, profile_pass
 from fer_bench.passes.limits.attribution import Attribution
+from fer_bench.record.machine_limits import Profile, Traffic
 from fer_engine import BackendOptions, ModelSpec
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.schema import from_json
 from fer_engine.runtime.backend import Model, find
 
 # Of the graph below, by hand: positions x weights.
@@ -74,18 +76,18 @@ def model_of(file, precision, folder):
 
 def test_work_and_traffic_are_those_counted_by_hand(graph):
     needs = model.describe(graph)
-    assert needs["layers"] == LAYERS
-    assert needs["multiply_adds"] == STEM + BODY + SHORTCUT
+    assert needs.layers == LAYERS
+    assert needs.multiply_adds == STEM + BODY + SHORTCUT
     kernels, biases = 9 * 16 + 16 * 16 + 16 * 16, 3 * 16
     stem, body, pool = 64 + 576, 576 + 576, 576 + 144
     shortcut, residual, mean = 576 + 144, 144, 144 + 16
     values = stem + body + pool + shortcut + residual + mean
     for precision, width in (("fp32", 4), ("fp16", 2), ("bf16", 2), ("int8", 1)):
-        assert needs["bytes"][precision] == {
-            "weights": (kernels + biases) * width,
-            "activations": values * width,
-            "faces_and_answers": 64 + 16 * 4,
-        }
+        assert needs.bytes[precision] == Traffic(
+            weights=(kernels + biases) * width,
+            activations=values * width,
+            faces_and_answers=64 + 16 * 4,
+        )
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -94,13 +96,13 @@ def test_a_runtime_tells_the_time_of_each_layer(file, graph, backend):
     counted = operators.profile(np.zeros((4, 8, 8), np.uint8), backend, file, "fp32", threads=1)
     assert counted["faces"] == 4
     assert operators.LEAST_RUNS <= counted["runs"] <= operators.RUNS
-    found = profile_pass.attribute(counted, graph, LAYERS)["operators"]
-    work = {entry["layer"]: entry["multiply_adds"] for entry in found if entry["layer"]}
+    found = profile_pass.attribute(from_json(Profile, counted), graph, LAYERS).operators
+    work = {entry.layer: entry.multiply_adds for entry in found if entry.layer}
     assert work == {name: 4 * count for name, count in LAYERS.items()}
-    assert Counter(entry["layer"] for entry in found if entry["layer"]) == Counter(list(LAYERS))
-    assert any("Pool" in entry["type"] for entry in found)
-    assert all(entry["kernel"] for entry in found)
-    assert sum(entry["ms"] for entry in found) > 0
+    assert Counter(entry.layer for entry in found if entry.layer) == Counter(list(LAYERS))
+    assert any("Pool" in entry.type for entry in found)
+    assert all(entry.kernel for entry in found)
+    assert sum(entry.ms for entry in found) > 0
 
 
 def test_openvino_is_counted_with_the_settings_of_the_engine(file, tmp_path, monkeypatch):
@@ -139,10 +141,10 @@ def test_onnx_runtime_is_counted_with_the_settings_of_the_engine(file, tmp_path,
 def test_operators_that_are_no_layer_have_no_work(file, graph):
     counted = operators.profile(np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=None)
     assert counted["threads"] is None
-    found = profile_pass.attribute(counted, graph, LAYERS)["operators"]
-    others = [entry for entry in found if not entry["layer"]]
-    assert {"Cast", "ReduceMean"} <= {entry["type"] for entry in others}
-    assert {entry["multiply_adds"] for entry in others} == {0}
+    found = profile_pass.attribute(from_json(Profile, counted), graph, LAYERS).operators
+    others = [entry for entry in found if not entry.layer]
+    assert {"Cast", "ReduceMean"} <= {entry.type for entry in others}
+    assert {entry.multiply_adds for entry in others} == {0}
 
 
 def test_the_trace_of_the_last_runs_is_read():

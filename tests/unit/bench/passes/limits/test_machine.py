@@ -68,10 +68,10 @@ def test_the_machine_is_measured_in_processes_of_their_own(monkeypatch):
     steps = []
     found = machine.measure(steps.append)
     assert steps == [1]
-    assert set(found) == {"products", "memory", "theoretical"}
-    assert set(found["memory"]["bytes_per_second"]) == {"1"}
-    assert 0 < found["memory"]["bytes_per_second"]["1"] < float("inf")
-    assert found["memory"]["array_bytes"] == probe.array_bytes()
+    assert found.products == {}
+    assert set(found.memory.bytes_per_second) == {"1"}
+    assert 0 < found.memory.bytes_per_second["1"] < float("inf")
+    assert found.memory.array_bytes == probe.array_bytes()
 
 
 def test_a_probe_that_fails_is_an_error_that_names_it(monkeypatch):
@@ -88,7 +88,7 @@ def test_a_probe_that_fails_is_an_error_that_names_it(monkeypatch):
     [({"avx512f": True, "avx2": True}, 32), ({"avx512f": False, "avx2": True}, 16)],
 )
 def test_the_theoretical_peak_is_clock_times_lanes_times_units(features, cycle):
-    assert machine.theoretical(2e9, features)["multiply_adds_per_second"] == 2e9 * cycle
+    assert machine.theoretical(2e9, features).multiply_adds_per_second == 2e9 * cycle
 
 
 def test_no_theoretical_peak_is_made_up():

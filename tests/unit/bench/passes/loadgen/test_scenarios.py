@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,56 +67,56 @@ def test_every_scenario_has_an_entry_and_keeps_its_logs(inputs, tmp_path):
     found, _ = measured(
         inputs, tmp_path, ALL, ("performance", "accuracy"), target_qps=2_000.0, min_queries=100
     )
-    assert [entry["scenario"] for entry in found[::2]] == list(ALL)
-    assert {entry["contender"] for entry in found} == {"engine/a"}
+    assert [entry.scenario for entry in found[::2]] == list(ALL)
+    assert {entry.contender for entry in found} == {"engine/a"}
     for entry in found:
-        logs = tmp_path / entry["logs"]
-        assert entry["logs"] == f"bench-loadgen/engine/a/{entry['scenario']}/{entry['mode']}"
-        assert log.read_detail(logs / log.DETAIL)["loadgen_version"] == entry["loadgen_version"]
+        logs = tmp_path / entry.logs
+        assert entry.logs == f"bench-loadgen/engine/a/{entry.scenario}/{entry.mode}"
+        assert log.read_detail(logs / log.DETAIL)["loadgen_version"] == entry.loadgen_version
         assert (logs / "mlperf_log_summary.txt").is_file()
-        assert not entry["conformance"]["mlperf_result"]
-        assert entry["settings"]["min_duration_ms"] == 50
+        assert not entry.conformance.mlperf_result
+        assert entry.settings.min_duration_ms == 50
     assert not list(Path(tmp_path).rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("scenario", ALL)
 def test_accuracy_is_that_of_the_answers_that_loadgen_received(inputs, tmp_path, scenario):
     (entry,), _ = measured(inputs, tmp_path, (scenario,), ("accuracy",))
-    assert entry["accuracy"]["faces"] == FACES
-    assert entry["accuracy"]["changed"] == WRONG
-    assert entry["accuracy"]["labelled"]["accuracy"] == pytest.approx(1 - WRONG / FACES)
-    assert entry["accuracy"]["labelled"]["reference_accuracy"] == 1.0
+    assert entry.accuracy.faces == FACES
+    assert entry.accuracy.changed == WRONG
+    assert entry.accuracy.labelled.accuracy == pytest.approx(1 - WRONG / FACES)
+    assert entry.accuracy.labelled.reference_accuracy == 1.0
 
 
 def test_the_metrics_are_those_that_the_log_says(inputs, tmp_path):
     found, _ = measured(inputs, tmp_path, ALL, target_qps=2_000.0, min_queries=100)
     for entry in found:
-        detail = log.read_detail(tmp_path / entry["logs"] / log.DETAIL)
-        assert entry["valid"] == (detail["result_validity"] == "VALID")
-        if entry["scenario"] == "offline":
-            assert entry["metric"]["value"] == detail["result_samples_per_second"]
-            assert entry["samples"] >= 2_000 * 0.05
-        if entry["scenario"] == "server":
-            assert entry["settings"]["target_qps"] == 2_000
-            assert entry["settings"]["target_latency_ns"] == 10_000_000
-        if entry["scenario"] == "multi-stream":
-            assert entry["samples"] == 8 * entry["queries"]
+        detail = log.read_detail(tmp_path / entry.logs / log.DETAIL)
+        assert entry.valid == (detail["result_validity"] == "VALID")
+        if entry.scenario == "offline":
+            assert entry.metric.value == detail["result_samples_per_second"]
+            assert entry.samples >= 2_000 * 0.05
+        if entry.scenario == "server":
+            assert entry.settings.extra["target_qps"] == 2_000
+            assert entry.settings.target_latency_ns == 10_000_000
+        if entry.scenario == "multi-stream":
+            assert entry.samples == 8 * entry.queries
 
 
 def test_the_rate_of_server_is_searched_where_none_is_given(inputs, tmp_path):
     found, workers = measured(inputs, tmp_path, ("server",), latency_bound_ms=1_000.0, min_queries=500)
     (entry,) = found
     rates = [arguments["fields"].get("server_target_qps") for do, arguments in workers["engine/a"].asked[1:]]
-    assert [run["qps"] for run in entry["search"]] == rates
-    assert entry["settings"]["target_qps"] == pytest.approx(rates[-1], rel=1e-4)
-    assert entry["search"][-1]["run"] == "confirming"
-    assert entry["search"][-1]["valid"] == entry["valid"]
+    assert [run.qps for run in entry.search] == rates
+    assert entry.settings.extra["target_qps"] == pytest.approx(rates[-1], rel=1e-4)
+    assert entry.search[-1].run == "confirming"
+    assert entry.search[-1].valid == entry.valid
 
 
 def test_the_report_shows_metric_verdict_and_accuracy(inputs, tmp_path):
     found, _ = measured(inputs, tmp_path, ("offline",), ("performance", "accuracy"))
-    found[0] |= {"valid": False, "invalid_because": ["the run ended before its least duration"]}
-    timed, judged = tables({"scenarios": found})
+    found[0] = replace(found[0], valid=False, invalid_because=("the run ended before its least duration",))
+    timed, judged = tables(found, "PyTorch")
     assert timed.rows[0][:2] == ("engine/a", "offline")
     assert timed.rows[0][2].endswith(" samples/s")
     assert timed.rows[0][-1] == "INVALID"
@@ -123,7 +124,7 @@ def test_the_report_shows_metric_verdict_and_accuracy(inputs, tmp_path):
     assert "Least duration 0.05 s, where MLPerf asks for 600 s." in timed.note
     assert "These are no MLPerf results" in timed.note
     assert judged.rows == [("engine/a", "offline", "70", "90.00", "90.00")]
-    assert not list(tables({}))
+    assert not list(tables([], "PyTorch"))
 
 
 def test_the_baseline_and_the_engines_take_part():

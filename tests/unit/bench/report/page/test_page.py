@@ -11,13 +11,19 @@ import pytest
 
 from fer_bench import cli
 from fer_bench.contenders import inputs
+from fer_bench.record.record_file import parse_record
 from fer_bench.report import figures, page
 from fer_bench.report.page import flips
 from fer_bench.report.render import parts
+from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import FerError
 
 EVIL = "'\"><script>alert(1)</script><img src=http://x.invalid/y onerror=alert(1)>{{ 7 * 7 }}"
+
+
+def render_page(record, faces=None):
+    return page.render_page(parse_record(record), faces)
 
 
 class Reader(HTMLParser):
@@ -39,7 +45,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def full_page(made_full_record):
-    return page.render(made_full_record)
+    return render_page(made_full_record)
 
 
 def test_the_page_opens_with_the_fastest_accepted_engine(full_page):
@@ -52,7 +58,7 @@ def test_the_page_opens_with_the_fastest_accepted_engine(full_page):
 
 def test_where_the_baseline_is_the_reference_it_is_compared_with_once(full_record):
     full_record["reference"] = "onnxruntime"
-    text = page.render(full_record)
+    text = render_page(full_record)
     header = text[: text.index("<main>")]
     assert "66.12% right, ONNX Runtime in float32 67.01%" in header
     assert "plain onnxruntime" in header
@@ -61,7 +67,7 @@ def test_where_the_baseline_is_the_reference_it_is_compared_with_once(full_recor
 
 
 def test_the_page_holds_every_table_and_fact(full_page, made_full_record):
-    head, tables = parts(made_full_record)
+    head, tables = parts(parse_record(made_full_record))
     text = html.unescape(full_page)
     for table in tables:
         assert f">{table.title}</h3>" in text
@@ -79,7 +85,7 @@ def test_every_figure_is_there_twice_for_wide_and_narrow(full_page):
 def test_what_was_not_measured_says_how(unlabelled_record):
     reason = "the converter knows no such operator, and nobody has asked for it yet"
     unlabelled_record["skipped"][0]["reason"] = reason
-    text = page.render(unlabelled_record)
+    text = render_page(unlabelled_record)
     assert f'<td class="prose">{reason}</td>' in text
     assert "not measured: run with --scenario" in text
     assert "not measured: name at least two batch sizes" in text
@@ -109,7 +115,7 @@ def test_flips_are_grouped_by_what_became_what(full_page):
 def test_faces_that_are_given_show_the_flips(full_record):
     faces = np.random.default_rng(0).integers(0, 256, (9, 48, 48), np.uint8)
     before = copy.deepcopy(full_record)
-    found = Reader(page.render(full_record, faces))
+    found = Reader(render_page(full_record, faces))
     assert full_record == before
     pictures = [link for link in found.links if link.startswith("data:image/png;base64,")]
     assert len(pictures) == 9  # three contenders with three flips each
@@ -124,7 +130,7 @@ def test_a_hostile_record_stays_text(full_record):
     hostile["artifact"] |= {"labels": [EVIL] * 3, "model": EVIL, "refused": {EVIL: EVIL}}
     hostile["environment"] |= {"cpu": EVIL, "packages": {EVIL: EVIL}}
     hostile |= {"command": EVIL, "skipped": [{"name": EVIL, "reason": EVIL}]}
-    rendered = page.render(hostile)
+    rendered = render_page(hostile)
     found = Reader(rendered)
     assert not {"script", "img"} & found.tags
     assert not found.handlers
@@ -148,7 +154,7 @@ def test_a_hostile_record_stays_text(full_record):
 def test_a_damaged_record_is_refused(damage, record):
     damage(record)
     with pytest.raises(FerError, match="damaged"):
-        page.render(record)
+        render_page(record)
 
 
 @pytest.fixture
@@ -156,7 +162,7 @@ def saved(unlabelled_record, tmp_path, monkeypatch):
     """The file of a record of ten synthetic faces, in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(inputs, "SYNTHETIC_FACES", 10)
-    unlabelled_record["inputs"] = inputs.synthetic(ModelSpec("tiny")).to_json()
+    unlabelled_record["inputs"] = to_json(inputs.synthetic(ModelSpec("tiny")).described())
     (tmp_path / "record.json").write_text(json.dumps(unlabelled_record))
     return "record.json"
 
@@ -194,7 +200,7 @@ def data(tmp_path):
 def test_faces_of_the_user_are_shown_only_where_asked_for(saved, data, tmp_path):
     record = json.loads((tmp_path / saved).read_text())
     spec = ModelSpec("tiny", labels=tuple(record["artifact"]["labels"]))  # not those of the data
-    record["inputs"] = inputs.of_dataset(data, "PublicTest", spec).to_json()
+    record["inputs"] = to_json(inputs.of_dataset(data, "PublicTest", spec).described())
     (tmp_path / saved).write_text(json.dumps(record))
     render = ["--render", saved, "--html", "page.html", "--data", str(data)]
     for arguments, pictures in ((render, 0), ([*render, "--show-faces"], 9)):
@@ -207,7 +213,7 @@ def test_faces_are_shown_as_the_network_took_them(saved, data, tmp_path):
     labels = tuple(record["artifact"]["labels"])
     spec = ModelSpec("colours", labels, height=24, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
     record["artifact"]["spec"] = spec.to_json()
-    record["inputs"] = inputs.of_dataset(data, "PublicTest", spec).to_json()
+    record["inputs"] = to_json(inputs.of_dataset(data, "PublicTest", spec).described())
     (tmp_path / saved).write_text(json.dumps(record))
     assert cli.main(["--render", saved, "--html", "page.html", "--data", str(data), "--show-faces"]) == 0
     assert (tmp_path / "page.html").read_text("utf-8").count("<img") == 9
@@ -216,7 +222,7 @@ def test_faces_are_shown_as_the_network_took_them(saved, data, tmp_path):
 def test_a_face_keeps_its_colours(record):
     red = np.zeros((10, 4, 4, 3), np.uint8)
     red[..., 0] = 255
-    image = flips.groups(record, red)[0].faces[0].image
+    image = flips.groups(parse_record(record), red)[0].faces[0].image
     png = np.frombuffer(base64.b64decode(image.partition(",")[2]), np.uint8)
     assert cv2.imdecode(png, cv2.IMREAD_COLOR_RGB)[0, 0].tolist() == [255, 0, 0]
 

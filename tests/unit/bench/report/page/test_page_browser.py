@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from fer_bench.record.record_file import parse_record
 from fer_bench.report import figures, page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -41,7 +42,7 @@ COLOURS = """() => {
 def page_file(made_full_record, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
     faces = np.random.default_rng(0).integers(0, 256, (9, 48, 48), np.uint8)
-    path.write_text(page.render(made_full_record, faces), "utf-8")
+    path.write_text(page.render_page(parse_record(made_full_record), faces), "utf-8")
     return path
 
 
