@@ -19,13 +19,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TESTS = Path(__file__).parent
 # Whole commands, every network on every runtime, broken copies of the package, a GPU, a browser.
 SLOW_FOLDERS = {"integration", "parity", "mutations", "gpu"}
+# PyTorch takes seconds to export a graph.
+SLOW_FIXTURES = {"exported", "random_graph"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make quick` leaves out: the slow folders, and all that waits for an export."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        if folder in SLOW_FOLDERS or "exported" in getattr(item, "fixturenames", ()):
+        if folder in SLOW_FOLDERS or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
 
 

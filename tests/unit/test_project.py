@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
@@ -42,6 +43,14 @@ def test_pull_requests_get_the_quick_tests_and_main_all():
         "make test": "github.event_name != 'pull_request'",
     }
     assert recipe("quick") == [line + ' -m "not slow"' for line in recipe("test")]
+
+
+@pytest.mark.slow
+def test_nothing_of_the_slow_suites_is_quick():
+    suites = ["tests/mutations", "tests/integration/page", "tests/parity", "tests/gpu"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not slow", *suites]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stdout
 
 
 def test_the_workflow_asks_for_targets_and_files_that_there_are():

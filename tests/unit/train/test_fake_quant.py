@@ -26,6 +26,8 @@ from fer_train.models import find_model
 from fer_train.qat import measure_input_ranges
 from registry import SMALL, faces
 
+pytestmark = pytest.mark.slow  # every small network is exported
+
 # Float32 sums in another order. Where they push a value over the edge of a step, the whole face
 # differs by far more, so the tolerance holds for most faces; any other scheme moves nearly all.
 LOGIT_TOLERANCE = 1e-5

@@ -10,6 +10,8 @@ from fer_train.loop import Trainer, logits, normalize
 from fer_train.models import find_model
 from fer_train.recipe import Augmentation, Recipe
 
+pytestmark = pytest.mark.slow  # networks are trained
+
 SPEC = ModelSpec("mini_xception")
 RECIPE = Recipe(epochs=4, batch_size=16)
 

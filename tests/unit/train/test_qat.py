@@ -19,6 +19,8 @@ from fer_train.loop import Trainer, logits
 from fer_train.recipe import Recipe
 from fer_train.tracing import layers
 
+pytestmark = pytest.mark.slow  # networks are trained
+
 FACES = synthetic.faces(96, seed=3)
 
 

@@ -9,6 +9,8 @@ import pytest
 from fer_bench.record.record_file import parse_record
 from fer_bench.report import figures, page
 
+pytestmark = pytest.mark.slow  # a browser opens the page
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
