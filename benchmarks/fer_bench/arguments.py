@@ -34,9 +34,9 @@ EXIT_REGRESSION = 3
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 DEFAULTS = BenchOptions()
 COMMANDS = {
-    "run": "measure speed, cold start, memory and parity of an artifact; write one JSON record",
-    "show": "show a record again: on the terminal, as Markdown, as an HTML page, as figures",
-    "compare": f"hold a record against an earlier one; exit code {EXIT_REGRESSION} where an engine is worse",
+    "run": "Measure speed, cold start, memory and parity of an artifact; write one JSON record.",
+    "show": "Show a record again: on the terminal, as Markdown, as an HTML page, as figures.",
+    "compare": f"Hold a record against an earlier one; exit code {EXIT_REGRESSION} where an engine is worse.",
 }
 
 
@@ -58,19 +58,21 @@ def parser(command: str | None) -> argparse.ArgumentParser:
             add(made)
         if command is None:
             made.add_argument("--render", type=Path, metavar="JSON", help="show this record, measure nothing")
+        made.add_argument("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
     return made
 
 
 def _parser_of(command: str | None) -> argparse.ArgumentParser:
-    if command is not None:
-        return argparse.ArgumentParser(prog=f"fer-bench {command}", description=COMMANDS[command])
-    commands = "\n".join(f"  fer-bench {name:8} {text}" for name, text in COMMANDS.items())
     made = argparse.ArgumentParser(
-        prog="fer-bench",
-        description=f"Measure an artifact and look at the record.\n\ncommands (-h after one):\n{commands}",
-        epilog="Without a command fer-bench measures, or with --render shows a record.",
+        prog=f"fer-bench {command or ''}".rstrip(),
+        description=COMMANDS[command or "run"],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if command is None:
+        commands = "\n".join(f"  fer-bench {name:8} {text}" for name, text in COMMANDS.items())
+        made.epilog = (
+            f"Without a command fer-bench does what run does. The commands have their own -h:\n{commands}"
+        )
     made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return made
 
@@ -183,7 +185,9 @@ def _add_loadgen(parser: argparse.ArgumentParser) -> None:
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
-    group.add_argument("--json", type=Path, default=RECORD, help="file of the record (default: %(default)s)")
+    group.add_argument(
+        "-o", "--json", type=Path, default=RECORD, help="file of the record (default: %(default)s)"
+    )
     _add_outputs(group)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fer_bench import arguments
 from fer_engine.cli import exit_codes
+from fer_engine.system import progress
 
 if TYPE_CHECKING:
     from fer_bench.compare.baseline import Baseline
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command is None and options.render is not None:
             arguments.check_render(words)
         elif command in (None, "run"):
-            return _run(options, line)
+            with progress.hidden(options.quiet):
+                return _run(options, line)
         return _show_or_compare(options, report=command != "compare")
 
     return exit_codes.run(body)

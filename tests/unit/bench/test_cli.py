@@ -6,6 +6,7 @@ import pytest
 from fer_bench import arguments as flags
 from fer_bench import cli
 from fer_bench.record.record_file import parse_record, write_record
+from fer_engine.system import progress
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,17 @@ def test_run_is_what_the_form_without_a_command_does(words, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert cli.main(words) == 2
     assert "batch must be a whole number of at least 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "shown"), [([], "rounds\n"), (["-q"], ""), (["run", "--quiet"], "")])
+def test_quiet_shows_no_progress(words, shown, monkeypatch, capsys):
+    def measure(*_):
+        with progress.bar("rounds", 1):
+            return 0
+
+    monkeypatch.setattr(cli, "_run", measure)
+    assert cli.main(words) == 0
+    assert capsys.readouterr().err == shown
 
 
 @pytest.mark.parametrize("command", [None, *flags.COMMANDS])
