@@ -30,9 +30,9 @@ from fer_export.source.load import (
 from fer_export.source.sanity import check_logits, check_repeats
 from fer_export.verify import acceptance
 from fer_export.verify.acceptance import Thresholds
-from fer_export.verify.check import Samples, Verification, verify_graph
+from fer_export.verify.check import Verification, verify_graph
 from fer_export.verify.parity import measure_parity
-from fer_export.verify.samples import dataset_samples, synthetic_samples
+from fer_export.verify.samples import Samples, dataset_samples, synthetic_samples
 from fer_train.data import Dataset
 from fer_train.models import find_model
 

@@ -32,7 +32,7 @@ from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ConfigError, DataError, FerError
 from fer_engine.system import progress
 from fer_train import checkpoint, figures, qat
-from fer_train.backbone import load_backbone
+from fer_train.checkpoint import load_backbone
 from fer_train.data import Dataset
 from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits

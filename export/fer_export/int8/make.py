@@ -25,9 +25,8 @@ from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.int8.range_methods import METHODS
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
 from fer_export.source.load import QatNetwork, load_qat_network
-from fer_export.verify.check import Samples
 from fer_export.verify.parity import measure_parity
-from fer_export.verify.samples import describe_change, name_split
+from fer_export.verify.samples import Samples, describe_change, name_split
 from fer_train.data import Dataset
 from fer_train.sampling import stratified
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from fer_engine.errors import ConfigError
 from fer_engine.exporter import PLAN_OPTIONS
-from fer_export.tensorrt.options import COMPATIBILITY, RTX_DEFAULT, BuildOptions
-from fer_export.tensorrt.profiles import parse_profiles
+from fer_export.tensorrt.options import COMPATIBILITY, RTX_DEFAULT, BuildOptions, parse_profiles
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -11,12 +11,20 @@ from typing import Any
 from fer_engine.artifact import files
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.tensorrt.log import Log
-from fer_engine.errors import BackendError, ConfigError
+from fer_engine.errors import BackendError, ConfigError, ExportError
 from fer_export.tensorrt.monitor import Progress, monitor
-from fer_export.tensorrt.network import parse_network
 from fer_export.tensorrt.options import BuildOptions
 
 MIB = 1 << 20
+# Notes of where in its own source the parser stood, and of the driver that is missing, begin so.
+NOISE = ("[", "In function", "ERROR:")
+ADVICE = {
+    "MODEL_DESERIALIZE_FAILED": "the file is no ONNX graph, or damaged: run fer-export again",
+    "UNSUPPORTED_NODE": "this version has no such operator: update the library, or replace the layer",
+    "INVALID_NODE": "TensorRT takes INT8 as symmetric Q/DQ on the inputs of convolutions alone, as "
+    "'fer-export --int8' writes it into model.int8.onnx; else see 'polygraphy inspect capability'",
+}
+OTHER_ADVICE = "see 'polygraphy inspect capability' for the parts that TensorRT does take"
 
 
 def build_plan(
@@ -39,7 +47,7 @@ def build_plan(
     """
     log = Log(trt, echo=_print if options.verbose else None)
     builder = trt.Builder(log.logger)
-    network, parser = parse_network(trt, builder, log.logger, graph)
+    network, parser = _parse_network(trt, builder, log.logger, graph)
     config = builder.create_builder_config()
     progress = monitor(trt, Progress(report))  # TensorRT keeps no reference
     config.progress_monitor = progress
@@ -58,6 +66,30 @@ def build_plan(
     content = bytes(plan)
     del plan, network, parser, config, builder  # in this order, before the logger
     return content
+
+
+def _parse_network(trt: Any, builder: Any, logger: Any, graph: bytes) -> tuple[Any, Any]:
+    """Return a strongly typed network of `graph`, and the parser, which must live as long."""
+    # TensorRT 10 needs the flag; 11 and RTX take it and know nothing else.
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(graph):
+        raise ExportError(f"{trt.__name__} {trt.__version__} refuses the graph: {_parser_error(parser)}")
+    return network, parser
+
+
+def _parser_error(parser: Any) -> str:
+    """Return the first error of the parser, which the others follow from, in one line with advice."""
+    if parser.num_errors == 0:
+        return f"it gave no reason; {OTHER_ADVICE}"
+    error = parser.get_error(0)
+    code = error.code().name
+    advice = next((text for key, text in ADVICE.items() if code.startswith(key)), OTHER_ADVICE)
+    node = f"node {error.node_name()!r} ({error.node_operator()}): " if error.node_operator() else ""
+    lines = [line.strip() for line in error.desc().splitlines()]
+    telling = [line for line in lines if line and not line.startswith(NOISE)] or lines
+    return f"{node}{' / '.join(telling)} ({code}); {advice}"
 
 
 def _print(text: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from fer_engine.artifact.plan import FLAVOURS, Profile
 from fer_engine.errors import ConfigError
-from fer_export.tensorrt.profiles import DEFAULT
 
 # TensorRT for RTX compiles for named GPUs, on any machine.
 RTX_TARGETS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
@@ -20,6 +19,13 @@ COMPATIBILITY = ("none", "ampere_plus", "same_compute_capability")
 LEVELS = range(6)
 # What TensorRT for RTX lacks: its timing cache does nothing, and targets are its compatibility.
 NOT_RTX = {"timing_cache": None, "version_compatible": False, "hardware_compatibility": "none"}
+
+# A captured graph of launches holds one batch, and TensorRT tunes a fixed one best: a profile a bucket.
+# TensorRT for RTX compiles for the batch that it meets at run time, and a range keeps its plans small.
+DEFAULT_PROFILES: dict[str, tuple[Profile, ...]] = {
+    "tensorrt": tuple((batch, batch, batch) for batch in (1, 8, 32, 64, 128, 256)),
+    "tensorrt_rtx": ((1, 64, 256),),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class BuildOptions:
                 f"got {self.hardware_compatibility!r}"
             )
         if not self.profiles:
-            object.__setattr__(self, "profiles", DEFAULT[self.flavour])
+            object.__setattr__(self, "profiles", DEFAULT_PROFILES[self.flavour])
         if self.flavour == "tensorrt_rtx":
             self._check_rtx()
         elif self.targets:
@@ -97,3 +103,27 @@ class BuildOptions:
         for name in ("flavour", "profiles", "targets", "verbose"):
             del values[name]
         return values | {"timing_cache": self.timing_cache is not None}
+
+
+def parse_profiles(text: str) -> tuple[Profile, ...]:
+    """Return the profiles that a text names: "1,8,64" for fixed batches, "1:64:256" for a range.
+
+    Raises:
+        ConfigError: it is something else, or a batch is below 1 or out of order.
+    """
+    return tuple(_profile(part, text) for part in text.split(","))
+
+
+def _profile(part: str, text: str) -> Profile:
+    try:
+        batches = [int(number) for number in part.split(":")]
+    except ValueError:
+        batches = []
+    if len(batches) == 1:
+        batches *= 3
+    if len(batches) != 3 or not 1 <= batches[0] <= batches[1] <= batches[2]:
+        raise ConfigError(
+            f"batches must be fixed ones as in 1,8,64 or least:best:largest as in 1:64:256, got {text!r}"
+        )
+    least, best, largest = batches
+    return least, best, largest

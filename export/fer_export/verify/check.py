@@ -20,6 +20,7 @@ from fer_export.graph.layers import Layer
 from fer_export.graph.to_onnx import BATCH_AXIS
 from fer_export.verify import executed
 from fer_export.verify.parity import Parity, measure_parity, relative_rmse
+from fer_export.verify.samples import Samples
 
 # Largest difference of a logit from the reference's, as a share of the logits' range.
 FP32_TOLERANCE = 1e-4  # the same sums in another order
@@ -36,15 +37,6 @@ TOLERANCES = {
 BATCH = 64
 
 Logits = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Faces to verify on, uint8 [n, ...]; labels [n] where there are any; what they are, in words."""
-
-    faces: NDArray[np.uint8]
-    labels: NDArray[Any] | None
-    source: str
 
 
 @dataclass(frozen=True, slots=True)

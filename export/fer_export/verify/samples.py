@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import DataError
 from fer_engine.vision.resize import fit
-from fer_export.verify.check import Samples
 from fer_train import synthetic
 from fer_train.data import Dataset
 
 SYNTHETIC_FACES = 1024  # of 48x48 gray pixels; of larger faces fewer, for they take longer
 LEAST_FACES = 256  # leaves an agreement to half a percent
 GRAY_PIXELS = 48 * 48
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Faces to verify on, uint8 [n, ...]; labels [n] where there are any; what they are, in words."""
+
+    faces: NDArray[np.uint8]
+    labels: NDArray[Any] | None
+    source: str
 
 
 def synthetic_samples(spec: ModelSpec) -> Samples:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fer_engine.errors import CheckpointError
-from fer_train.backbone import load_backbone
+from fer_train.checkpoint import load_backbone
 from fer_train.models import find_model
 
 SPEC = find_model("resnet34_48").spec

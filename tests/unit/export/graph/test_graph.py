@@ -19,7 +19,8 @@ from fer_export.graph.to_onnx import SPEC_KEY, to_onnx
 from fer_export.int8.calibrate import Calibration, calibrate
 from fer_export.int8.qdq import quantize_weights, to_int8
 from fer_export.verify import executed
-from fer_export.verify.check import Samples, check_interface, verify_graph
+from fer_export.verify.check import check_interface, verify_graph
+from fer_export.verify.samples import Samples
 from fer_train.loop import logits
 from fer_train.models import find_model
 

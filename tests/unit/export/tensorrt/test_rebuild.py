@@ -13,9 +13,8 @@ from fer_engine import ArtifactError, BackendError
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.backends.tensorrt.plan_match import select_or_build_plan
-from fer_export.tensorrt.options import BuildOptions
+from fer_export.tensorrt.options import BuildOptions, parse_profiles
 from fer_export.tensorrt.plans import build_plans
-from fer_export.tensorrt.profiles import parse_profiles
 
 trt = pytest.importorskip(
     "tensorrt_rtx", reason="tensorrt-rtx is not installed (Linux and Windows on x86-64)"

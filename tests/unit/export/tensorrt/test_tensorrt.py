@@ -15,9 +15,8 @@ from fer_export.tensorrt import flavour, reader
 from fer_export.tensorrt.build_process import build_in_subprocess
 from fer_export.tensorrt.build_worker import Request
 from fer_export.tensorrt.monitor import Progress
-from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions
+from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions, parse_profiles
 from fer_export.tensorrt.plans import check_build, check_precisions
-from fer_export.tensorrt.profiles import parse_profiles
 
 
 @pytest.mark.parametrize(

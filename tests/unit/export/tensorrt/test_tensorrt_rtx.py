@@ -27,9 +27,8 @@ from fer_export.cli import main
 from fer_export.tensorrt import build_worker, flavour, reader
 from fer_export.tensorrt.build_process import build_in_subprocess
 from fer_export.tensorrt.builder import build_plan
-from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions
+from fer_export.tensorrt.options import RTX_DEFAULT, BuildOptions, parse_profiles
 from fer_export.tensorrt.plans import build_plans
-from fer_export.tensorrt.profiles import parse_profiles
 from fer_export.verify.executed import declared_precisions
 
 trt = pytest.importorskip(
