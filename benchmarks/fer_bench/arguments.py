@@ -295,9 +295,9 @@ def faces(options: Namespace, spec: ModelSpec) -> Inputs:
         for name in ("labels", "images"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} are those of --data: give both")
-        return inputs.synthetic(spec)
+        return inputs.synthetic_inputs(spec)
     label_names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
-    return inputs.of_dataset(options.data, options.split or SPLIT, spec, label_names, options.images)
+    return inputs.dataset_inputs(options.data, options.split or SPLIT, spec, label_names, options.images)
 
 
 def check_render(words: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from fer_bench.contenders import packages, reference
 from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.worker_client import SupportsAsk, Worker, working
+from fer_bench.contenders.worker_client import SupportsAsk, Worker, running_workers
 from fer_bench.passes import accuracy, rounds, startup
 from fer_bench.passes.energy.meters import Meters
 from fer_bench.passes.limits import profile_pass
@@ -87,7 +87,7 @@ def measure(
         np.save(faces_path, inputs.faces)
         started, failed = _startup(contenders, faces_path, options)
         contenders = _left(contenders, started, failed)
-        with working(contenders, faces_path) as workers:
+        with running_workers(contenders, faces_path) as workers:
             measured = _measure(contenders, workers, inputs, known, meters, Path(scratch))
     energy, energy_source = meters.joules_by_cpu()
     gpu_energy, gpu_energy_source = meters.joules_by_gpu()
@@ -135,10 +135,10 @@ def _measure(
     options = known.options
     title = f"parity with {known.reference_title}: {inputs.description}"
     with bar(title, len(workers) - 1) as advance:
-        parities = accuracy.measure(workers, inputs, scratch, advance, reference=known.reference)
+        parities = accuracy.measure_parity(workers, inputs, scratch, advance, reference=known.reference)
     speed: list[Speed] = []
     metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
-    with rounds.busy(options.busy):
+    with rounds.busy_processes(options.busy):
         for batch in options.batches:
             speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
     # Asked at the end: an engine may settle on its micro-batch while it runs.
@@ -187,7 +187,7 @@ def _startup(
         f"cold start and memory: {options.cold_starts} new processes for each of {len(contenders)} contenders"
     )
     with bar(title, options.cold_starts * len(contenders)) as advance:
-        return startup.measure(contenders, faces_path, options, advance)
+        return startup.measure_startup(contenders, faces_path, options, advance)
 
 
 def _speed(workers: Mapping[str, SupportsAsk], batch: int, options: BenchOptions) -> list[Speed]:
@@ -195,7 +195,7 @@ def _speed(workers: Mapping[str, SupportsAsk], batch: int, options: BenchOptions
     title = f"speed at batch {batch}: {options.rounds} rounds of {len(workers)} contenders{beside}"
     with bar(title, options.rounds * len(workers)) as advance:
         samples = rounds.run_rounds(workers, batch, options, advance)
-    return rounds.summarize(samples, batch)
+    return rounds.summarize_rounds(samples, batch)
 
 
 def _scenarios(
@@ -217,7 +217,7 @@ def _limits(
 ) -> Limits:
     artifact, batch = Artifact.open(contenders[0].artifact), max(options.batches)
     with bar("the machine's limits and the runtimes' operators", profile_pass.steps(contenders)) as advance:
-        return profile_pass.measure(artifact, contenders, workers, batch, advance)
+        return profile_pass.measure_limits(artifact, contenders, workers, batch, advance)
 
 
 def _describe(artifact: Artifact) -> MeasuredArtifact:

@@ -65,7 +65,7 @@ def _run(options: Namespace, line: str) -> int:
     artifact = arguments.artifact(options)
     contenders, skipped = line_up(artifact, settings.sweep, settings.device)
     if options.peers is not None:
-        from fer_bench.contenders.peers.line_up import line_up as line_up_peers
+        from fer_bench.contenders.peers.line_up import line_up_peers
 
         named = arguments.names("--peers", options.peers or None)
         found, absent = line_up_peers(artifact, named, settings.sweep.shared_threads)

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from fer_bench.contenders.contender import REFERENCE, Contender
-from fer_bench.contenders.inputs import Inputs, of_dataset
-from fer_bench.contenders.worker_client import Worker, working
+from fer_bench.contenders.inputs import Inputs, dataset_inputs
+from fer_bench.contenders.worker_client import Worker, running_workers
 from fer_bench.passes import accuracy, rounds
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
@@ -120,7 +120,7 @@ def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
     for folder in folders:
         artifact = Artifact.open(folder)
         find_model(artifact.spec.name)  # hours before its entry is asked for
-        inputs = of_dataset(data, SPLIT, artifact.spec)
+        inputs = dataset_inputs(data, SPLIT, artifact.spec)
         subjects.append(Subject(artifact, line_up(artifact), inputs))
     names = [subject.name for subject in subjects]
     if names.count(YARDSTICK) != 1 or len(set(names)) < len(names):
@@ -138,11 +138,11 @@ def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[Meas
         for index, subject in enumerate(subjects):
             faces = Path(scratch) / f"{index}.npy"
             np.save(faces, subject.inputs.faces)
-            crews.append(stack.enter_context(working(subject.contenders, str(faces))))
+            crews.append(stack.enter_context(running_workers(subject.contenders, str(faces))))
         answers = []
         for subject, crew in zip(subjects, crews, strict=True):
             print(f"{subject.name}: answers of {len(crew)} contenders", file=sys.stderr, flush=True)
-            answers.append(accuracy.measure(crew, subject.inputs, Path(scratch)))
+            answers.append(accuracy.measure_parity(crew, subject.inputs, Path(scratch)))
         print(f"speed at batch {BATCH}: {options.rounds} rounds", file=sys.stderr, flush=True)
         everyone = {
             f"{subject.name} {name}": worker

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fer_bench import cli
-from fer_bench.contenders.peers.line_up import line_up
+from fer_bench.contenders.peers.line_up import line_up_peers
 from fer_bench.contenders.peers.registry import PEERS
-from fer_bench.contenders.worker_client import working
+from fer_bench.contenders.worker_client import running_workers
 from fer_engine.artifact.artifact import Artifact
 from fer_train import checkpoint, loop, synthetic
 
@@ -44,9 +44,9 @@ def test_a_peer_gives_the_answers_of_pytorch(name, artifact, faces, reference, t
     if PEERS[name].missing():
         pytest.skip(f"pip install {PEERS[name].packages}")
     np.save(tmp_path / "faces.npy", faces)
-    (contender,), skipped = line_up(Artifact.open(artifact), (name,), threads=2)
+    (contender,), skipped = line_up_peers(Artifact.open(artifact), (name,), threads=2)
     assert not skipped
-    with working([contender], str(tmp_path / "faces.npy")) as workers:
+    with running_workers([contender], str(tmp_path / "faces.npy")) as workers:
         workers[name].ask("logits", path=str(tmp_path / "logits.npy"))
         info = workers[name].ask("info")
     logits = np.load(tmp_path / "logits.npy")

@@ -76,7 +76,7 @@ def line_up(artifact: Artifact, sweep: Sweep, device: str = CPU) -> tuple[list[C
         ConfigError: the backend that computes nothing was named, or the network is no classification.
     """
     _check(artifact, sweep)
-    backends, skipped = _at_hand(device) if not sweep.backends else (sweep.backends, [])
+    backends, skipped = _available_backends(device) if not sweep.backends else (sweep.backends, [])
     settings = sweep.settings(backends, artifact.files)
     threads, micro_batch = sweep.shared_threads, sweep.shared_micro_batch
     folder, graph = str(artifact.folder), str(artifact.graph("fp32"))
@@ -125,7 +125,7 @@ def _check(artifact: Artifact, sweep: Sweep) -> None:
         artifact.read_graph(precision)
 
 
-def _at_hand(device: str) -> tuple[list[str], list[Skipped]]:
+def _available_backends(device: str) -> tuple[list[str], list[Skipped]]:
     """Return the backends for a device that are installed, and why the others cannot take part."""
     kind = device.partition(":")[0]
     installed, skipped = [], []

@@ -37,7 +37,7 @@ class Inputs:
         return MeasuredFaces(self.description, len(self.faces), self.labels is not None, sha256)
 
 
-def synthetic(spec: ModelSpec) -> Inputs:
+def synthetic_inputs(spec: ModelSpec) -> Inputs:
     """Return the faces that ship with the package: they need no dataset and have no labels."""
     from fer_engine.vision.resize import fit
     from fer_export.verify import samples
@@ -50,7 +50,7 @@ def synthetic(spec: ModelSpec) -> Inputs:
     return Inputs(description, fit(faces, spec), None)
 
 
-def of_dataset(
+def dataset_inputs(
     path: Path,
     split: str,
     spec: ModelSpec,

@@ -96,7 +96,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(
+def running_workers(
     contenders: Sequence[Contender], faces_path: str, start: Callable[[Contender], Worker] = Worker
 ) -> Iterator[dict[str, Worker]]:
     """Give one worker for each contender, by name; they end with the block.

@@ -18,7 +18,7 @@ from fer_export.verify import parity
 LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
 
 
-def measure(
+def measure_parity(
     workers: Mapping[str, SupportsAsk],
     inputs: Inputs,
     folder: Path,

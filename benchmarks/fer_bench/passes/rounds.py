@@ -53,7 +53,7 @@ def run_rounds(
     return samples
 
 
-def summarize(samples: Mapping[str, list[list[int]]], batch: int) -> list[Speed]:
+def summarize_rounds(samples: Mapping[str, list[list[int]]], batch: int) -> list[Speed]:
     """Return each contender's throughput, latency and ratio to the baseline."""
     rates = {
         name: [statistics.throughput(turn, batch) for turn in rounds] for name, rounds in samples.items()
@@ -73,7 +73,7 @@ def summarize(samples: Mapping[str, list[list[int]]], batch: int) -> list[Speed]
 
 
 @contextlib.contextmanager
-def busy(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def busy_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Give `count` processes that each keep one core busy until the end of the block."""
     with contextlib.ExitStack() as stack:
         processes = []

@@ -13,7 +13,7 @@ from fer_engine.artifact.schema import from_json
 from fer_engine.errors import BackendError
 
 
-def measure(
+def measure_startup(
     contenders: Sequence[Contender],
     faces_path: str,
     options: BenchOptions,

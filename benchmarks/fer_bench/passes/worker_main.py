@@ -92,9 +92,9 @@ class Session:
         return {"faces": len(self.faces)}
 
     def loadgen(self, **test: Any) -> dict[str, Any]:
-        from fer_bench.passes.loadgen.driver import run
+        from fer_bench.passes.loadgen.driver import run_test
 
-        return run(self.runtime.predict, self.faces, **test)
+        return run_test(self.runtime.predict, self.faces, **test)
 
     def memory(self, count: int) -> dict[str, Any]:
         """Predict `count` faces and tell the memory; the faces are freed, so this is the last request."""
@@ -112,9 +112,9 @@ class Session:
         }
 
     def operators(self, batch: int, **settings: Any) -> dict[str, Any]:
-        from fer_bench.passes.limits.operators import profile
+        from fer_bench.passes.limits.operators import profile_operators
 
-        return profile(self._faces_at_least(batch)[:batch], **settings)
+        return profile_operators(self._faces_at_least(batch)[:batch], **settings)
 
     def _predict(self, faces: Faces) -> NDArray[np.float32]:
         import numpy as np

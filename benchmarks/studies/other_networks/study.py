@@ -23,7 +23,7 @@ from fer_bench import arguments
 from fer_bench.contenders import inputs
 from fer_bench.contenders.contender import BASELINE, Contender
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.worker_client import SupportsAsk, Worker, working
+from fer_bench.contenders.worker_client import SupportsAsk, Worker, running_workers
 from fer_bench.passes import rounds, startup
 from fer_bench.passes.energy.meters import Meters
 from fer_bench.passes.options import BenchOptions
@@ -65,14 +65,14 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         faces_path = str(Path(scratch) / "faces.npy")
         np.save(faces_path, faces.faces)
-        started, _ = startup.measure(contenders, faces_path, options, start=start)
-        with working(contenders, faces_path, start) as workers:
+        started, _ = startup.measure_startup(contenders, faces_path, options, start=start)
+        with running_workers(contenders, faces_path, start) as workers:
             others = {name: workers[name] for name in NETWORKS}
             answers = accuracy(others, faces, Path(scratch))
             metered = meters.metered(workers, [])
             for batch in options.batches:
                 asked = metered if batch == max(options.batches) else workers
-                speed += rounds.summarize(rounds.run_rounds(asked, batch, options), batch)
+                speed += rounds.summarize_rounds(rounds.run_rounds(asked, batch, options), batch)
             infos = {name: worker.ask("info") for name, worker in workers.items()}
     energy, energy_source = meters.joules_by_cpu()
     record = {
@@ -170,9 +170,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench = BenchOptions(batches=arguments.numbers("--batch", options.batch))
         artifact = Artifact.open(options.artifact)
         if options.data is None:
-            faces = inputs.synthetic(artifact.spec)
+            faces = inputs.synthetic_inputs(artifact.spec)
         else:
-            faces = inputs.of_dataset(options.data, options.split, artifact.spec)
+            faces = inputs.dataset_inputs(options.data, options.split, artifact.spec)
         line = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
         record = {"command": line} | measure(artifact, faces, bench)
         files.write_text(options.json, json.dumps(record, indent=2) + "\n")

@@ -20,21 +20,21 @@ from fer_train.data.cache import user_folder
 SECONDS = 600  # the slowest takes half a minute on a quiet machine
 
 
-def converted(conversion: Conversion, artifact: Artifact) -> Path:
+def converted_model(conversion: Conversion, artifact: Artifact) -> Path:
     """Return the model file made from the artifact's checkpoint, in an earlier run where there was one.
 
     Raises:
         BackendError: the converter failed.
         FerError: the cache cannot be written.
     """
-    folder = _place(conversion, artifact.spec.checkpoint_sha256)
+    folder = _cache_folder(conversion, artifact.spec.checkpoint_sha256)
     if not (folder / conversion.file).exists():
         with files.folder(folder) as fresh:
             _run(conversion.target, artifact.checkpoint, fresh / conversion.file)
     return folder / conversion.file
 
 
-def _place(conversion: Conversion, sha256: str) -> Path:
+def _cache_folder(conversion: Conversion, sha256: str) -> Path:
     """Return a folder that changes with the weights, the converter, and the versions of it and of ours."""
     versions = {module: metadata.version(module) for module in conversion.modules}
     versions["fer-engine"] = __version__

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fer_bench.contenders import reference
 from fer_bench.contenders.contender import Contender, Skipped
-from fer_bench.contenders.peers.convert import converted
+from fer_bench.contenders.peers.convert import converted_model
 from fer_bench.contenders.peers.peer import CHECKPOINT, Conversion
 from fer_bench.contenders.peers.registry import PEERS
 from fer_engine.artifact.artifact import Artifact
@@ -14,7 +14,7 @@ from fer_engine.errors import BackendError, ConfigError
 from fer_engine.system.progress import bar
 
 
-def line_up(
+def line_up_peers(
     artifact: Artifact, names: Sequence[str], threads: int | None
 ) -> tuple[list[Contender], list[Skipped]]:
     """Return the peers of an artifact that can take part, and why the others cannot.
@@ -80,7 +80,7 @@ def _contender(name: str, artifact: Artifact, threads: int | None) -> Contender:
             "onnxruntime and openvino read the artifact's graph"
         )
     if isinstance(peer.reads, Conversion):
-        file = converted(peer.reads, artifact)
+        file = converted_model(peer.reads, artifact)
     elif peer.reads == CHECKPOINT:
         file = artifact.checkpoint
     else:

@@ -49,7 +49,7 @@ class Meters:
     """The meter of the CPU and, where the engine runs on a GPU, of that."""
 
     def __init__(self, device: str) -> None:
-        self._cpu, self._cpu_source = rapl.find_meter()
+        self._cpu, self._cpu_source = rapl.find_cpu_meter()
         self._gpu = None if device == "cpu" else nvml.find_gpu(device)
         self._by_cpu: dict[str, Metered] = {}
         self._by_gpu: dict[str, Metered] = {}

@@ -48,7 +48,7 @@ class CpuMeter:
         return sum(zone.spent() for zone in self._zones) / 1e6
 
 
-def find_meter(root: Path = POWERCAP) -> tuple[CpuMeter | None, str]:
+def find_cpu_meter(root: Path = POWERCAP) -> tuple[CpuMeter | None, str]:
     """Return the meter of this machine's CPU and what it is, or None and why there is none."""
     try:
         packages = [

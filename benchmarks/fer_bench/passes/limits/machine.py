@@ -22,7 +22,7 @@ CPUINFO = Path("/proc/cpuinfo")
 LANES_AND_UNITS = {"avx512f": 16 * 2, "avx2": 8 * 2}
 
 
-def measure(advance: Callable[[int], None] = lambda _: None) -> MachineLimits:
+def measure_machine(advance: Callable[[int], None] = lambda _: None) -> MachineLimits:
     """Return the highest rates of one thread and of all, by probe; calls `advance(1)` after each.
 
     Raises:
@@ -34,10 +34,10 @@ def measure(advance: Callable[[int], None] = lambda _: None) -> MachineLimits:
         rates[name] = _rates(name, counts)
         advance(1)
     memory = MemoryLimits(rates.pop(probe.MEMORY), probe.array_bytes(), probe.last_cache_bytes())
-    return MachineLimits(rates, memory, theoretical(_hertz(), cpu.features()))
+    return MachineLimits(rates, memory, theoretical_peak(_hertz(), cpu.features()))
 
 
-def theoretical(hertz: float | None, features: dict[str, bool | None]) -> TheoreticalPeak | None:
+def theoretical_peak(hertz: float | None, features: dict[str, bool | None]) -> TheoreticalPeak | None:
     """Return one core's float32 peak by clock and vector width, with both; None where either is unknown."""
     cycle = next((count for feature, count in LANES_AND_UNITS.items() if features[feature]), None)
     if hertz is None or cycle is None:

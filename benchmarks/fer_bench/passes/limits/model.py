@@ -17,7 +17,7 @@ WIDTHS = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}  # bytes of a value
 STAGES = {*CHANNEL_AXIS, "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReduceMean"}
 
 
-def describe(model: onnx.ModelProto) -> NetworkNeeds:
+def count_work(model: onnx.ModelProto) -> NetworkNeeds:
     """Return the work and the traffic of one image through a float32 graph.
 
     `bytes` holds for each precision the weights, the activations as `layered_values` counts them, and

@@ -42,7 +42,9 @@ class Operator(NamedTuple):
 Times = dict[Operator, list[float]]  # ms of each run
 
 
-def profile(faces: Faces, backend: str, file: str, precision: str, threads: int | None) -> dict[str, Any]:
+def profile_operators(
+    faces: Faces, backend: str, file: str, precision: str, threads: int | None
+) -> dict[str, Any]:
     """Run the graph of `file` on the faces, uint8 [n, 48, 48], and return the median ms of each operator.
 
     `threads` is None for the runtime's own choice; `run_ms` is the median of the whole run.

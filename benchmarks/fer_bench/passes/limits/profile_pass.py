@@ -18,7 +18,7 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.schema import from_json
 
 
-def measure(
+def measure_limits(
     artifact: Artifact,
     contenders: Sequence[Contender],
     workers: Mapping[str, SupportsAsk],
@@ -32,9 +32,9 @@ def measure(
     Raises:
         FerError: a probe or a contender failed.
     """
-    machine_limits = machine.measure(advance)
+    machine_limits = machine.measure_machine(advance)
     graphs = {precision: str(artifact.graph(precision)) for precision in artifact.files}
-    needs = model.describe(onnx.load(graphs["fp32"]))
+    needs = model.count_work(onnx.load(graphs["fp32"]))
     operators = {}
     for contender in contenders:
         worker = workers[contender.name]

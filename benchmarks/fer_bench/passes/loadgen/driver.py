@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fer_bench.passes.loadgen.sut import Faces
 
 
-def run(
+def run_test(
     predict: Predict, faces: Faces, scenario: str, mode: str, fields: Mapping[str, Any], folder: str
 ) -> dict[str, Any]:
     """Run one test; LoadGen leaves its logs in `folder`, which exists.

@@ -102,7 +102,7 @@ def read_answers(path: Path, samples: int) -> NDArray[np.float32]:
     return np.stack([rows[index] for index in range(samples)])
 
 
-def result(scenario: str, detail: dict[str, Any]) -> dict[str, Any]:
+def performance_result(scenario: str, detail: dict[str, Any]) -> dict[str, Any]:
     """Return verdict, metric and latencies of a performance run, by LoadGen's own account.
 
     Latencies are in ms; of multi-stream they are those of whole queries, of offline there are

@@ -78,14 +78,14 @@ class Runs:
         """Run once at full length; keep LoadGen's logs."""
         with files.folder(self._folder(scenario, "performance", name)) as folder:
             entry, detail = self._run(scenario, "performance", name, fields, folder)
-        return log.result(scenario, detail) | entry
+        return log.performance_result(scenario, detail) | entry
 
     def _trial(self, name: str, qps: float) -> dict[str, Any]:
         seconds = min(self.options.seconds, TRIAL_SECONDS)
         fields = {"server_target_qps": qps, "min_duration_ms": round(seconds * 1000)}
         with tempfile.TemporaryDirectory(prefix="fer-bench.") as folder:
             _, detail = self._run("server", "performance", name, fields, Path(folder))
-        return log.result("server", detail)
+        return log.performance_result("server", detail)
 
     def _accuracy(self, scenario: str, name: str) -> dict[str, Any]:
         """Run every face once and judge the very answers that LoadGen received."""

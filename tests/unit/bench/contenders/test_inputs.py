@@ -25,14 +25,14 @@ def bitmojis(tmp_path):
 
 
 def test_other_labels_than_the_networks_are_not_compared(bitmojis):
-    found = inputs.of_dataset(bitmojis, "PublicTest", ModelSpec("net"))
+    found = inputs.dataset_inputs(bitmojis, "PublicTest", ModelSpec("net"))
     assert found.labels is None
     assert found.description == "train.csv PublicTest, n=2, without its labels: the network has others"
 
 
 def test_images_are_read_in_the_form_of_the_network(bitmojis):
     spec = ModelSpec("net", labels=bitmoji.LABELS, height=96, width=96, **COLOUR)
-    found = inputs.of_dataset(bitmojis, "PublicTest", spec)
+    found = inputs.dataset_inputs(bitmojis, "PublicTest", spec)
     assert found.faces.shape == (2, 96, 96, 3)
     assert found.labels.tolist() == [int(face.mean()) % 2 for face in found.faces]
     assert found.description == "train.csv PublicTest, n=2"
@@ -43,12 +43,12 @@ def test_images_may_lie_in_another_folder_than_the_csv(bitmojis, tmp_path):
     moved.parent.mkdir()
     bitmojis.rename(moved)
     spec = ModelSpec("net", labels=bitmoji.LABELS, height=96, width=96, **COLOUR)
-    assert len(inputs.of_dataset(moved, "PublicTest", spec, images=tmp_path).faces) == 2
+    assert len(inputs.dataset_inputs(moved, "PublicTest", spec, images=tmp_path).faces) == 2
 
 
 def test_synthetic_faces_take_the_form_of_the_network(monkeypatch):
     monkeypatch.setattr(inputs, "SYNTHETIC_FACES", 4)
-    found = inputs.synthetic(ModelSpec("net", height=24, width=24, **COLOUR))
+    found = inputs.synthetic_inputs(ModelSpec("net", height=24, width=24, **COLOUR))
     assert found.faces.shape == (4, 24, 24, 3)
     assert found.description == "synthetic faces, seed 0, n=4, resized to 24x24, gray as RGB"
     assert found.labels is None

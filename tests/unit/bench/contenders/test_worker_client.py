@@ -12,7 +12,7 @@ def null(artifact, **changes):
 
 
 def test_a_worker_measures_in_its_own_process(artifact, faces_path, tmp_path):
-    with worker_client.working([null(artifact)], faces_path) as workers:
+    with worker_client.running_workers([null(artifact)], faces_path) as workers:
         worker = workers["null"]
         assert worker.loaded["import_ns"] > 0
         assert worker.loaded["load_ns"] > 0
@@ -25,14 +25,14 @@ def test_a_worker_measures_in_its_own_process(artifact, faces_path, tmp_path):
 
 
 def test_workers_end_with_the_block(artifact, faces_path):
-    with worker_client.working([null(artifact)], faces_path) as workers:
+    with worker_client.running_workers([null(artifact)], faces_path) as workers:
         running = workers["null"]._process
         assert running.poll() is None
     assert running.returncode == 0
 
 
 def test_workers_end_when_the_block_fails(artifact, faces_path):
-    block = worker_client.working([null(artifact)], faces_path)
+    block = worker_client.running_workers([null(artifact)], faces_path)
     running = block.__enter__()["null"]._process
     assert not block.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert running.returncode is not None

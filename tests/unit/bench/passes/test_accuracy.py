@@ -36,7 +36,9 @@ def inputs(labels):
 
 def test_each_contender_is_compared_with_pytorch(tmp_path):
     advanced = []
-    found = accuracy.measure(workers(), inputs(np.array([0, 1, 2, 0], np.uint8)), tmp_path, advanced.append)
+    found = accuracy.measure_parity(
+        workers(), inputs(np.array([0, 1, 2, 0], np.uint8)), tmp_path, advanced.append
+    )
     assert list(found) == ["pytorch", "onnxruntime", "engine/onnxruntime/int8"]
     assert found["onnxruntime"].agreement == 1.0
     int8 = found["engine/onnxruntime/int8"]
@@ -48,13 +50,13 @@ def test_each_contender_is_compared_with_pytorch(tmp_path):
 
 
 def test_confusion_counts_the_answers_to_each_true_class(tmp_path):
-    found = accuracy.measure(workers(), inputs(np.array([0, 1, 2, 0], np.uint8)), tmp_path)
+    found = accuracy.measure_parity(workers(), inputs(np.array([0, 1, 2, 0], np.uint8)), tmp_path)
     assert found["pytorch"].labelled.confusion == ((1, 0, 1), (0, 1, 0), (0, 0, 1))
     assert found["engine/onnxruntime/int8"].labelled.confusion == ((1, 0, 1), (0, 1, 0), (0, 1, 0))
 
 
 def test_flips_name_the_face_and_both_answers(tmp_path):
-    found = accuracy.measure(workers(), inputs(None), tmp_path)
+    found = accuracy.measure_parity(workers(), inputs(None), tmp_path)
     assert found["engine/onnxruntime/int8"].flips == ((2, 2, 1),)
     assert found["pytorch"].flips == found["onnxruntime"].flips == ()
     json.dumps(to_json(found))
@@ -63,17 +65,17 @@ def test_flips_name_the_face_and_both_answers(tmp_path):
 def test_only_the_first_flips_are_listed(tmp_path):
     always, never = (FakeWorker(np.eye(2)[np.full(300, answer)]) for answer in (1, 0))
     faces = Inputs("300 faces", np.zeros((300, 48, 48), np.uint8), None)
-    found = accuracy.measure({"pytorch": always, "onnxruntime": never}, faces, tmp_path)["onnxruntime"]
+    found = accuracy.measure_parity({"pytorch": always, "onnxruntime": never}, faces, tmp_path)["onnxruntime"]
     assert found.changed == 300
     assert found.flips == tuple((index, 1, 0) for index in range(200))
 
 
 def test_faces_without_labels_have_no_accuracy(tmp_path):
-    found = accuracy.measure(workers(), inputs(None), tmp_path)
+    found = accuracy.measure_parity(workers(), inputs(None), tmp_path)
     assert all(entry.labelled is None for entry in found.values())
 
 
 def test_logits_that_are_not_finite_end_the_run(tmp_path):
     broken = workers() | {"onnxruntime": FakeWorker(np.full((4, 3), np.nan, np.float32))}
     with pytest.raises(ConfigError, match="candidate gave 12"):
-        accuracy.measure(broken, inputs(None), tmp_path)
+        accuracy.measure_parity(broken, inputs(None), tmp_path)

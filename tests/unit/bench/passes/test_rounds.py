@@ -94,7 +94,7 @@ def test_turns_are_as_long_as_asked_for(diary):
 
 def test_the_summary_compares_with_the_plain_session(diary):
     samples = rounds.run_rounds(workers(diary), 64, BenchOptions(rounds=3))
-    found = {entry.contender: entry for entry in rounds.summarize(samples, 64)}
+    found = {entry.contender: entry for entry in rounds.summarize_rounds(samples, 64)}
     assert found["onnxruntime"].ratio.median == 1.0
     assert found["pytorch"].ratio.median == pytest.approx(0.25)
     assert found["engine"].ratio.rounds == pytest.approx([2.0, 2.0, 2.0])
@@ -113,7 +113,7 @@ def test_known_distributions_come_back_whole_and_without_the_warm_up():
     }
     options = BenchOptions(rounds=9, seconds=1.0, calls=500, warmup_calls=3, warmup_seconds=0.1)
     samples = rounds.run_rounds(crew, 16, options)
-    for entry in rounds.summarize(samples, 16):
+    for entry in rounds.summarize_rounds(samples, 16):
         # What the warm-up turn took comes first and does not count.
         counted = crew[entry.contender].counted[-entry.latency_ms.samples :]
         expected = np.percentile(counted, (50, 90, 99, 100))
@@ -121,7 +121,7 @@ def test_known_distributions_come_back_whole_and_without_the_warm_up():
         assert found == pytest.approx(expected, abs=1e-5)
         assert entry.latency_ms.max < 1_000
         assert entry.latency_ms.samples == sum(map(len, entry.samples_ns)) > 3_000
-    engine = next(entry for entry in rounds.summarize(samples, 16) if entry.contender == "engine")
+    engine = next(entry for entry in rounds.summarize_rounds(samples, 16) if entry.contender == "engine")
     assert engine.latency_ms.max == pytest.approx(40)  # the outliers stay
     assert engine.latency_ms.p99 > 5
     assert engine.ratio.low <= 2.0 / 1.39 <= engine.ratio.high  # of the two means
@@ -132,12 +132,12 @@ def test_the_clock_counts_nanoseconds_and_never_goes_back():
 
 
 def test_busy_processes_run_for_the_block_and_no_longer():
-    with rounds.busy(2) as processes:
+    with rounds.busy_processes(2) as processes:
         assert [process.poll() for process in processes] == [None, None]
     assert all(process.returncode is not None for process in processes)
 
 
 def test_a_busy_process_ends_with_its_parent():
-    with rounds.busy(1) as processes:
+    with rounds.busy_processes(1) as processes:
         processes[0].stdin.close()  # what the end of the parent amounts to
         assert processes[0].wait(timeout=30) == 0

@@ -49,7 +49,7 @@ def worker():
 
 def measure(*contenders, advance=lambda _: None):
     options = BenchOptions(cold_starts=2, memory_faces=100)
-    return startup.measure(contenders, "faces.npy", options, advance, FakeWorker)
+    return startup.measure_startup(contenders, "faces.npy", options, advance, FakeWorker)
 
 
 def contender(name, **values):

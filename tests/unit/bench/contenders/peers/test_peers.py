@@ -6,7 +6,7 @@ from fer_bench import cli
 from fer_bench.contenders import kinds
 from fer_bench.contenders.contender import Skipped
 from fer_bench.contenders.peers import convert
-from fer_bench.contenders.peers.line_up import line_up
+from fer_bench.contenders.peers.line_up import line_up_peers
 from fer_bench.contenders.peers.normalize import mean_and_scale
 from fer_bench.contenders.peers.peer import Conversion, Peer
 from fer_bench.contenders.peers.registry import PEERS
@@ -32,7 +32,7 @@ def only(monkeypatch, **peers):
 
 
 def chosen(artifact, *names):
-    return [entry.name for entry in line_up(Artifact.open(artifact), names, None)[0]]
+    return [entry.name for entry in line_up_peers(Artifact.open(artifact), names, None)[0]]
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_a_name_before_the_slash_stands_for_all_of_a_runtime(artifact, monkeypat
 
 def test_peers_are_optional_and_know_their_file(artifact, monkeypatch):
     only(monkeypatch, graph=peer(), weights=peer(reads="checkpoint", precision="default"))
-    graph, weights = line_up(Artifact.open(artifact), (), 3)[0]
+    graph, weights = line_up_peers(Artifact.open(artifact), (), 3)[0]
     assert graph.optional
     assert graph.threads == weights.threads == 3
     assert graph.kind == "graph"
@@ -85,7 +85,7 @@ def test_peers_are_optional_and_know_their_file(artifact, monkeypatch):
 
 def test_one_that_is_not_installed_is_skipped_with_the_line_that_installs_it(artifact, monkeypatch):
     only(monkeypatch, here=peer(), ghost=peer(("ghost_module.part",)))
-    contenders, skipped = line_up(Artifact.open(artifact), (), None)
+    contenders, skipped = line_up_peers(Artifact.open(artifact), (), None)
     assert [entry.name for entry in contenders] == ["here"]
     assert skipped == [
         Skipped("ghost", "peer 'ghost' needs ghost_module.part; install with: pip install ghost-pip")
@@ -103,12 +103,12 @@ def test_one_that_is_named_and_not_installed_is_an_error(artifact, tmp_path, mon
 def test_an_unknown_peer_is_refused(artifact, monkeypatch):
     only(monkeypatch, **{"one/a": peer()})
     with pytest.raises(ConfigError, match=r"unknown peer 'three'; known: one/a; all of a runtime: one"):
-        line_up(Artifact.open(artifact), ("three",), None)
+        line_up_peers(Artifact.open(artifact), ("three",), None)
 
 
 def test_one_that_cannot_be_converted_is_skipped_with_its_last_words(artifact, monkeypatch, cache):
     only(monkeypatch, ghost=peer(reads=Conversion("nowhere:convert", "model.ghost", ("numpy",))))
-    contenders, (skipped,) = line_up(Artifact.open(artifact), ("ghost",), None)
+    contenders, (skipped,) = line_up_peers(Artifact.open(artifact), ("ghost",), None)
     assert contenders == []
     assert skipped.name == "ghost"
     assert skipped.reason.startswith("nowhere:convert failed (exit code 1): ")
@@ -122,13 +122,13 @@ def test_a_conversion_is_made_once(artifact, monkeypatch):
 
     monkeypatch.setattr(convert, "_run", write)
     conversion = Conversion("ghost:convert", "model.ghost", ("numpy",))
-    file = convert.converted(conversion, Artifact.open(artifact))
+    file = convert.converted_model(conversion, Artifact.open(artifact))
     assert file.read_text() == "ghost:convert of checkpoint"
     monkeypatch.setattr(convert, "_run", pytest.fail)
-    assert convert.converted(conversion, Artifact.open(artifact)) == file
+    assert convert.converted_model(conversion, Artifact.open(artifact)) == file
     monkeypatch.setattr(convert, "_run", write)
     monkeypatch.setattr(convert, "__version__", "next")
-    assert convert.converted(conversion, Artifact.open(artifact)) != file
+    assert convert.converted_model(conversion, Artifact.open(artifact)) != file
 
 
 def test_the_report_states_the_settings_and_what_was_computed_in(record):

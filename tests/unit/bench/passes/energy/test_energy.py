@@ -45,7 +45,7 @@ class Worker:
 
 
 def test_the_packages_are_summed_and_nothing_is_counted_twice(powercap):
-    meter, source = rapl.find_meter(powercap)
+    meter, source = rapl.find_cpu_meter(powercap)
     spend(powercap, package0=2, package1=3)
     write(powercap / "intel-rapl:0:0", energy_uj=7 * UJ)
     write(powercap / "intel-rapl-mmio:0", energy_uj=7 * UJ)
@@ -57,13 +57,13 @@ def test_the_packages_are_summed_and_nothing_is_counted_twice(powercap):
 
 def test_a_counter_that_starts_over_loses_nothing(powercap):
     spend(powercap, package0=95)
-    meter, _ = rapl.find_meter(powercap)
+    meter, _ = rapl.find_cpu_meter(powercap)
     spend(powercap, package0=15)
     assert meter.stop() == pytest.approx(20)
 
 
 def test_energy_an_image_counts_the_warm_up_s_images_too(powercap):
-    meter, _ = rapl.find_meter(powercap)
+    meter, _ = rapl.find_cpu_meter(powercap)
     spending = {"hungry": Worker(powercap, 60), "frugal": Worker(powercap, 6)}
     workers = {name: Metered(worker, meter) for name, worker in spending.items()}
     for _ in range(2):
@@ -75,7 +75,7 @@ def test_energy_an_image_counts_the_warm_up_s_images_too(powercap):
 
 
 def test_what_is_no_turn_is_not_metered(powercap):
-    meter, _ = rapl.find_meter(powercap)
+    meter, _ = rapl.find_cpu_meter(powercap)
     worker = Metered(Worker(powercap, 60), meter)
     worker.ask("info")
     assert worker.joules_an_image() is None
@@ -84,7 +84,7 @@ def test_what_is_no_turn_is_not_metered(powercap):
 
 
 def test_without_counters_the_reason_is_told_and_turns_run_all_the_same(tmp_path, powercap):
-    meter, reason = rapl.find_meter(tmp_path / "none")
+    meter, reason = rapl.find_cpu_meter(tmp_path / "none")
     assert meter is None
     assert reason.startswith("not available: ")
     assert "has no RAPL counter" in reason
@@ -98,7 +98,7 @@ def test_a_counter_that_may_not_be_read_is_told(powercap, monkeypatch):
         raise PermissionError(13, "Permission denied", str(zone._counter))
 
     monkeypatch.setattr(rapl.Zone, "_read", refuse)  # a root user may read everything
-    meter, reason = rapl.find_meter(powercap)
+    meter, reason = rapl.find_cpu_meter(powercap)
     assert meter is None
     assert "Permission denied" in reason
     assert "energy_uj" in reason
@@ -106,6 +106,6 @@ def test_a_counter_that_may_not_be_read_is_told(powercap, monkeypatch):
 
 def test_a_counter_that_holds_no_number_is_told(powercap):
     write(powercap / "intel-rapl:1", energy_uj="broken")
-    meter, reason = rapl.find_meter(powercap)
+    meter, reason = rapl.find_cpu_meter(powercap)
     assert meter is None
     assert "not available" in reason

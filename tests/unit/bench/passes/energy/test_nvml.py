@@ -93,7 +93,7 @@ def test_the_counter_s_difference_is_the_energy(install):
 
 def test_energy_an_image_is_of_the_turns_on_the_gpu_alone(install, monkeypatch, tmp_path):
     module = install()
-    monkeypatch.setattr(rapl.find_meter, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(rapl.find_cpu_meter, "__defaults__", (tmp_path,))
     meters = Meters("cuda")
     workers = {"engine/tensorrt/fp16": Worker(module, 12.0), "onnxruntime": Worker(module, 99.0)}
     metered = meters.metered(workers, ["engine/tensorrt/fp16"])

@@ -75,7 +75,7 @@ def model_of(file, precision, folder):
 
 
 def test_work_and_traffic_are_those_counted_by_hand(graph):
-    needs = model.describe(graph)
+    needs = model.count_work(graph)
     assert needs.layers == LAYERS
     assert needs.multiply_adds == STEM + BODY + SHORTCUT
     kernels, biases = 9 * 16 + 16 * 16 + 16 * 16, 3 * 16
@@ -93,7 +93,7 @@ def test_work_and_traffic_are_those_counted_by_hand(graph):
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_runtime_tells_the_time_of_each_layer(file, graph, backend):
     pytest.importorskip(backend)
-    counted = operators.profile(np.zeros((4, 8, 8), np.uint8), backend, file, "fp32", threads=1)
+    counted = operators.profile_operators(np.zeros((4, 8, 8), np.uint8), backend, file, "fp32", threads=1)
     assert counted["faces"] == 4
     assert operators.LEAST_RUNS <= counted["runs"] <= operators.RUNS
     found = profile_pass.attribute(from_json(Profile, counted), graph, LAYERS).operators
@@ -117,7 +117,7 @@ def test_openvino_is_counted_with_the_settings_of_the_engine(file, tmp_path, mon
             return super().compile_model(model, device, settings)
 
     monkeypatch.setattr(openvino, "Core", Core)
-    operators.profile(np.zeros((4, 8, 8), np.uint8), "openvino", file, "fp32", threads=1)
+    operators.profile_operators(np.zeros((4, 8, 8), np.uint8), "openvino", file, "fp32", threads=1)
     find("openvino").load(model_of(file, "fp32", tmp_path), BackendOptions(threads=1))
     counted, _, engine = seen  # the engine's model of single faces comes before that of batches
     assert counted == engine | {properties.enable_profiling: True}
@@ -133,13 +133,15 @@ def test_onnx_runtime_is_counted_with_the_settings_of_the_engine(file, tmp_path,
             super().__init__(model, options, *arguments, **named)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    operators.profile(np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=1)
+    operators.profile_operators(np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=1)
     find("onnxruntime").load(model_of(file, "fp32", tmp_path), BackendOptions(threads=1))
     assert seen[0] == seen[1]
 
 
 def test_operators_that_are_no_layer_have_no_work(file, graph):
-    counted = operators.profile(np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=None)
+    counted = operators.profile_operators(
+        np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=None
+    )
     assert counted["threads"] is None
     found = profile_pass.attribute(from_json(Profile, counted), graph, LAYERS).operators
     others = [entry for entry in found if not entry.layer]

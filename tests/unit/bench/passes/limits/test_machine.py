@@ -66,7 +66,7 @@ def test_the_machine_is_measured_in_processes_of_their_own(monkeypatch):
     monkeypatch.setattr(probe, "PRODUCTS", {})  # the test above has them
     monkeypatch.setattr(machine, "usable_cores", lambda: 1)
     steps = []
-    found = machine.measure(steps.append)
+    found = machine.measure_machine(steps.append)
     assert steps == [1]
     assert found.products == {}
     assert set(found.memory.bytes_per_second) == {"1"}
@@ -80,7 +80,7 @@ def test_a_probe_that_fails_is_an_error_that_names_it(monkeypatch):
         BackendError,
         match=r"probe abacus/fp32 .* failed \(exit code 1\): .*KeyError: 'abacus/fp32'; leave out",
     ):
-        machine.measure()
+        machine.measure_machine()
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_a_probe_that_fails_is_an_error_that_names_it(monkeypatch):
     [({"avx512f": True, "avx2": True}, 32), ({"avx512f": False, "avx2": True}, 16)],
 )
 def test_the_theoretical_peak_is_clock_times_lanes_times_units(features, cycle):
-    assert machine.theoretical(2e9, features).multiply_adds_per_second == 2e9 * cycle
+    assert machine.theoretical_peak(2e9, features).multiply_adds_per_second == 2e9 * cycle
 
 
 def test_no_theoretical_peak_is_made_up():
-    assert machine.theoretical(None, {"avx512f": True, "avx2": True}) is None
-    assert machine.theoretical(2e9, {"avx512f": None, "avx2": None}) is None
+    assert machine.theoretical_peak(None, {"avx512f": True, "avx2": True}) is None
+    assert machine.theoretical_peak(2e9, {"avx512f": None, "avx2": None}) is None

@@ -38,7 +38,7 @@ def test_a_detail_log_is_read_by_its_keys(tmp_path):
 
 
 def test_the_metric_is_the_estimate_and_the_percentiles_are_loadgen_s():
-    result = log.result("single-stream", SINGLE_STREAM | {"errors": []})
+    result = log.performance_result("single-stream", SINGLE_STREAM | {"errors": []})
     assert result["valid"]
     assert result["metric"]["value"] == pytest.approx(5.735)
     assert result["metric"]["unit"] == "ms"
@@ -50,7 +50,7 @@ def test_the_metric_is_the_estimate_and_the_percentiles_are_loadgen_s():
 def test_without_enough_queries_there_is_no_estimate():
     said = " * Only processed 40 queries.\n * Need to process at least 64 queries for early stopping."
     changes = {"result_validity": "INVALID", "early_stopping_met": False, "early_stopping_result": said}
-    result = log.result(
+    result = log.performance_result(
         "single-stream", SINGLE_STREAM | {"errors": [], "early_stopping_latency_ss": 0} | changes
     )
     assert result["metric"]["value"] is None
@@ -61,7 +61,7 @@ def test_without_enough_queries_there_is_no_estimate():
 
 def test_errors_make_a_run_invalid(tmp_path):
     path = written(tmp_path / "detail.txt", SINGLE_STREAM, errors=[("error_runtime", "lost a query")])
-    result = log.result("single-stream", log.read_detail(path))
+    result = log.performance_result("single-stream", log.read_detail(path))
     assert not result["valid"]
     assert result["invalid_because"] == ["error_runtime: lost a query"]
 

@@ -10,7 +10,7 @@ pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 from fer_bench.contenders.contender import Contender
 from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.loadgen import log
-from fer_bench.passes.loadgen.driver import run
+from fer_bench.passes.loadgen.driver import run_test
 from fer_engine.errors import BackendError
 
 SCENARIOS = ("SingleStream", "MultiStream", "Server", "Offline")
@@ -46,7 +46,7 @@ def detail(folder):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_answer_belongs_to_its_face_and_none_is_lost(faces, tmp_path, scenario):
-    run(numbered, faces, scenario, "AccuracyOnly", QUICK, str(tmp_path))
+    run_test(numbered, faces, scenario, "AccuracyOnly", QUICK, str(tmp_path))
     answers = log.read_answers(tmp_path / log.ACCURACY, FACES)
     np.testing.assert_array_equal(answers, numbered(faces))
 
@@ -61,7 +61,7 @@ def test_each_scenario_sends_its_kind_of_query(faces, tmp_path, scenario):
         return numbered(batch)
 
     fields = QUICK | {"offline_expected_qps": 50_000.0}
-    reply = run(predict, faces, scenario, "PerformanceOnly", fields, str(tmp_path))
+    reply = run_test(predict, faces, scenario, "PerformanceOnly", fields, str(tmp_path))
     found = detail(tmp_path)
     assert found["effective_scenario"] == scenario
     assert reply["seconds"] >= 0.05
@@ -86,8 +86,8 @@ def test_a_verdict_against_the_run_is_passed_on(faces, tmp_path):
         return numbered(batch)
 
     fields = QUICK | {"server_target_qps": 500.0, "server_target_latency_ns": 10**6}
-    run(late, faces, "Server", "PerformanceOnly", fields, str(tmp_path))
-    result = log.result("server", detail(tmp_path))
+    run_test(late, faces, "Server", "PerformanceOnly", fields, str(tmp_path))
+    result = log.performance_result("server", detail(tmp_path))
     assert not result["valid"]
     assert "the latency bound was not kept" in result["invalid_because"]
     assert result["late_queries"] == result["queries"]
@@ -95,8 +95,8 @@ def test_a_verdict_against_the_run_is_passed_on(faces, tmp_path):
 
 def test_a_run_that_ends_too_early_is_invalid(faces, tmp_path):
     fields = QUICK | {"min_duration_ms": 60_000, "offline_expected_qps": 1.0}
-    run(numbered, faces, "Offline", "PerformanceOnly", fields, str(tmp_path))
-    result = log.result("offline", detail(tmp_path))
+    run_test(numbered, faces, "Offline", "PerformanceOnly", fields, str(tmp_path))
+    result = log.performance_result("offline", detail(tmp_path))
     assert not result["valid"]
     assert result["invalid_because"] == ["the run ended before its least duration"]
 
@@ -104,7 +104,7 @@ def test_a_run_that_ends_too_early_is_invalid(faces, tmp_path):
 FAILING = """
 import sys
 import numpy as np
-from fer_bench.passes.loadgen.driver import run
+from fer_bench.passes.loadgen.driver import run_test
 
 def raises(faces):
     raise ValueError("the accelerator is on fire")
@@ -114,7 +114,7 @@ def loses(faces):
 
 fields = {"min_duration_ms": 60_000, "server_target_qps": 100.0, "multi_stream_samples_per_query": 8}
 faces = np.zeros((20, 48, 48), np.uint8)
-run(globals()[sys.argv[1]], faces, sys.argv[2], "PerformanceOnly", fields, sys.argv[3])
+run_test(globals()[sys.argv[1]], faces, sys.argv[2], "PerformanceOnly", fields, sys.argv[3])
 """
 
 
@@ -150,5 +150,5 @@ def test_several_runs_follow_each_other_in_one_process(faces, tmp_path):
     for number in range(3):
         folder = tmp_path / str(number)
         folder.mkdir()
-        run(numbered, faces, "Server", "PerformanceOnly", QUICK, str(folder))
+        run_test(numbered, faces, "Server", "PerformanceOnly", QUICK, str(folder))
         assert detail(folder)["result_query_count"] >= 100

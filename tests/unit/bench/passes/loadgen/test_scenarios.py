@@ -9,7 +9,7 @@ pytest.importorskip("mlperf_loadgen", reason="MLPerf LoadGen is not installed")
 from fer_bench.contenders.contender import Contender
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.passes.loadgen import log
-from fer_bench.passes.loadgen.driver import run
+from fer_bench.passes.loadgen.driver import run_test
 from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.loadgen.scenario_pass import Runs, taking_part
 from fer_bench.report.loadgen_tables import tables
@@ -34,7 +34,7 @@ class Here:
         if do == "logits":
             np.save(arguments["path"], self.predict(self.faces))
             return {"faces": len(self.faces)}
-        return run(self.predict, self.faces, **arguments)
+        return run_test(self.predict, self.faces, **arguments)
 
 
 @pytest.fixture

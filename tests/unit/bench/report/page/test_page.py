@@ -162,7 +162,7 @@ def saved(unlabelled_record, tmp_path, monkeypatch):
     """The file of a record of ten synthetic faces, in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(inputs, "SYNTHETIC_FACES", 10)
-    unlabelled_record["inputs"] = to_json(inputs.synthetic(ModelSpec("tiny")).described())
+    unlabelled_record["inputs"] = to_json(inputs.synthetic_inputs(ModelSpec("tiny")).described())
     (tmp_path / "record.json").write_text(json.dumps(unlabelled_record))
     return "record.json"
 
@@ -200,7 +200,7 @@ def data(tmp_path):
 def test_faces_of_the_user_are_shown_only_where_asked_for(saved, data, tmp_path):
     record = json.loads((tmp_path / saved).read_text())
     spec = ModelSpec("tiny", labels=tuple(record["artifact"]["labels"]))  # not those of the data
-    record["inputs"] = to_json(inputs.of_dataset(data, "PublicTest", spec).described())
+    record["inputs"] = to_json(inputs.dataset_inputs(data, "PublicTest", spec).described())
     (tmp_path / saved).write_text(json.dumps(record))
     render = ["--render", saved, "--html", "page.html", "--data", str(data)]
     for arguments, pictures in ((render, 0), ([*render, "--show-faces"], 9)):
@@ -213,7 +213,7 @@ def test_faces_are_shown_as_the_network_took_them(saved, data, tmp_path):
     labels = tuple(record["artifact"]["labels"])
     spec = ModelSpec("colours", labels, height=24, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
     record["artifact"]["spec"] = spec.to_json()
-    record["inputs"] = to_json(inputs.of_dataset(data, "PublicTest", spec).described())
+    record["inputs"] = to_json(inputs.dataset_inputs(data, "PublicTest", spec).described())
     (tmp_path / saved).write_text(json.dumps(record))
     assert cli.main(["--render", saved, "--html", "page.html", "--data", str(data), "--show-faces"]) == 0
     assert (tmp_path / "page.html").read_text("utf-8").count("<img") == 9
