@@ -21,8 +21,10 @@ from fer_export.graph.layers import find_layers
 from fer_export.int8.make import Graphs, Int8Options, make_int8
 from fer_export.source.load import (
     OnnxFile,
+    QatSource,
     Source,
     UserNetwork,
+    load_qat_source,
     source_from_module,
     source_from_onnx,
     source_from_registry,
@@ -80,6 +82,7 @@ def export_model(options: ExportOptions) -> Artifact:
     _check_output(options.output)
     with progress.bar("export to ONNX", 1):
         source = _source(options)
+        trained = _trained_int8(options, source.spec)
     spec, float_graph = source.spec, source.graph
     samples = _samples(options, spec)
     graphs = {"fp32": float_graph}
@@ -91,7 +94,7 @@ def export_model(options: ExportOptions) -> Artifact:
     check_repeats(source.logits, samples.faces, spec.name)
     calibration = None
     if options.int8 is not None:
-        int8 = make_int8(options.int8, spec, float_graph, options.dataset, samples)
+        int8 = make_int8(options.int8, spec, float_graph, options.dataset, samples, trained)
         graphs |= int8.graphs
         calibration = int8.calibration
         made |= {"calibration": calibration.summary(), "int8": int8.made}
@@ -148,6 +151,12 @@ def _source(options: ExportOptions) -> Source:
     if isinstance(options.model, OnnxFile):
         return source_from_onnx(options.model)
     return source_from_registry(options.model, options.checkpoint, options.mean, options.scale)
+
+
+def _trained_int8(options: ExportOptions, spec: ModelSpec) -> QatSource | None:
+    if options.int8 is None or options.int8.qat is None:
+        return None
+    return load_qat_source(options.int8.qat, spec)
 
 
 def _samples(options: ExportOptions, spec: ModelSpec) -> Samples:

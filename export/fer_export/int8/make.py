@@ -16,7 +16,6 @@ from fer_engine.system import progress
 from fer_engine.vision.resize import fit
 from fer_export.graph.layers import find_layers
 from fer_export.graph.observe import run_graph
-from fer_export.graph.to_onnx import to_onnx
 from fer_export.int8.calibrate import Calibration, shipped_calibration
 from fer_export.int8.equalize import equalize
 from fer_export.int8.post_training import calibrate_int8, leave_in_float, quantize, quantize_in_steps
@@ -24,7 +23,7 @@ from fer_export.int8.qdq import to_int8
 from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.int8.range_methods import METHODS
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
-from fer_export.source.load import QatNetwork, load_qat_network
+from fer_export.source.load import QatSource
 from fer_export.verify.parity import measure_parity
 from fer_export.verify.samples import Samples, describe_change, name_split
 from fer_train.data import Dataset
@@ -75,29 +74,32 @@ class Int8:
 
 
 def make_int8(
-    options: Int8Options, spec: ModelSpec, graph: onnx.ModelProto, dataset: Dataset | None, samples: Samples
+    options: Int8Options,
+    spec: ModelSpec,
+    graph: onnx.ModelProto,
+    dataset: Dataset | None,
+    samples: Samples,
+    trained: QatSource | None = None,
 ) -> Int8:
-    """Make the INT8 graphs of a float32 `graph`; `samples` are what a report is measured on.
+    """Make the INT8 graphs of a float32 `graph`.
+
+    They are calibrated on the Training split of `dataset`, without one by the ranges that ship. A report is
+    measured on `samples`. `trained` takes the place of INT8 without training in the graph for GPUs.
 
     Raises:
         ConfigError: there is no dataset, and what was asked for needs faces.
         FerError: the weights trained for INT8 or the calibration do not fit the graph.
     """
     measured = options.report or options.target is not None
-    if measured and spec.task != "classification":
-        raise ConfigError(
-            f"--report and --float-layers count the same answers, and {spec.name} is a {spec.task}; "
-            "leave them out"
-        )
-    if measured and dataset is None:
-        raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
-    tuned = None if options.qat is None else load_qat_network(options.qat, spec)
+    _check_measurable(measured, spec, dataset)
+    made: dict[str, Any] = {"method": options.method}
+    if trained is not None:
+        made = {"method": "qat", "checkpoint_sha256": trained.checkpoint_sha256, "ranges": trained.ranges}
     if dataset is None:
         calibration = shipped_calibration(spec)
-        return Int8(_graphs(options, spec, graph, calibration, tuned), calibration, _made(options, tuned))
+        return Int8(_graphs(options, spec, graph, calibration, trained), calibration, made)
     faces = _faces(dataset, options.size, spec)
     calibration = _calibrate(options, spec, graph, faces, dataset)
-    made = _made(options, tuned)
     if measured:
         equalized, ranges = equalize(graph, calibration.scales), calibration.of(options.method)
         with progress.bar("measure every layer's cost", len(ranges)) as advance:
@@ -106,19 +108,23 @@ def make_int8(
         chosen = choose_float_layers(equalized, ranges, faces, sensitivity, options.target)
         calibration = leave_in_float(graph, calibration, options.method, faces, chosen.names)
         made["float_layers"] = chosen.to_json()
-    graphs = _graphs(options, spec, graph, calibration, tuned)
+    graphs = _graphs(options, spec, graph, calibration, trained)
     if options.report:
         steps = quantize_in_steps(graph, calibration, options.method, faces, spec)
         steps |= {"the CPU file instead": graphs["int8-cpu"]}
-        steps |= {"training instead": graphs["int8"]} if tuned else {}
+        steps |= {"training instead": graphs["int8"]} if trained else {}
         made |= {"steps": _parities(graph, steps, samples), "sensitivity": sensitivity.to_json()}
     return Int8(graphs, calibration, made)
 
 
-def _made(options: Int8Options, tuned: QatNetwork | None) -> dict[str, Any]:
-    if tuned is None:
-        return {"method": options.method}
-    return {"method": "qat", "checkpoint_sha256": tuned.spec.checkpoint_sha256, "ranges": tuned.ranges}
+def _check_measurable(measured: bool, spec: ModelSpec, dataset: Dataset | None) -> None:
+    if measured and spec.task != "classification":
+        raise ConfigError(
+            f"--report and --float-layers count equal classes, and {spec.name} is a {spec.task}; "
+            "leave them out"
+        )
+    if measured and dataset is None:
+        raise ConfigError("--report and --float-layers need faces to measure on: give FER2013 with --data")
 
 
 def _graphs(
@@ -126,12 +132,12 @@ def _graphs(
     spec: ModelSpec,
     graph: onnx.ModelProto,
     calibration: Calibration,
-    tuned: QatNetwork | None,
+    trained: QatSource | None,
 ) -> Graphs:
-    if tuned is None:
+    if trained is None:
         int8 = quantize(graph, calibration, options.method)
     else:
-        int8 = to_int8(to_onnx(tuned.network, tuned.spec), tuned.ranges)
+        int8 = to_int8(trained.graph, trained.ranges)
     return {"int8": int8, "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec)}
 
 

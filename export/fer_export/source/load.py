@@ -70,12 +70,12 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class QatNetwork:
-    """Weights that were trained for INT8 from a float checkpoint, and the ranges of their layers' inputs."""
+class QatSource:
+    """A float32 graph with weights that were trained for INT8, and the amax of each layer's input."""
 
-    network: nn.Module
-    spec: ModelSpec
+    graph: onnx.ModelProto
     ranges: dict[str, float]
+    checkpoint_sha256: str
 
 
 def source_from_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
@@ -210,14 +210,15 @@ def load_float_network(
     return checkpoint.load_state_dict(path, spec)
 
 
-def load_qat_network(folder: Path, spec: ModelSpec) -> QatNetwork:
+def load_qat_source(folder: Path, spec: ModelSpec) -> QatSource:
     """Load the weights that `fer-train --qat` trained for INT8 from the float checkpoint of `spec`.
 
     Raises:
         ConfigError: they were trained from another checkpoint, or not for INT8.
         CheckpointError: they cannot be read.
+        ExportError: PyTorch cannot export the network.
     """
-    network, tuned = checkpoint.load(folder)
+    network, own = checkpoint.load(folder)
     quantization = checkpoint.load_quantization(folder)
     if quantization is None:
         raise ConfigError(
@@ -229,4 +230,4 @@ def load_qat_network(folder: Path, spec: ModelSpec) -> QatNetwork:
             f"{folder} was trained for INT8 from the checkpoint {quantization.float_sha256[:12]}..., but "
             f"{spec.checkpoint_sha256[:12]}... is exported; give the first with --checkpoint"
         )
-    return QatNetwork(network, tuned, quantization.ranges)
+    return QatSource(to_onnx(network, own), quantization.ranges, own.checkpoint_sha256)
