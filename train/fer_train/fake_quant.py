@@ -1,6 +1,6 @@
-"""The network that INT8 export gives, in floating point and with gradients (fake quantization).
+"""Fake quantization: the network that INT8 export gives, in floating point and with gradients.
 
-The scheme is that of the exported file, to the bit in weights and steps: symmetric int8, one scale for
+The scheme is that of the exported file, to the bit in weights and scales: symmetric int8, one scale for
 the input of each convolution and linear layer, one for each output channel of its weights after the
 batch norm behind it was folded into them, halves rounded to even, biases in float.
 Rounding passes gradients straight through (Bengio et al., 2013); the amax of an activation, the
@@ -26,7 +26,7 @@ RANGE_PACE = 60.0  # the small steps that suit finished weights would hardly mov
 
 
 def exact_amax(spec: ModelSpec) -> float | None:
-    """Return the amax at which int8's steps are those of the gray levels, so that nothing is lost.
+    """Return the amax at which int8's levels are the gray levels, so that nothing is lost.
 
     There is one where 128 is normalized to 0 by one scale; None elsewhere.
     """

@@ -1,4 +1,4 @@
-"""What a network is trained for: the loss, and the measures of its answers."""
+"""The loss that a network is trained on, and the measures of its outputs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class Objective(Protocol):
         """Return labels as the other methods take them."""
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return what training makes small."""
+        """Return the training loss."""
 
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the loss without what helps training alone."""
+        """Return the validation loss: without label smoothing."""
 
     def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
-        """Return the loss against a teacher's outputs."""
+        """Return the loss against the logits of a teacher, float32 [n, k]."""
 
     def agreement(self, outputs: Tensor, expected: Tensor) -> float:
-        """Return how far two networks say the same; 1 where they do."""
+        """Return how far the outputs of two networks agree; 1 is fully."""
 
     def measures(self, outputs: Tensor, target: Tensor) -> Measures:
-        """Return what is logged, by name."""
+        """Return the measures for the log, by name."""
 
     def score(self, measures: Measures) -> float:
-        """Return what the best of several epochs has most of."""
+        """Return the number that chooses the best epoch: the highest wins."""
 
 
 def find_objective(spec: ModelSpec, recipe: Recipe) -> Objective:
@@ -52,13 +52,13 @@ def find_objective(spec: ModelSpec, recipe: Recipe) -> Objective:
     if spec.task == "regression":
         return Regression(spec.labels, recipe.loss or "mse")
     if recipe.loss is not None:
-        raise ConfigError(f"loss {recipe.loss!r} is for regressions; {spec.name} tells classes: leave it out")
+        raise ConfigError(f"loss {recipe.loss!r} is for regressions, {spec.name} has classes: leave it out")
     return Classification(recipe.label_smoothing, recipe.temperature)
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Cross entropy and accuracy; the distillation loss is that of (Hinton et al., 2015)."""
+    """Cross entropy and accuracy; the distillation loss is that of Hinton et al., 2015."""
 
     label_smoothing: float
     temperature: float
@@ -93,7 +93,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Mean squared error, or one less the concordance; RMSE, PCC and CCC of each label."""
+    """Mean squared error, or 1 - concordance; RMSE, PCC and CCC of each label."""
 
     names: tuple[str, ...]
     kind: str

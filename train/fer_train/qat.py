@@ -65,7 +65,7 @@ def load_qat(folder: Path) -> tuple[FakeQuantized, ModelSpec]:
 
 
 def measure_input_ranges(network: nn.Module, spec: ModelSpec, faces: Faces) -> dict[str, float]:
-    """Return, for each layer's input, the amax of the least squared error over `faces`, uint8 [n, ...]."""
+    """Return, for each layer's input, the amax with the least squared error over `faces`."""
     ranges: dict[str, float] = {}
 
     def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -1,4 +1,4 @@
-"""Choosing a part of a dataset that stands for the whole."""
+"""Stratified samples of a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces of nobody: sharpened eigenfaces, for demonstration, parity and speed where no dataset is given.
+"""Synthetic faces, for demonstration, parity and speed where no dataset is given.
 
 A face is drawn from a Gaussian in the space of eigenfaces (Turk & Pentland, "Eigenfaces for
 Recognition", 1991) of faces of equal brightness and contrast, sharpened by an unsharp mask, and then

@@ -65,7 +65,7 @@ def traced_layers(network: nn.Module, spec: ModelSpec) -> fx.GraphModule:
 
 
 def _refusal(body: fx.GraphModule, node: fx.Node) -> str:
-    """Say why the node cannot be quantized or left as it is; empty where it can."""
+    """Return why the node can neither be quantized nor left as it is; empty if it can."""
     if node.target in PRODUCTS:
         return "multiplies matrices outside a module"
     if node.op != "call_module":

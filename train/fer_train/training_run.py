@@ -92,7 +92,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     _claim(options, dataset)
     epochs = _restore(options, trainer)
     last = min(options.recipe.stop or math.inf, options.recipe.epochs)
-    while trainer.finished < last and not _exhausted(epochs, options.recipe.patience):
+    while trainer.finished < last and not _is_out_of_patience(epochs, options.recipe.patience):
         title = f"epoch {trainer.finished + 1}/{options.recipe.epochs}"
         with progress.bar(title, len(train_split[0])) as advance:
             epoch = trainer.run_epoch(train_split, validation, advance)
@@ -102,7 +102,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
         _save(options.output, trainer, epochs, better)
         print(f"{title}: {_summary(epoch)}{' (best)' if better else ''}, {epoch.seconds:.0f} s", flush=True)
     best = options.output / "best"
-    _draw_answers(best, options.qat, validation, options.output)
+    _draw_predictions(best, options.qat, validation, options.output)
     return best
 
 
@@ -143,7 +143,7 @@ def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:
                 f"{', '.join(dataset.names)} for {dataset.task}; start anew, or give its own data"
             )
     elif start is not None and options.qat:
-        raise ConfigError(f"--qat mends a finished network: cannot read {start} as a checkpoint folder")
+        raise ConfigError(f"--qat starts from a finished network, expected a checkpoint folder, got {start}")
     else:
         entry = find_model(options.model)
         spec = dataset.describe(entry.spec)
@@ -167,7 +167,7 @@ def _teacher(folder: Path, spec: ModelSpec) -> nn.Module:
 
 
 def _claim(options: RunOptions, dataset: Dataset) -> None:
-    """Write run.json, or hold it against what is asked for now."""
+    """Write run.json, or compare the one that is there with the options of now."""
     asked = {
         "model": options.model,
         "init": _digest(options.start()),
@@ -267,14 +267,14 @@ def _best(epochs: list[Epoch]) -> float:
     return max((epoch.score for epoch in epochs), default=-math.inf)
 
 
-def _exhausted(epochs: list[Epoch], patience: int) -> bool:
-    """Tell whether the last `patience` epochs brought nothing better; never with a patience of 0."""
+def _is_out_of_patience(epochs: list[Epoch], patience: int) -> bool:
+    """Return whether the last `patience` epochs were no better than those before; never if it is 0."""
     if not patience or len(epochs) <= patience:
         return False
     return _best(epochs[-patience:]) <= _best(epochs[:-patience])
 
 
-def _draw_answers(best: Path, int8: bool, validation: tuple[Faces, Labels], output: Path) -> None:
+def _draw_predictions(best: Path, int8: bool, validation: tuple[Faces, Labels], output: Path) -> None:
     network, spec = qat.load_qat(best) if int8 else checkpoint.load(best)
     faces, labels = validation
     outputs = logits(network, spec, faces)

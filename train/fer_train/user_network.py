@@ -1,4 +1,4 @@
-"""A network of the user's own: the class or factory that makes it, by its name."""
+"""A network of the user's own, by the name of the class or function that makes it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build_network(target: str) -> nn.Module:
 
 
 def write_target(folder: Path, target: str) -> None:
-    """Note in a checkpoint folder what makes its network."""
+    """Write into a checkpoint folder what makes its network."""
     text = json.dumps({"format_version": FORMAT_VERSION, "module": target}, indent=2)
     (folder / NAME).write_text(text + "\n", "utf-8")
 

@@ -62,7 +62,7 @@ class _Tensors:
         self.constants: list[onnx.TensorProto] = []
 
     def read(self, name: str, kind: int) -> str:
-        """Return the name under which a tensor has the float type `kind`, which others than floats keep."""
+        """Return the name of a tensor in the float type `kind`; tensors of other types keep theirs."""
         if name in self._weights:
             return name if kind == FLOAT else self._halve(name)
         if name not in self.floats or (kind == FLOAT16) == (name in self.halved):

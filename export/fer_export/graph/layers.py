@@ -23,8 +23,9 @@ class Layer:
     """One convolution or matrix product.
 
     `name` comes from the weights' name in the PyTorch module, so it stays the same whatever names
-    the exporter gives to nodes and tensors. `multiply_adds` counts one image; `raw` marks a layer
-    that no other stands before: its input is the normalized faces.
+    the exporter gives to nodes and tensors. `axis` is that of the output channels in `weights`.
+    `multiply_adds` counts one image. `raw` is whether no other layer stands before: the input is the
+    normalized faces.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Layer:
 
     @property
     def groups(self) -> int:
-        """Into how many groups a convolution parts its channels."""
+        """The number of groups of a convolution; 1 elsewhere."""
         return next((attribute.i for attribute in self.node.attribute if attribute.name == "group"), 1)
 
 
@@ -103,7 +104,7 @@ def shapes_of_one(model: onnx.ModelProto) -> dict[str, list[int]]:
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with weights as inputs: shapes are all it takes, and values may fill a gigabyte."""
+    """Return the graph with its weights as inputs: shapes suffice here, and values may fill a gigabyte."""
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     light.functions.extend(model.functions)
     graph = light.graph

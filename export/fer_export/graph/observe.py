@@ -1,4 +1,4 @@
-"""Looking inside a float graph: the values that its tensors take on given faces."""
+"""Run a float graph on faces, and read any of its tensors."""
 
 from __future__ import annotations
 

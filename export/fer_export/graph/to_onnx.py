@@ -25,7 +25,7 @@ TRACE_BATCH = 2  # torch.export takes a size of 1 for a constant
 
 
 class _RawFaces(nn.Module):
-    """The network behind its own normalization, so that every runtime computes the same one."""
+    """The network with its normalization in front, so that every runtime computes the same."""
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back deprecations inside torch, and the pages that it logs and prints about one failure."""
+    """Hide torch's deprecation warnings, and what it logs and prints about a failure."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # torch's loggers have handlers of their own, each of them
     try:
@@ -96,13 +96,14 @@ def opset(model: onnx.ModelProto) -> int:
 
 
 def finish(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
-    """Give a float graph the form that the other precisions start from; return it.
+    """Give a float graph, in place, the form that the other precisions start from; return it.
 
-    Its batch axis has a name, each layer weights of its own and their name, and the metadata the spec.
+    The batch axis is named, each layer has weights of its own and is named after them, and the metadata
+    holds the spec.
     """
     _name_batch(model)
-    _strip_traces(model)
-    _part_weights(model)
+    _strip_metadata(model)
+    _unshare_weights(model)
     for layer in find_layers(model):
         layer.node.name = layer.name
     model.graph.name = spec.name
@@ -111,7 +112,7 @@ def finish(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the error that the others came from."""
+    """Return the first error of a chain of causes."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -132,8 +133,8 @@ def _has_foldable_norm(model: onnx.ModelProto) -> bool:
     return any(node.input[0] in foldable for node in norms)
 
 
-def _part_weights(model: onnx.ModelProto) -> None:
-    """Give every layer weights and a bias of its own: it is known by them, and INT8 changes them."""
+def _unshare_weights(model: onnx.ModelProto) -> None:
+    """Copy shared weights and biases: a layer is named after its own, and INT8 changes them."""
     initializers = {entry.name: entry for entry in model.graph.initializer}
     seen: Counter[str] = Counter()
     for node in model.graph.node:
@@ -150,14 +151,14 @@ def _part_weights(model: onnx.ModelProto) -> None:
 
 
 def _name_batch(model: onnx.ModelProto) -> None:
-    """Call the dynamic axis `batch` and drop what was inferred in the exporter's own names."""
+    """Call the dynamic axis `batch`, and drop inferred shapes that use the exporter's name for it."""
     del model.graph.value_info[:]
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_AXIS
 
 
-def _strip_traces(model: onnx.ModelProto) -> None:
-    """Drop the exporter's notes on each node: source lines and paths of the machine that made it."""
+def _strip_metadata(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes on each node: source lines, and paths of this machine."""
     for entry in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
         del entry.metadata_props[:]
         entry.doc_string = ""

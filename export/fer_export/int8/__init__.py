@@ -1,1 +1,1 @@
-"""Calibration and quantization."""
+"""INT8 graphs: calibration, equalization, bias correction and Q/DQ pairs."""

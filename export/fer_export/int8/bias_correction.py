@@ -1,4 +1,4 @@
-"""Bias correction: rounding shifts a layer's mean output, and its bias can take that back.
+"""Bias correction: rounding shifts the mean of a layer's output, and its bias can undo that.
 
 Source: M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
 the empirical form: on faces, one layer after the other, each with those before it corrected.
@@ -33,7 +33,7 @@ def measure_bias_correction(
     faces: NDArray[np.uint8],
     advance: Callable[[int], None] = lambda _: None,
 ) -> BiasCorrection:
-    """Return by how much INT8 raises the mean of each output channel of the layers that have a bias.
+    """Measure by how much INT8 raises the mean of each output channel of the layers that have a bias.
 
     `faces` are uint8 [n, ...]; of more than 128, at most so many are taken, at equal distances.
     `advance(1)` is called after every layer.
@@ -56,7 +56,7 @@ def measure_bias_correction(
 
 
 def correct_biases(model: onnx.ModelProto, shifts: BiasCorrection) -> onnx.ModelProto:
-    """Return a copy of a float32 graph with `shifts` taken from the biases of its layers.
+    """Return a copy of a float32 graph with `shifts` subtracted from the biases of its layers.
 
     Raises:
         ExportError: `shifts` names a layer that the graph does not have, or has another width.
@@ -78,7 +78,7 @@ def _biases(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _subtract(model: onnx.ModelProto, bias: str, shift: list[float]) -> bool:
-    """Take `shift` from an initializer in place; tell whether there is one of that size."""
+    """Subtract `shift` from an initializer in place; return whether there is one of that size."""
     for entry in model.graph.initializer:
         if entry.name == bias and list(entry.dims) == [len(shift)]:
             values = numpy_helper.to_array(entry) - np.array(shift, np.float32)

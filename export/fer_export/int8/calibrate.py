@@ -136,7 +136,7 @@ def calibrate(
 
 
 def _exact_amaxes(model: onnx.ModelProto, layers: list[Layer], spec: ModelSpec) -> dict[str, float | None]:
-    """Return the amax, where there is one, that keeps the faces whole for the layers that read them."""
+    """Return, for the layers that read the faces, the amax that quantizes gray levels without loss."""
     faces = find_activations(model, spec).faces
     return {
         layer.name: exact_amax(spec)

@@ -1,4 +1,4 @@
-"""Cross-layer equalization: channels of one tensor made alike in amax before one range serves them all.
+"""Cross-layer equalization: the channels of a tensor get the same amax, so that one scale suits them all.
 
 A layer's output channel may be divided by any positive number if every layer that reads it multiplies
 its weights by the same one, as long as only positive-homogeneous operators stand between: the network
@@ -95,7 +95,7 @@ def measure_equalization(
     faces: NDArray[np.uint8],
     advance: Callable[[int], None] = lambda _: None,
 ) -> Scales:
-    """Choose what to divide each group's channels by: their amax on `faces`, uint8 [n, ...].
+    """Measure what to divide each group's channels by: their amax on `faces`, uint8 [n, ...].
 
     A channel's amax is the largest value of a batch, averaged over the batches: one face in
     thousands must not set it. `advance(count)` is called with the faces done.
@@ -118,7 +118,7 @@ def measure_equalization(
 
 
 def equalize(model: onnx.ModelProto, scales: Scales) -> onnx.ModelProto:
-    """Return a copy of a float32 graph with its groups' channels divided by `scales`: the same function.
+    """Return a copy of a float32 graph with the channels of its groups divided by `scales`; its logits stay.
 
     Raises:
         ExportError: `scales` names a group that the graph does not have, or has another width.
@@ -157,7 +157,7 @@ def _width(layer: Layer) -> int:
 
 
 def _by_column(layer: Layer, scale: Floats) -> Floats:
-    """Lay one value for each input channel out to be multiplied with the layer's weights."""
+    """Shape one value for each input channel so that it multiplies the layer's weights."""
     if layer.node.op_type == "Gemm":
         return scale if layer.axis == 0 else scale[:, None]
     outputs, inputs = layer.weights.shape[:2]

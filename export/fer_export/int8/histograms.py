@@ -1,4 +1,4 @@
-"""How the values of a graph's tensors are spread on given faces."""
+"""Histograms of a graph's tensors over given faces."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measure_histograms(
     *,
     absolute: bool,
 ) -> dict[str, Histogram]:
-    """Count the values, or their `absolute` ones, of the `tensors` under each key in one histogram.
+    """Count the values (or `absolute` values) of all `tensors` under one key in one histogram.
 
     Two passes over `faces`, uint8 [n, ...], so that memory does not grow with `n`: the extremes, then
     the counts between them. `advance(count)` is called with the faces done, 2 n in all.

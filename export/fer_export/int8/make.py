@@ -1,4 +1,4 @@
-"""The INT8 graphs of an export, how they were made, and what each step on the way bought."""
+"""Make the INT8 graphs of an export; a report measures what each step of it gains."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ Graphs = dict[str, onnx.ModelProto]
 
 @dataclass(frozen=True, slots=True)
 class Int8Options:
-    """How INT8 is made.
+    """How to make INT8.
 
     `method` chooses the ranges, unless `qat` names a checkpoint that `fer-train --qat` trained for INT8.
     `target` is the agreement with float on the calibration faces until which layers are left in float.
-    `report` measures what each step bought.
+    `report` measures what each step gains and what each layer costs.
     """
 
     size: int | None = None  # calibration faces; None: SIZE, or all where there are fewer
@@ -161,7 +161,7 @@ def _calibrate(
 def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples) -> dict[str, Any]:
     reference = run_graph(graph, samples.faces)
     parities = {}
-    with progress.bar("measure what each step buys", len(steps)) as advance:
+    with progress.bar("measure what each step gains", len(steps)) as advance:
         for step, quantized in steps.items():
             parities[step] = measure_parity(
                 reference, run_graph(quantized, samples.faces), samples.labels

@@ -1,4 +1,4 @@
-"""INT8 without training: what to measure on faces, the graph that it makes, and what each step buys."""
+"""INT8 without training: what is measured on faces, and the graph that is made of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def calibrate_int8(
     spec: ModelSpec,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Calibration:
-    """Measure scales, then the ranges of the equalized graph, then the bias shifts of `method`.
+    """Measure scales, then the ranges of the equalized graph, then the bias correction of `method`.
 
     `faces` are uint8 [n, h, w] or [n, h, w, c]; `advance(count)` is called with the faces done, 5 n in
     all, then once for every layer.
@@ -55,7 +55,10 @@ def leave_in_float(
     faces: NDArray[np.uint8],
     names: Collection[str],
 ) -> Calibration:
-    """Return a calibration that leaves the layers `names` in float, its shifts measured anew on `faces`."""
+    """Return a calibration that leaves the layers `names` in float.
+
+    Its bias correction is measured again on `faces`.
+    """
     ranges = drop_layers(calibration.of(method), names)
     shifts = {method: measure_bias_correction(equalize(model, calibration.scales), ranges, faces)}
     return dataclasses.replace(calibration, shifts=shifts, float_layers=list(names))

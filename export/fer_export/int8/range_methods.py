@@ -81,5 +81,5 @@ METHODS: dict[str, Callable[[Counts, float], float]] = {
 
 
 def drop_layers(ranges: dict[str, float], names: Collection[str]) -> dict[str, float]:
-    """Return the ranges of the other layers: what has no range stays in float."""
+    """Return the ranges without those of the layers `names`, which so stay in float."""
     return {name: amax for name, amax in ranges.items() if name not in names}

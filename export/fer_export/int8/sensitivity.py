@@ -1,4 +1,4 @@
-"""Sensitivity: what each layer costs in INT8, and which few layers to leave in float for a target."""
+"""What each layer costs in INT8, and which few layers to leave in float for a target agreement."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def choose_float_layers(
 def _against_float(
     model: onnx.ModelProto, faces: NDArray[np.uint8]
 ) -> Callable[[dict[str, float]], Closeness]:
-    """Run the float graph once; return what compares it with INT8 by given ranges."""
+    """Run the float graph once; return a function that compares it with INT8 by given ranges."""
     reference = run_graph(model, faces)
 
     def closeness(ranges: dict[str, float]) -> Closeness:

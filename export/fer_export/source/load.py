@@ -79,10 +79,10 @@ class QatSource:
 
 
 def source_from_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
-    """Return a network of the registry with its weights; see `load_float`.
+    """Return a network of the registry with its weights; see `load_float_network`.
 
     Raises:
-        ConfigError: see `load_float`.
+        ConfigError: see `load_float_network`.
         CheckpointError: the checkpoint cannot be read.
         ExportError: PyTorch cannot export the network.
     """
@@ -142,7 +142,7 @@ def _of_network(network: nn.Module, spec: ModelSpec, target: str | None, made: d
 
 
 def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
-    """Run the network, since what is wrong with it is told best before it is traced."""
+    """Run the network: an error is easier to understand before tracing than after."""
     for count in (2, 1):  # an axis of one is what squeeze() takes away
         _check_output(network, spec, target, count)
 
@@ -167,7 +167,7 @@ def _check_output(network: nn.Module, spec: ModelSpec, target: str, count: int) 
 
 
 def find_spec(model: str, path: Path | None) -> ModelSpec:
-    """Return the spec of a registered network: its checkpoint folder's, or where there is none its own.
+    """Return the spec of a registered network: that of its checkpoint folder, else its default.
 
     Raises:
         ConfigError: there is no such network.

@@ -1,4 +1,4 @@
-"""A ready ONNX file: read, held against its spec, and what it gives turned into logits."""
+"""A given ONNX file: read, compared with its spec, and its output turned into logits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, first_line
 
 OUTPUTS = ("logits", "probabilities")
-HANDS_ON = {"Identity", "Reshape", "Flatten", "Squeeze"}  # operators that change no value
+PASS_THROUGH = {"Identity", "Reshape", "Flatten", "Squeeze"}  # operators that change no value
 
 
 def read_onnx_file(path: Path, spec: ModelSpec) -> onnx.ModelProto:
@@ -43,8 +43,8 @@ def read_onnx_file(path: Path, spec: ModelSpec) -> onnx.ModelProto:
     if not _fits(inputs[0], (spec.channels, spec.height, spec.width)):
         wanted = f"[n, {spec.channels}, {spec.height}, {spec.width}]"
         raise ConfigError(
-            f"{path} takes {_described(inputs[0])}, the spec asks for float32 {wanted}; mend the spec, or "
-            "export the file anew with the channels first (NCHW)"
+            f"{path} takes {_described(inputs[0])}, the spec asks for float32 {wanted}; correct the spec, or "
+            "export the file again with the channels first (NCHW)"
         )
     if not _fits(outputs[0], (len(spec.labels),)):
         raise ConfigError(
@@ -55,13 +55,12 @@ def read_onnx_file(path: Path, spec: ModelSpec) -> onnx.ModelProto:
 
 
 def to_logits(model: onnx.ModelProto, spec: ModelSpec, outputs: str) -> onnx.ModelProto:
-    """Return the graph with logits as its output; `outputs` says what it gives as it came.
+    """Return the graph with logits as its output; `outputs` is what it gives: "logits" or "probabilities".
 
     A classifier's softmax at the end becomes a log-softmax: its softmax, which the engine takes, is the same.
 
     Raises:
-        ConfigError: `outputs` is unknown, does not fit the task, or the graph's last operator does not bear
-            it out.
+        ConfigError: `outputs` is unknown, does not fit the task, or contradicts the last operator.
     """
     if outputs not in OUTPUTS:
         raise ConfigError(f"outputs must be {' or '.join(OUTPUTS)}, got {outputs!r}")
@@ -92,10 +91,10 @@ def ends_in_softmax(model: onnx.ModelProto) -> bool:
 
 
 def _last(model: onnx.ModelProto) -> onnx.NodeProto:
-    """Return the node that computes the output, before those that only hand it on."""
+    """Return the node that computes the output, before those that only pass it on."""
     producers = {name: node for node in model.graph.node for name in node.output}
     node = producers[model.graph.output[0].name]
-    while node.op_type in HANDS_ON and node.input[0] in producers:
+    while node.op_type in PASS_THROUGH and node.input[0] in producers:
         node = producers[node.input[0]]
     return node
 

@@ -1,4 +1,4 @@
-"""A given ONNX file as the reference: as it came, in float32, on what its spec makes of raw faces."""
+"""A given ONNX file, unchanged, as the reference: its logits for faces normalized as its spec says."""
 
 from __future__ import annotations
 

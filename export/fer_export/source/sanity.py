@@ -1,4 +1,4 @@
-"""What a network's answers must be like before anything is held against them."""
+"""Checks of a network's logits, before other graphs are compared with them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fer_engine.errors import ConfigError
 Logits = NDArray[np.float32]
 
 SUM_TOLERANCE = 1e-3  # of a row of probabilities in float32
-# Largest difference of a logit, as a share of all logits' range, that other sums of one product explain.
-SAME = 1e-3
-TRIED = 16  # faces
+# Largest difference of a logit, as a share of all logits' range: the same sums in another order.
+REPEAT_TOLERANCE = 1e-3
+REPEAT_FACES = 16
 
 
 def check_logits(logits: Logits, spec: ModelSpec) -> None:
-    """Hold a network's answers, float32 [n, labels], against what those of a trained one look like.
+    """Check that logits, float32 [n, labels], can be those of a trained network.
 
     Raises:
-        ConfigError: some are not finite, they are the same for every face, or a classifier's are
-            probabilities: all between 0 and 1, every row adding up to 1.
+        ConfigError: some are not finite, all faces have the same, or a classifier's are probabilities: none
+            is negative and every row adds up to 1.
     """
     broken = int((~np.isfinite(logits)).any(1).sum())
     if broken:
@@ -45,13 +45,13 @@ def check_logits(logits: Logits, spec: ModelSpec) -> None:
 
 
 def check_repeats(answer: Callable[[NDArray[np.uint8]], Logits], faces: NDArray[np.uint8], name: str) -> None:
-    """Ask for some of `faces` twice, then for each alone.
+    """Run some of `faces` twice, then each alone, and compare the logits.
 
     Raises:
-        ConfigError: the answers differ.
+        ConfigError: the logits differ.
     """
-    first, second = answer(faces[:TRIED]), answer(faces[:TRIED])
-    accepted = SAME * float(np.ptp(first))
+    first, second = answer(faces[:REPEAT_FACES]), answer(faces[:REPEAT_FACES])
+    accepted = REPEAT_TOLERANCE * float(np.ptp(first))
     if np.abs(first - second).max() > accepted:
         raise ConfigError(
             f"{name} answers differently when asked twice: leave out what draws at random, such as dropout, "

@@ -1,4 +1,4 @@
-"""A given float graph made ours: raw faces in, any batch, batch norm folded, an opset that INT8 can use."""
+"""Give a float graph the exported form: raw faces in, dynamic batch, batch norm folded, a recent opset."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ def _set_sizes(graph: onnx.GraphProto, spec: ModelSpec) -> int:
 
 
 def _free_reshapes(graph: onnx.GraphProto, fixed: int) -> None:
-    """Have reshapes to the fixed batch keep the one that comes: an exporter writes it into them.
+    """Let reshapes to the fixed batch keep the batch that they get: exporters write it into them.
 
-    The verification tells whether that was all that fixed it.
+    The verification finds out whether the batch is dynamic now.
     """
     constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     for index, node in enumerate(graph.node):
@@ -171,7 +171,7 @@ def _normalize(graph: onnx.GraphProto, spec: ModelSpec, normalized: str) -> None
 def _name_weights(graph: onnx.GraphProto) -> None:
     """End the names of the layers' weights in ".weight", as PyTorch's do.
 
-    A layer is called by the rest: OpenVINO gives a node of its weights' very name another one.
+    The layer is named by the rest: OpenVINO renames a node that has the name of its weights.
     """
     initializers = {entry.name for entry in graph.initializer}
     used = {node.input[1] for node in graph.node if node.op_type in CHANNEL_AXIS}

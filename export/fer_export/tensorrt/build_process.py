@@ -1,4 +1,4 @@
-"""The parent's end of a build."""
+"""Build a plan in a process of its own, and read that process's messages."""
 
 from __future__ import annotations
 

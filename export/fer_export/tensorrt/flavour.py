@@ -20,7 +20,7 @@ CUDA = re.compile(r"-cu(\d+)-bindings$")
 
 
 def check_installed(flavour: str) -> None:
-    """Find out, without importing it, whether a library is installed.
+    """Check that a library is installed, without importing it.
 
     Raises:
         BackendError: it is not.

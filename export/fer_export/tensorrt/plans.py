@@ -24,7 +24,7 @@ NAMED = 3  # convolutions that a message names
 
 
 def check_build(options: BuildOptions, precisions: Iterable[str]) -> None:
-    """Find out what can be known to be wrong before anything is exported or built.
+    """Check what can be checked before anything is exported or built.
 
     Raises:
         ConfigError: a precision has no plan, or does not go with the targets.

@@ -1,8 +1,8 @@
-"""In which precision a plan computes each convolution, read back from the plan itself.
+"""The precision in which a plan computes each convolution, read from the plan itself.
 
-A builder may compute in float what a graph declares int8, and says nothing. TensorRT tells it through
-its engine inspector, which needs the GPU. A plan of TensorRT for RTX holds its network as text, in a
-format that nothing documents: what is not found there counts as unknown, never as right.
+A builder may compute in float what a graph declares int8, without a message. The engine inspector of
+TensorRT shows it, which needs the GPU. A plan of TensorRT for RTX holds its network as text, in an
+undocumented format: what is not found there counts as unknown, never as right.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _joined(found: Mapping[str, set[str]]) -> Precisions:
 def inspect_plan(
     trt: Any, log: Log, plan: bytes, faces: str, shape: tuple[int, ...], *, host_code: bool
 ) -> Precisions:
-    """Return the same of a plan of TensorRT, which is loaded onto the GPU for it.
+    """Return the precision of each convolution of a plan of TensorRT, which is loaded onto the GPU.
 
     `shape` is one that the first profile allows: without it formats are not told. `host_code` lets a
     version-compatible plan run the runtime that it carries along.

@@ -1,1 +1,1 @@
-"""Proof that a graph gives the reference's answers, and the gate that accepts or refuses it."""
+"""Checks that a graph agrees with the reference, and the gate that accepts or refuses it."""

@@ -1,4 +1,4 @@
-"""Verification: an exported graph keeps its contract and gives PyTorch's answers, or is not written."""
+"""Verification: only a graph that keeps its interface and agrees with the reference is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fer_export.verify.samples import Samples
 FP32_TOLERANCE = 1e-4  # the same sums in another order
 FP16_TOLERANCE = 1e-2  # eleven bits a factor through two dozen layers; 0.05 % is usual
 # Root mean square difference as a share of the logits' standard deviation: good INT8 has 3 to 5 %;
-# beyond this a scale is wrong rather than coarse.
+# beyond this a scale is wrong, not coarse.
 INT8_TOLERANCE = 0.25
 TOLERANCES = {
     "fp32": FP32_TOLERANCE,
@@ -137,7 +137,7 @@ def _interface(value: onnx.ValueInfoProto) -> tuple[str, int, list[str | int]]:
 
 
 def _runner(model: onnx.ModelProto, precision: str, spec: ModelSpec) -> Callable[[NDArray[np.uint8]], Logits]:
-    """Return what runs the graph on a batch of any size and holds the shape of its logits against it."""
+    """Return a function that runs the graph on a batch of any size and checks the shape of its logits."""
 
     def failed(what: str, error: Exception) -> ExportError:
         return ExportError(

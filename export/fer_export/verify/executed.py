@@ -1,4 +1,4 @@
-"""Which precision the layers of a graph have: as declared, and as a runtime really computes them.
+"""The precision of a graph's layers: as the graph declares it, and as a runtime computes them.
 
 A graph may say int8 and still run in float: a runtime that finds no integer kernel for a pattern
 computes the dequantized values. So the precision is read back from the runtime's own optimized graph.
@@ -84,7 +84,7 @@ def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:
 def read_back_precisions(
     model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime"
 ) -> Execution:
-    """Find out in which precision `runtime` computes each layer on this machine's CPU.
+    """Read back in which precision `runtime` computes each layer on this machine's CPU.
 
     Raises:
         ConfigError: there is no such runtime.

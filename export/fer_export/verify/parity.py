@@ -1,6 +1,6 @@
-"""Paired measures of two networks on the same faces: do they give the same answers?
+"""Paired measures of two networks on the same faces: how far they agree.
 
-With a few thousand faces the interval of one accuracy is wider than any loss worth finding, so
+With a few thousand faces the interval of one accuracy is wider than the losses that matter, so
 a candidate is compared with its reference face by face.
 """
 

@@ -64,12 +64,12 @@ def has_labels(dataset: Dataset, spec: ModelSpec) -> bool:
 
 
 def name_split(dataset: Dataset, split: str) -> str:
-    """Return what one split of a dataset is called."""
+    """Return the name of one split of a dataset, for people."""
     return f"{'FER2013' if dataset.is_published(split) else dataset.source} {split}"
 
 
 def describe_change(faces: NDArray[np.uint8], spec: ModelSpec) -> str:
-    """Say what `fer_engine.vision.resize.fit` does to faces of this form, as a text to add to theirs."""
+    """Return what `fer_engine.vision.resize.fit` does to such faces, as an addition to their description."""
     told = ""
     if faces.shape[1:3] != (spec.height, spec.width):
         told += f", resized to {spec.height}x{spec.width}"

@@ -64,5 +64,5 @@ def test_label_smoothing_helps_training_alone():
 
 
 def test_a_loss_of_regressions_is_refused_for_classes():
-    with pytest.raises(ConfigError, match="loss 'ccc' is for regressions; simple_cnn tells classes"):
+    with pytest.raises(ConfigError, match="loss 'ccc' is for regressions, simple_cnn has classes"):
         find_objective(ModelSpec("simple_cnn"), Recipe(loss="ccc"))

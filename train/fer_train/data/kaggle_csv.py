@@ -116,7 +116,7 @@ def _reject(path: Path, row: int, column: str, got: bytes, expected: str) -> NoR
 
 
 def _fault(text: bytes) -> str:
-    """Say why `parse` refused `text`."""
+    """Return why `parse_pixels` refused `text`."""
     entries = text.split(b" ")
     for index, entry in enumerate(entries):
         if not (entry.isdigit() and len(entry) <= 3 and int(entry) <= 255):

@@ -1,4 +1,4 @@
-"""One line of the registry of networks."""
+"""An entry of the registry of networks."""
 
 from __future__ import annotations
 
