@@ -13,15 +13,19 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options in a group of their own; return it for those of one command alone."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", help="one that ships with the package (default: mini_xception)")
-    group.add_argument("--artifact", type=Path, help="folder that fer-export wrote, instead of --model")
+    group.add_argument("-m", "--model", help="a model of this package (default: mini_xception)")
+    group.add_argument(
+        "--artifact", type=Path, help="folder that fer-export wrote, instead of --model (default: none)"
+    )
     group.add_argument(
         "--precision", default="fp32", help="fp32, fp16, int8, int8-cpu or auto (default: %(default)s)"
     )
     group.add_argument(
-        "--backend", default="onnxruntime", help="runtime, or auto for the fastest (default: %(default)s)"
+        "--backend",
+        default="onnxruntime",
+        help="onnxruntime, openvino, tensorrt, or auto for the fastest (default: %(default)s)",
     )
-    group.add_argument("--device", default="cpu", help="cpu or cuda, cuda:1 (default: %(default)s)")
+    group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     return group
 
 

@@ -1,1 +1,1 @@
-"""fer-predict: expressions of the faces in images, videos and what a camera sees."""
+"""fer-predict: find the faces in images, in videos or of a camera, and classify their expressions."""

@@ -1,4 +1,4 @@
-"""Annotated copies of images and videos: where each goes, and writing them as frames come."""
+"""Annotated copies of images and videos: their paths, and writing them frame by frame."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from fer_engine.vision.image import Image
     from fer_engine.vision.video.frame import Frame
 
-# In which colour images are written on every system; others become PNG, which loses nothing.
+# Formats in which every OpenCV can write colour; images of other formats become PNG, which is lossless.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
-CAMERA_RATE = 30.0  # frames a second; a camera does not tell how many it gives
-LONGEST_PAUSE = 60  # seconds for which a copy repeats one frame: a gap in the timestamps may be of any length
-FULL = {errno.ENOSPC, errno.EDQUOT}
+CAMERA_RATE = 30.0  # frames a second; a camera does not state its rate
+LONGEST_PAUSE = 60  # most seconds for which a copy repeats a frame: a gap in the timestamps has any length
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
-    """Return the annotated copy of each input by its name: `output` itself, or a file below it.
+def plan_outputs(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
+    """Return the path of each input's annotated copy, by the input's name.
 
-    `output` is a file where there is one input and it has a suffix, else a folder. Names that would meet
-    there are numbered.
+    With one input and a suffix, `output` is the file itself; else it is a folder. In a folder, files that
+    would have the same name are numbered.
 
     Raises:
-        ConfigError: `output` is or names a file but should be a folder, or has a suffix that is not written.
+        ConfigError: `output` is a file where a folder is needed, or has the suffix of another format.
     """
     try:
         is_folder, is_there = output.is_dir(), output.exists()
@@ -43,7 +43,7 @@ def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
     names_a_file = output.suffix.lower() in (*IMAGE_SUFFIXES, *CODECS)
     if not is_folder and (is_there or names_a_file):
         raise ConfigError(f"{output} is a file, and there are {len(inputs)} inputs: give a folder")
-    taken: set[str] = set()  # in one case: many file systems make no difference
+    taken: set[str] = set()  # case-folded, because many file systems ignore the case
     planned = {}
     for entry in inputs:
         first = target = output / _written_as(entry)
@@ -57,7 +57,7 @@ def plan(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
 
 
 def _written_as(entry: Input) -> Path:
-    """Return the input's place with a suffix that can be written."""
+    """Return the copy's path in the output folder, with a suffix that can be written."""
     suffixes = _suffixes(entry)
     return entry.place if entry.place.suffix.lower() in suffixes else entry.place.with_suffix(suffixes[0])
 
@@ -70,12 +70,12 @@ def _check_suffix(entry: Input, output: Path) -> None:
 
 
 def _suffixes(entry: Input) -> tuple[str, ...]:
-    """Return those that its copy may have, the one for an input of any other kind first."""
+    """Return the suffixes that a copy may have; the first one replaces any other suffix."""
     return tuple(CODECS) if entry.is_video else IMAGE_SUFFIXES
 
 
-def protect(inputs: Iterable[Input], targets: Iterable[Path]) -> None:
-    """Refuse to write over what is read, whatever name or link it goes by, and to write a file twice.
+def check_outputs(inputs: Iterable[Input], targets: Iterable[Path]) -> None:
+    """Make sure that no output replaces an input or another output, under any name or link.
 
     Raises:
         ConfigError: a target is an input, or the same as another target.
@@ -92,19 +92,19 @@ def protect(inputs: Iterable[Input], targets: Iterable[Path]) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """Return what two names of one file have in common."""
+    """Return a value that is the same for all names of one file."""
     try:
         status = path.stat()
-    except OSError:  # it is not there yet
-        return Path(os.path.realpath(path))  # unlike resolve(), of links in a circle too
+    except OSError:  # it does not exist yet
+        return Path(os.path.realpath(path))  # resolve() would fail on links in a circle
     return status.st_dev, status.st_ino
 
 
-class Copies:
-    """Writes annotated frames to the files planned for their sources.
+class AnnotatedCopies:
+    """Writes annotated frames to the files that `plan_outputs` returned for their sources.
 
-    An image is there as soon as it is written, a video once its last frame is, or what there is of it
-    on `close`. A copy that fails is told to `report`, and the others go on.
+    An image's file exists as soon as it is written; a video's file exists after its last frame, or after
+    `close` with the frames up to there. A copy that fails is passed to `report`, and the others go on.
     """
 
     def __init__(self, inputs: Sequence[Input], planned: Mapping[str, Path], report: Report) -> None:
@@ -119,7 +119,9 @@ class Copies:
         self._start_ms = 0.0
 
     def write(self, frame: Frame, annotated: Image) -> None:
-        """Write one frame's image; those of one source come one after another.
+        """Write the annotated image of a frame, uint8 [height, width, 3] in BGR.
+
+        The frames of one source must follow one another.
 
         Raises:
             FerError: the disk is full.
@@ -133,8 +135,8 @@ class Copies:
             self._write(frame, annotated)
         except FerError as error:
             self._failed = True
-            self._tell(error)
-            self.close()  # what there is of a video
+            self._report_or_raise(error)
+            self.close()  # keeps the frames of a video up to here
 
     def _write(self, frame: Frame, annotated: Image) -> None:
         entry, path = self._inputs[frame.source], self._planned[frame.source]
@@ -151,30 +153,30 @@ class Copies:
             self._count += 1
 
     def _shorten(self, frame: Frame) -> None:
-        """Take what a pause has beyond the longest one out of the copy's time."""
+        """Cut a pause in the timestamps to LONGEST_PAUSE, and report it."""
         pause = (frame.time_ms - self._start_ms) / 1000 - self._count / self._rate
         if pause > LONGEST_PAUSE:
             self._start_ms += (pause - LONGEST_PAUSE) * 1000
             path = self._planned[frame.source]
             self._report(
                 FerError(
-                    f"{frame.source} pauses {pause:.0f} s before frame {frame.index}: in {path} it is "
-                    f"{LONGEST_PAUSE} s; cut the recording there for a copy in true time"
+                    f"{frame.source} pauses {pause:.0f} s before frame {frame.index}: in {path} the pause is "
+                    f"{LONGEST_PAUSE} s; to keep the times right, cut the recording there into two files"
                 )
             )
 
     def _times(self, frame: Frame) -> int:
-        """Return how often to write a frame: as often as makes time run true, which for most is once."""
+        """Return how often to write a frame so that the copy keeps the frame's time; mostly once."""
         return round((frame.time_ms - self._start_ms) / 1000 * self._rate) + 1 - self._count
 
-    def _tell(self, error: FerError) -> None:
+    def _report_or_raise(self, error: FerError) -> None:
         """Report an error that concerns one copy; raise one that concerns all."""
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL:
             raise error
         self._report(error)
 
     def close(self) -> None:
-        """Finish the video under way, if any.
+        """Finish the current video, if any.
 
         Raises:
             FerError: the disk is full.
@@ -184,7 +186,7 @@ class Copies:
             if video is not None:
                 video.close()
         except FerError as error:
-            self._tell(error)
+            self._report_or_raise(error)
 
 
 def _rate(entry: Input, first: Image) -> float:
@@ -192,7 +194,7 @@ def _rate(entry: Input, first: Image) -> float:
 
     if not isinstance(entry.source, Path):
         return CAMERA_RATE
-    # Whoever read the first frame allowed as many pixels.
+    # The first frame passed the limit already.
     return frame_rate(entry.source, max_pixels=first.shape[0] * first.shape[1])
 
 

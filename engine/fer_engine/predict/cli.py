@@ -1,4 +1,4 @@
-"""fer-predict: find the faces in images, videos or what a camera sees, and read their expressions."""
+"""fer-predict: find the faces in images, in videos or of a camera, and classify their expressions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from fer_engine.vision.video.pipeline import Pipeline
 
 HAAR = "haar"
-# What goes wrong with a file is told in one line, without what OpenCV and FFmpeg print beside it.
-QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+# An error of a file is reported in one line; OpenCV and FFmpeg would print theirs as well.
+LOG_LEVELS = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-    # Pillow's warnings of odd metadata: the image is read all the same.
+    # Pillow warns of unusual metadata in images that it can read.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with _ended_by_sigterm():
         return exit_codes.run(lambda: _run(options))
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM end the command as Ctrl-C does: a video keeps its frames up to there."""
+    """Make SIGTERM end the command as Ctrl-C does, so that a video keeps its frames up to there."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -58,69 +58,105 @@ def _parser() -> argparse.ArgumentParser:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="image, video, folder (with all below it), pattern, number of a camera, or - for an image on "
-        "standard input",
+        help="image, video, folder (searched with its subfolders), pattern, number of a camera, or - for an "
+        "image on standard input",
     )
     parser.add_argument(
         "--max-pixels",
         type=int,
         default=MAX_PIXELS,
         metavar="N",
-        help="largest width x height that is decoded (default: %(default)s)",
+        help="largest width x height of an image or frame (default: %(default)s)",
     )
-    results = parser.add_argument_group("results (default: lines to read, on standard output)")
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print neither the model, the progress nor a summary, only errors (default: off)",
+    )
+    results = parser.add_argument_group("results (default: readable lines on standard output)")
     results.add_argument(
-        "--output", type=Path, help="annotated copy: a file for one input, a folder for many"
+        "-o",
+        "--output",
+        type=Path,
+        help="annotated copy: a file for one input, a folder for several (default: none)",
     )
-    results.add_argument("--json", metavar="FILE", help="JSON Lines, one a face; - is standard output")
-    results.add_argument("--csv", metavar="FILE", help="the same as a table; - is standard output")
-    results.add_argument("--show", action="store_true", help="show what comes in a window, q closes it")
+    results.add_argument(
+        "--json", metavar="FILE", help="JSON Lines, one for each face; - is standard output (default: none)"
+    )
+    results.add_argument(
+        "--csv", metavar="FILE", help="a table, one row for each face; - is standard output (default: none)"
+    )
+    results.add_argument(
+        "--show", action="store_true", help="show annotated images in a window, q closes it (default: off)"
+    )
     faces = parser.add_argument_group("faces")
-    faces.add_argument("--crop", action="store_true", help="each image is a face already: detect nothing")
     faces.add_argument(
-        "--detector", metavar="haar|FILE.onnx", help="OpenCV's Haar cascade, or a YuNet file (default: haar)"
+        "--crop", action="store_true", help="take each whole image as one face, detect nothing (default: off)"
+    )
+    faces.add_argument(
+        "--detector",
+        metavar="haar|FILE.onnx",
+        help=f"OpenCV's Haar cascade, or a YuNet file (default: {HAAR})",
     )
     faces.add_argument(
         "--detect-size",
         type=int,
         metavar="PIXELS",
-        help="shrink larger images to this longest side to find faces; more finds smaller ones and takes "
-        "longer (default: 320, YuNet 640)",
-    )
-    faces.add_argument("--margin", type=float, help="of the crop, as a share of the box (default: measured)")
-    faces.add_argument(
-        "--every", type=int, metavar="K", help="detect in each K-th frame, follow faces between (default: 1)"
+        help="shrink larger images to this longest side for the detection; larger values find smaller faces "
+        "and take longer (default: 320, YuNet 640)",
     )
     faces.add_argument(
-        "--smoothing", type=float, help="of a video's expressions, 0 (none, the default) to below 1"
+        "--margin",
+        type=float,
+        help="margin of the crop at each side, as a share of the box's longer side (default: 0.02, measured)",
+    )
+    faces.add_argument(
+        "--every",
+        type=int,
+        metavar="K",
+        help="detect in every K-th frame, follow the faces in the others (default: 1)",
+    )
+    faces.add_argument(
+        "--smoothing",
+        type=float,
+        metavar="W",
+        help="weight of a face's earlier frames in its average, from 0 to below 1 (default: 0, off)",
     )
     model = model_options.add(parser)
     model.add_argument(
-        "--tta", default="none", help="flip averages each face with its mirror image (default: none)"
+        "--tta", default="none", help="flip averages each face with its mirror image (default: %(default)s)"
     )
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    from fer_engine.predict import inputs
-    from fer_engine.predict.job import Job, Problems
+    from fer_engine.predict.inputs import find_inputs
+    from fer_engine.predict.job import ErrorLog, Job
     from fer_engine.vision.library import opencv, pillow
 
     _check(options)
-    for name, level in QUIET.items():
+    for name, level in LOG_LEVELS.items():
         os.environ.setdefault(name, level)
-    opencv()  # says what to install, before a model is exported
+    opencv()  # a missing library is an error now, before a model is exported
     pillow()
-    problems = Problems()
-    found = inputs.find(options.inputs, problems.report, outside=options.output)
+    errors = ErrorLog()
+    found = find_inputs(options.inputs, errors.report, skip=options.output)
     if not found:
         return exit_codes.EXIT_ERROR
-    job = Job(found, options.output, options.json, options.csv, options.show, options.max_pixels)
+    job = Job(
+        found, options.output, options.json, options.csv, options.show, options.max_pixels, options.quiet
+    )
     with model_options.load(options, tta=options.tta) as engine:
         pipeline = _pipeline(engine, options, live=job.is_live)
-        print(_describe(engine, options), file=sys.stderr)
-        print(job.run(pipeline, engine.spec.labels, problems), file=sys.stderr)
-    return exit_codes.EXIT_ERROR if problems.count else 0
+        _note(_describe(engine, options), options)
+        _note(job.run(pipeline, engine.spec.labels, errors), options)
+    return exit_codes.EXIT_ERROR if errors.count else 0
+
+
+def _note(line: str, options: argparse.Namespace) -> None:
+    if not options.quiet:
+        print(line, file=sys.stderr)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -132,7 +168,7 @@ def _check(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 option = f"--{name.replace('_', '-')}"
                 raise ConfigError(
-                    f"{option} is for finding faces, --crop takes each image as one: leave one out"
+                    f"{option} is for finding faces, but --crop takes each image as a face: drop one"
                 )
 
 
@@ -165,7 +201,7 @@ def _describe(engine: Engine, options: argparse.Namespace) -> str:
 
 
 def whole_image(image: Image) -> Boxes:
-    """Return one box, int32 [1, 4], around all of an image: a face detector that has nothing to look for."""
+    """Be a face detector that returns one box, int32 [1, 4], around the whole image."""
     import numpy as np
 
     height, width = image.shape[:2]

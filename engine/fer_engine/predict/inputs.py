@@ -1,4 +1,4 @@
-"""What the user named: images, folders, patterns, videos, a camera, standard input."""
+"""The inputs that the user named: images, folders, patterns, videos, a camera, standard input."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fer_engine.errors import ConfigError, FerError, ImageError, InputError
 from fer_engine.vision.video.frame import Frame
 
 STANDARD_INPUT = "-"
-# What a folder is searched for, and how a video is told from an image; what an image really is, its
-# content decides.
+# The files that a folder is searched for. The suffix says whether a file is a video; the format of an image
+# is recognized by its content.
 IMAGES = {
     *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
@@ -32,9 +32,9 @@ Report = Callable[[FerError], None]
 class Input:
     """One image, video or camera.
 
-    `name` is what results call it: for a file its path. `source` is a file, the index
-    of a camera, or the bytes of standard input. `place` is where its annotated copy goes in a folder for
-    many: the file's name, below those of the folders in which it was found.
+    `name` is its name in the results: the path of a file. `source` is a file, the index of a camera, or the
+    bytes of standard input. `place` is the path of its annotated copy in the output folder: the file's name,
+    below the names of the subfolders in which it was found.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Input:
 
     @property
     def is_video(self) -> bool:
-        """Whether it has more than one frame."""
+        """Whether it may have more than one frame."""
         return self.is_camera or (isinstance(self.source, Path) and self.source.suffix.lower() in VIDEOS)
 
     @property
@@ -51,18 +51,18 @@ class Input:
         return isinstance(self.source, int)
 
 
-def find(arguments: Sequence[str], report: Report, outside: Path | None = None) -> tuple[Input, ...]:
-    """Return what the arguments stand for, in order, each name once.
+def find_inputs(arguments: Sequence[str], report: Report, skip: Path | None = None) -> tuple[Input, ...]:
+    """Return the inputs that the command's arguments name, in order and without repetitions.
 
-    A folder stands for the images and videos in it and below it, sorted, but not for what is hidden or
-    lies below `outside`, where earlier results may be. Links to folders are followed, each folder once. A
-    pattern is expanded here too, for shells that do not. `report` is told of each argument that stands for
-    nothing.
+    A folder stands for the images and videos in it and its subfolders, sorted, without hidden ones. The
+    folder `skip`, which may hold earlier results, is left out. Links to folders are followed, each folder
+    once. Patterns are expanded, because some shells do not. An argument that names no input is passed to
+    `report` as an error.
     """
     found: dict[str, Input] = {}
     for argument in arguments:
         try:
-            entries = _expand(argument, report, outside)
+            entries = _expand(argument, report, skip)
         except FerError as error:
             report(error)
             continue
@@ -78,28 +78,28 @@ def find(arguments: Sequence[str], report: Report, outside: Path | None = None) 
     return tuple(found.values())
 
 
-def _expand(argument: str, report: Report, outside: Path | None) -> list[Input]:
-    if not argument:  # which Path takes for the current folder
+def _expand(argument: str, report: Report, skip: Path | None) -> list[Input]:
+    if not argument:  # Path("") would be the current folder
         raise InputError("an input is an empty text: give an image, a video, a folder or -")
     path = Path(argument)
     if argument == STANDARD_INPUT:
-        # Here and not in a thread, which Ctrl-C would not end.
+        # Read here and not in a thread, because Ctrl-C would not end the thread.
         return [Input(argument, _standard_input(), Path("standard-input"))]
     if path.is_dir():
-        return _below(path, report, outside)
+        return _search_folder(path, report, skip)
     if path.exists():
         return [_file(path)]
     if argument.isdecimal():
         return [Input(f"camera {argument}", int(argument), Path(f"camera-{argument}"))]
     if glob.has_magic(argument):
-        # Not Path.glob, which takes no absolute pattern.
+        # Path.glob takes no absolute pattern.
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
         files = [_file(path) for path in map(Path, matches) if path.is_file()]
         if files:
             return files
         raise InputError(f"no file matches {argument}: check the pattern, or name a folder")
     raise InputError(
-        f"{argument} is not there: give an image, a video, a folder, a pattern, a camera's number, or -"
+        f"{argument} does not exist: give an image, a video, a folder, a pattern, a camera's number, or -"
     )
 
 
@@ -107,28 +107,28 @@ def _file(path: Path) -> Input:
     return Input(str(path), path, Path(path.name))
 
 
-def _below(folder: Path, report: Report, outside: Path | None) -> list[Input]:
-    closed = []
+def _search_folder(folder: Path, report: Report, skip: Path | None) -> list[Input]:
+    unreadable = []
 
-    def unreadable(error: OSError) -> None:
-        closed.append(error.filename)
+    def report_folder(error: OSError) -> None:
+        unreadable.append(error.filename)
         report(InputError(f"cannot search {error.filename}: {error.strerror}; what it holds is left out"))
 
     found: list[Input] = []
-    seen = set() if outside is None else {os.path.realpath(outside)}
-    for name, below, files in os.walk(folder, onerror=unreadable, followlinks=True):
+    seen = set() if skip is None else {os.path.realpath(skip)}
+    for name, subfolders, files in os.walk(folder, onerror=report_folder, followlinks=True):
         parent, identity = Path(name), os.path.realpath(name)
-        below[:] = sorted(entry for entry in below if not entry.startswith("."))
-        if identity in seen:  # a link may lead back to where it is
-            below.clear()
+        subfolders[:] = sorted(entry for entry in subfolders if not entry.startswith("."))
+        if identity in seen:  # a link may lead back to a folder above it
+            subfolders.clear()
             continue
         seen.add(identity)
         for path in (parent / file for file in sorted(files) if _is_wanted(file)):
             if _is_special(path):
-                report(InputError(f"{path} is a pipe or a device, which may give no end: name it to read it"))
+                report(InputError(f"{path} is a pipe or a device, which may never end: name it to read it"))
                 continue
             found.append(Input(str(path), path, path.relative_to(folder)))
-    if not found and not closed:
+    if not found and not unreadable:
         raise InputError(
             f"{folder} holds no image or video: their names end in {' '.join(sorted(IMAGES | VIDEOS))}"
         )
@@ -142,17 +142,17 @@ def _is_wanted(file: str) -> bool:
 def _is_special(path: Path) -> bool:
     try:
         return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:  # what is wrong with it, reading it will tell
+    except OSError:  # reported when it is read
         return False
 
 
-def frames(
+def read_frames(
     inputs: Sequence[Input], report: Report, done: Callable[[], object], max_pixels: int
 ) -> Iterator[Frame]:
-    """Read all inputs, one after another.
+    """Yield the frames of all inputs, one after another.
 
-    What cannot be read, or has more than `max_pixels`, is reported and left out, and so is the rest of a
-    video that breaks; `done` is called at the end of each input, come to well or not.
+    An input that cannot be read, or has more than `max_pixels`, is reported and left out, and so is the rest
+    of a video that is cut short. `done` is called at the end of each input, whether it failed or not.
     """
     for entry in inputs:
         try:
@@ -164,25 +164,25 @@ def frames(
 
 def _frames(entry: Input, max_pixels: int) -> Iterator[Frame]:
     from fer_engine.vision.image import read_image
-    from fer_engine.vision.video.source import frames as read_video
+    from fer_engine.vision.video.source import frames
 
     if isinstance(entry.source, bytes):
         try:
             image = read_image(entry.source, "standard input", max_pixels)
         except ImageError as error:
-            hint = " (a video is read from a file alone)" if entry.source else ""
+            hint = " (a video can only be read from a file)" if entry.source else ""
             raise ImageError(f"{error}{hint}") from error
         yield Frame(entry.name, 0, 0.0, image)
     elif isinstance(entry.source, Path) and not entry.is_video:
         yield Frame(entry.name, 0, 0.0, read_image(entry.source, max_pixels=max_pixels))
     else:
-        yield from read_video(entry.source, max_pixels)
+        yield from frames(entry.source, max_pixels)
 
 
 def _standard_input() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise ConfigError("standard input is a terminal: send it an image, as in 'fer-predict - < photo.jpg'")
     pieces = []
-    while piece := os.read(sys.stdin.fileno(), 2**16):  # Ctrl-C is seen between the pieces
+    while piece := os.read(sys.stdin.fileno(), 2**16):  # in pieces, so that Ctrl-C is seen in between
         pieces.append(piece)
     return b"".join(pieces)

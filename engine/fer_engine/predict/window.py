@@ -16,7 +16,7 @@ SIZE = (960, 720)  # pixels, at first
 
 
 def check_display() -> None:
-    """Open a window in a process of its own: where there is no display, Qt ends the one that asks for it.
+    """Open a window for a moment in a separate process, because without a display Qt would abort this one.
 
     Raises:
         ConfigError: there is no display, or OpenCV was built without windows.
@@ -24,18 +24,18 @@ def check_display() -> None:
     command = [sys.executable, "-c", TRIAL]
     try:
         done = subprocess.run(command, capture_output=True, timeout=TRIAL_SECONDS, check=False)
-        reason = "" if done.returncode == 0 else _gist(done.stderr.decode("utf-8", "replace"))
+        reason = "" if done.returncode == 0 else _reason(done.stderr.decode("utf-8", "replace"))
     except subprocess.TimeoutExpired:
         reason = f"it did not open within {TRIAL_SECONDS} s"
     if reason:
         raise ConfigError(
-            f"--show has no window to show in ({reason}): run it where there is a display, with "
+            f"--show cannot open a window ({reason}): run it where there is a display, with "
             "opencv-python and not its headless build, or write to --output"
         )
 
 
 class Window:
-    """The window; all calls belong to the main thread, as most systems ask for."""
+    """A window; use it from the main thread only, as most systems require."""
 
     def __init__(self) -> None:
         import cv2
@@ -45,11 +45,16 @@ class Window:
         cv2.resizeWindow(TITLE, *SIZE)
 
     def show(self, image: Image, *, wait: bool) -> bool:
-        """Show an image, until a key is pressed if it is to `wait`; return False once it is closed."""
+        """Show an image, uint8 [height, width, 3] in BGR; return False once the window was closed.
+
+        Args:
+            image: The image.
+            wait: Wait until a key is pressed.
+        """
         self._cv2.imshow(TITLE, image)
         key = self._cv2.waitKey(1)
         while wait and key == -1 and self._is_open():
-            key = self._cv2.waitKey(50)  # not forever: so that Ctrl-C and a closed window are seen
+            key = self._cv2.waitKey(50)  # with a limit, so that Ctrl-C and a closed window are seen
         return key not in CLOSING and self._is_open()
 
     def _is_open(self) -> bool:
@@ -60,8 +65,8 @@ class Window:
         self._cv2.destroyAllWindows()
 
 
-def _gist(text: str) -> str:
-    """Return the line that says most: the first that is not about where it went wrong."""
+def _reason(text: str) -> str:
+    """Return the line of an error output that names the reason, rather than the place in the code."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower() or "could not" in line.lower()]
     return (errors or lines or ["no reason was given"])[0]

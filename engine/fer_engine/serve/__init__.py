@@ -1,1 +1,1 @@
-"""The engine as a service over HTTP; needs the extra `serve`."""
+"""fer-serve: a model served over HTTP; needs the extra `serve`."""

@@ -1,8 +1,8 @@
 """Groups the faces of many requests into batches for the engine.
 
 Dynamic batching as in Crankshaw et al., "Clipper: A Low-Latency Online Prediction Serving System",
-NSDI 2017: a batch that is not full waits for a bounded time. Here it waits only for as many faces as there
-were lately, so that a client that is alone, or is the last of many, does not wait for nobody.
+NSDI 2017: a batch that is not full waits for a limited time. Here it only waits for as many faces as were
+there at the end of the last batch, so that a single client, or the last of many, does not wait in vain.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from fer_engine.serve.limits import Limits, RefusedError
 
 MAX_BATCH = 64
 MAX_DELAY = 0.002
-LONGEST_DELAY = 3600.0  # seconds, far beyond any use
+LONGEST_DELAY = 3600.0  # seconds, far more than is useful
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """How faces are grouped.
+    """How faces are grouped into batches.
 
-    `max_batch` faces go to the engine at once; with 1 each goes alone. A batch that is not full waits at
-    most `max_delay` seconds for as many faces as were there when the last one ended, its own included.
-    `runners` batches are under way at once.
+    `max_batch` is the largest number of faces in a batch; 1 turns batching off. A batch that is not full
+    waits at most `max_delay` seconds for as many faces as were in the last batch and waiting at its end.
+    `runners` batches run at once.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
     max_batch: int = MAX_BATCH
@@ -52,7 +55,7 @@ class BatchOptions:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """The faces of one request on their way; `taken` and `done` count those given to the engine and back."""
+    """The faces of one request; `taken` counts those given to the engine, `done` those it has returned."""
 
     faces: Faces
     logits: Logits
@@ -62,7 +65,7 @@ class _Job:
     done: int = 0
 
 
-class _Piece(NamedTuple):
+class _Slice(NamedTuple):
     """The rows of a job that go into one batch."""
 
     job: _Job
@@ -71,9 +74,9 @@ class _Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What happened to one batch; times are in seconds of `time.perf_counter`.
+    """The size and times of one batch, in seconds of `time.perf_counter`.
 
-    `arrivals` are those of the requests whose first face is in it.
+    `arrivals` are the times at which the requests arrived whose first face is in this batch.
     """
 
     faces: int
@@ -84,10 +87,10 @@ class Batch:
 
 
 class Batcher:
-    """Runs `infer` on batches of faces of several requests, in threads of its own.
+    """Runs `infer` on batches with faces of several requests, in its own threads.
 
-    `infer` takes uint8 [n, ...] and returns float32 [n, classes], row for row. `observe` is told of each
-    batch, in the event loop. Make it and call it inside one running event loop.
+    `infer` takes uint8 [n, ...] and returns float32 [n, classes], row for row. `observe` is called with each
+    batch, in the event loop. Create and use a Batcher inside one running event loop.
     """
 
     def __init__(
@@ -105,8 +108,8 @@ class Batcher:
         self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[_Job] = deque()
-        self._waiting = 0  # faces of the jobs that no runner has taken
-        self._wanted = 1  # faces for which the next batch waits
+        self._waiting = 0  # faces that no runner has taken
+        self._wanted = 1  # the next batch waits for so many faces
         self._changed = threading.Condition()
         self._stopping = False
         self._threads = [
@@ -121,10 +124,14 @@ class Batcher:
         return self._waiting
 
     async def logits(self, faces: Faces, deadline: float) -> Logits:
-        """Return the logits of faces, whoever shares their batch, until `deadline` of the event loop's time.
+        """Return the logits, float32 [n, classes], of the faces of one request, uint8 [n, ...].
+
+        Args:
+            faces: They may share batches with other requests, or be split over several.
+            deadline: The latest time of the answer, in the event loop's time.
 
         Raises:
-            RefusedError: the queue is full, the engine did not get to the faces in time, or it was stopped.
+            RefusedError: the queue is full, the deadline has passed, or the batcher was stopped.
             FerError: the engine failed.
         """
         if len(faces) == 0:
@@ -143,9 +150,9 @@ class Batcher:
             timer.cancel()
 
     def stop(self) -> None:
-        """Finish the batches that are under way, refuse what waits, and end the threads.
+        """Finish the running batches, refuse the waiting requests, and end the threads.
 
-        Call it in the event loop; no `logits` may follow.
+        Call it in the event loop. `logits` must not be called afterwards.
         """
         with self._changed:
             self._stopping = True
@@ -154,7 +161,7 @@ class Batcher:
             self._waiting = 0
             self._changed.notify_all()
         for job in waiting:
-            self._refuse(job, RefusedError(503, "the server ends; try again", retry=True))
+            self._refuse(job, RefusedError(503, "the server is about to end; try again", retry=True))
         for thread in self._threads:
             thread.join()
 
@@ -163,7 +170,7 @@ class Batcher:
             if self._waiting + len(job.faces) > self._limits.queue:
                 raise RefusedError(
                     503,
-                    f"{self._waiting} faces wait already, {self._limits.queue} may; try again",
+                    f"{self._waiting} faces wait, at most {self._limits.queue} may; try again",
                     retry=True,
                 )
             self._jobs.append(job)
@@ -180,68 +187,68 @@ class Batcher:
             job.future.set_exception(refusal)
 
     def _run(self) -> None:
-        while pieces := self._take():
-            faces = [piece.job.faces[piece.rows] for piece in pieces]
+        while slices := self._next_batch():
+            faces = [job.faces[rows] for job, rows in slices]
             count = sum(map(len, faces))
             begun = time.perf_counter()
             outcome: Logits | Exception
             try:
                 outcome = self._infer(faces[0] if len(faces) == 1 else np.concatenate(faces))
-            except Exception as error:  # noqa: BLE001 - of this batch's requests alone; the next may pass
+            except Exception as error:  # noqa: BLE001 - fails only the requests of this batch
                 outcome = error
             ended = time.perf_counter()
-            with self._changed:  # before anyone who has the answer can ask again
+            with self._changed:  # before the answers, after which clients may send their next requests
                 self._wanted = min(count + self._waiting, self._options.max_batch)
-            arrivals = tuple(job.arrived for job, rows in pieces if rows.start == 0)
+            arrivals = tuple(job.arrived for job, rows in slices if rows.start == 0)
             batch = Batch(count, arrivals, begun, ended, isinstance(outcome, Exception))
-            self._loop.call_soon_threadsafe(self._deliver, pieces, outcome, batch)
+            self._loop.call_soon_threadsafe(self._deliver, slices, outcome, batch)
 
-    def _take(self) -> list[_Piece]:
-        """Wait for the next batch; it is empty when the threads shall end."""
+    def _next_batch(self) -> list[_Slice]:
+        """Wait for the next batch; it is empty when the thread should end."""
         begun = time.perf_counter()
         with self._changed:
-            while not self._is_time(begun):
-                self._changed.wait(self._patience(begun))
-            return self._cut()
+            while not self._is_ready(begun):
+                self._changed.wait(self._remaining_delay(begun))
+            return self._take_batch()
 
-    def _is_time(self, begun: float) -> bool:
+    def _is_ready(self, begun: float) -> bool:
         self._drop_answered()
         if not self._jobs:
             return self._stopping
-        return self._waiting >= self._wanted or self._patience(begun) == 0
+        return self._waiting >= self._wanted or self._remaining_delay(begun) == 0
 
-    def _patience(self, begun: float) -> float | None:
-        """Return how long to wait yet for more faces, None where there is none."""
+    def _remaining_delay(self, begun: float) -> float | None:
+        """Return for how many seconds the batch may still wait for more faces; None if there is no face."""
         if not self._jobs:
             return None
         since = max(begun, self._jobs[0].arrived)
         return max(0.0, since + self._options.max_delay - time.perf_counter())
 
-    def _cut(self) -> list[_Piece]:
-        """Take the next batch off the queue."""
-        pieces: list[_Piece] = []
-        room = self._options.max_batch
-        while room and self._jobs:
+    def _take_batch(self) -> list[_Slice]:
+        """Take the faces of the next batch off the queue."""
+        slices: list[_Slice] = []
+        free = self._options.max_batch
+        while free and self._jobs:
             job = self._jobs[0]
-            rows = slice(job.taken, min(job.taken + room, len(job.faces)))
-            pieces.append(_Piece(job, rows))
-            room -= rows.stop - rows.start
+            rows = slice(job.taken, min(job.taken + free, len(job.faces)))
+            slices.append(_Slice(job, rows))
+            free -= rows.stop - rows.start
             self._waiting -= rows.stop - rows.start
             job.taken = rows.stop
             if job.taken == len(job.faces):
                 self._jobs.popleft()
-        return pieces
+        return slices
 
     def _drop_answered(self) -> None:
-        """Forget jobs whose request was refused, or whose client left, in the meantime."""
+        """Drop jobs whose request was refused or whose client has left."""
         while self._jobs and self._jobs[0].future.done():
             job = self._jobs.popleft()
             self._waiting -= len(job.faces) - job.taken
 
-    def _deliver(self, pieces: list[_Piece], outcome: Logits | Exception, batch: Batch) -> None:
-        """Give each job its rows; this runs in the event loop."""
+    def _deliver(self, slices: list[_Slice], outcome: Logits | Exception, batch: Batch) -> None:
+        """Give each job its rows, in the event loop."""
         start = 0
-        for job, rows in pieces:
+        for job, rows in slices:
             stop = start + rows.stop - rows.start
             if job.future.done():
                 pass

@@ -1,4 +1,4 @@
-"""Reading what a client sends, within the limits, and packing what it gets as it asked for it."""
+"""Reads request bodies within the limits, and compresses and decompresses bodies."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from fer_engine.serve.limits import RefusedError
 
 # zlib's window for each Content-Encoding: "deflate" means zlib's format, RFC 9110 section 8.4.1.2.
 WINDOWS = {"gzip": 31, "deflate": 15}
-WORTH_PACKING = 1024  # bytes; less becomes hardly smaller, and packing takes longer than sending
-FASTEST = 1
+MIN_COMPRESSED = 1024  # bytes; smaller bodies hardly shrink, and compression takes longer than sending
+FASTEST = 1  # zlib's level of compression
 
 Headers = dict[bytes, bytes]
 
 
-def headers(request: Request) -> Headers:
-    """Return the headers by their names in small letters; Starlette searches them all for each name."""
+def headers_by_name(request: Request) -> Headers:
+    """Return the headers by their lower-case names; Starlette would search the list for each name."""
     return dict(request.scope["headers"])
 
 
-async def read(request: Request, headers: Headers, limit: int) -> bytes:
+async def read_body(request: Request, headers: Headers, limit: int) -> bytes:
     """Return a request's body as it was sent.
 
     Raises:
-        RefusedError: there are more than `limit` bytes.
-        ClientDisconnect: the client left.
+        RefusedError: the body has more than `limit` bytes.
+        ClientDisconnect: the client closed the connection.
     """
-    if int(headers.get(b"content-length", 0)) > limit:  # the parser has refused what is not a number
+    if int(headers.get(b"content-length", 0)) > limit:  # the HTTP parser refuses other values than numbers
         raise _too_large(limit)
     size, chunks, more = 0, [], True
     while more:
@@ -44,47 +44,47 @@ async def read(request: Request, headers: Headers, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def is_packed(headers: Headers) -> bool:
+def is_compressed(headers: Headers) -> bool:
     """Whether a body has a Content-Encoding."""
     return _encoding(headers) != "identity"
 
 
-def unpack(body: bytes, headers: Headers, limit: int) -> bytes:
-    """Return a body without its Content-Encoding; it is not unpacked further than `limit`.
+def decompress(body: bytes, headers: Headers, limit: int) -> bytes:
+    """Return a body without its Content-Encoding; decompression stops after `limit` bytes.
 
     Raises:
         InputError: the body is damaged.
-        RefusedError: the encoding is not known, or there are more than `limit` bytes.
+        RefusedError: the encoding is unknown, or the decompressed body has more than `limit` bytes.
     """
-    if not is_packed(headers):
+    if not is_compressed(headers):
         return body
     encoding = _encoding(headers)
     if encoding not in WINDOWS:
         raise RefusedError(
             415, f"Content-Encoding must be one of {', '.join(WINDOWS)}, got {encoding[:40]!r}"
         )
-    unpacker = zlib.decompressobj(WINDOWS[encoding])
+    stream = zlib.decompressobj(WINDOWS[encoding])
     try:
-        unpacked = unpacker.decompress(body, limit + 1)
+        decompressed = stream.decompress(body, limit + 1)
     except zlib.error as error:
         raise InputError(f"the body is not {encoding}: {error}") from None
-    if len(unpacked) > limit:
+    if len(decompressed) > limit:
         raise _too_large(limit)
-    if not unpacker.eof or unpacker.unused_data:
+    if not stream.eof or stream.unused_data:
         raise InputError(f"the body is not one whole {encoding} stream; send it again")
-    return unpacked
+    return decompressed
 
 
-def pack(body: bytes, headers: Headers) -> tuple[bytes, str | None]:
-    """Return a body in the first encoding of Accept-Encoding that is known here, and its name."""
+def compress(body: bytes, headers: Headers) -> tuple[bytes, str | None]:
+    """Return a body in the first supported encoding of Accept-Encoding, and the encoding's name if any."""
     accepted = headers.get(b"accept-encoding")
-    if accepted is None or len(body) < WORTH_PACKING:
+    if accepted is None or len(body) < MIN_COMPRESSED:
         return body, None
     for choice in accepted.decode("latin-1").lower().split(","):
         encoding, _, weight = choice.strip().partition(";")
         if encoding in WINDOWS and weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
-            packer = zlib.compressobj(FASTEST, wbits=WINDOWS[encoding])
-            return packer.compress(body) + packer.flush(), encoding
+            stream = zlib.compressobj(FASTEST, wbits=WINDOWS[encoding])
+            return stream.compress(body) + stream.flush(), encoding
     return body, None
 
 
@@ -93,4 +93,4 @@ def _encoding(headers: Headers) -> str:
 
 
 def _too_large(limit: int) -> RefusedError:
-    return RefusedError(413, f"the body is larger than {limit} bytes; send less at once")
+    return RefusedError(413, f"the body is larger than {limit} bytes; send a smaller one")

@@ -1,4 +1,4 @@
-"""fer-serve: answer requests over HTTP, by the Open Inference Protocol, with images, and with a page."""
+"""fer-serve: serve a model over HTTP, with the Open Inference Protocol, a route for images, and a page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from fer_engine.engine import EngineInfo
 
 HOST = "127.0.0.1"
-PORT = 8000  # as of other servers of the protocol
+PORT = 8000  # the usual port of servers with this protocol
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-    # What clients send wrong, they are told: the log is of the server's own errors.
+    # Clients are told of their mistakes; the log holds errors of the server only.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     return exit_codes.run(lambda: _serve(options))
@@ -35,10 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=PORT, help="0 takes one that is free (default: %(default)s)"
+        "--port", type=int, default=PORT, help="port to listen on, 0 for any free one (default: %(default)s)"
     )
     model = model_options.add(parser)
-    model.add_argument("--threads", type=int, help="cores for the engine (default: all)")
+    model.add_argument("--threads", type=int, metavar="N", help="cores that the engine uses (default: all)")
     _add_batching(parser)
     _add_limits(parser)
     return parser
@@ -51,36 +51,42 @@ def _add_batching(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="FACES",
         default=default.max_batch,
-        help="that go to the engine at once; 1 runs each alone (default: %(default)s)",
+        help="most faces in a batch; 1 turns batching off (default: %(default)s)",
     )
     group.add_argument(
         "--max-delay",
         type=float,
         metavar="MS",
         default=default.max_delay * 1000,
-        help="longest wait for a fuller batch (default: %(default)g)",
+        help="longest time that a batch waits for more faces (default: %(default)g)",
     )
     group.add_argument(
         "--runners",
         type=int,
         metavar="N",
         default=default.runners,
-        help="batches under way at once (default: %(default)s)",
+        help="batches that run at once (default: %(default)s)",
     )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group, default = parser.add_argument_group("limits"), Limits()
     for name, kind, unit, value, text in (
-        ("--max-body", int, "BYTES", default.body, "of a request"),
-        ("--max-pixels", int, "N", default.pixels, "of an image"),
-        ("--max-faces", int, "N", default.faces, "of a request or an image"),
-        ("--max-in-flight", int, "N", default.in_flight, "requests served at once"),
-        ("--max-queue", int, "FACES", default.queue, "that wait for the engine"),
-        ("--max-connections", int, "N", default.connections, "open at once"),
-        ("--receive-timeout", float, "S", default.receive_seconds, "for a request in, and an answer out"),
-        ("--request-timeout", float, "S", default.request_seconds, "for a request to be served"),
-        ("--drain-delay", float, "S", default.drain_seconds, "of taking requests still when told to end"),
+        ("--max-body", int, "BYTES", default.body, "largest body of a request"),
+        ("--max-pixels", int, "N", default.pixels, "most pixels of an image"),
+        ("--max-faces", int, "N", default.faces, "most faces of a request or an image"),
+        ("--max-in-flight", int, "N", default.in_flight, "most requests served at once"),
+        ("--max-queue", int, "FACES", default.queue, "most faces that wait for the engine"),
+        ("--max-connections", int, "N", default.connections, "most open connections"),
+        (
+            "--receive-timeout",
+            float,
+            "S",
+            default.receive_seconds,
+            "time to receive a request or send an answer",
+        ),
+        ("--request-timeout", float, "S", default.request_seconds, "time from a request's end to its answer"),
+        ("--drain-delay", float, "S", default.drain_seconds, "time to go on serving after a signal to end"),
     ):
         group.add_argument(
             name, type=kind, metavar=unit, default=value, help=f"{text} (default: %(default)s)"

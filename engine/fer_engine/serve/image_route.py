@@ -1,4 +1,4 @@
-"""POST /predict: from the bytes of an image to the expressions of its faces."""
+"""POST /predict: the expressions of the faces in an image."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from fer_engine.vision.image import read_image
 
 FORM = b"multipart/form-data"
 BYTES = b"application/octet-stream"
-FORM_FIELDS = 8  # beside the file; they are passed over
+FORM_FIELDS = 8  # other fields than the file that a form may have; they are ignored
 
 
-class _Found(NamedTuple):
-    """The faces of an image, and the seconds that each step took."""
+class _Detection(NamedTuple):
+    """The size of an image, its faces, and the seconds that decoding and detection took."""
 
     width: int
     height: int
@@ -40,7 +40,7 @@ class _Found(NamedTuple):
 
 
 class ImageRoute:
-    """The endpoint for images; the detector is called from several threads at once."""
+    """The handler for images; it calls the detector from several threads at once."""
 
     def __init__(self, service: Service, detector: FaceDetector) -> None:
         self._service = service
@@ -50,37 +50,39 @@ class ImageRoute:
         service = self._service
         with service.admit():
             begun = time.perf_counter()
-            headers = body.headers(request)
-            _check_kind(headers)
-            content = await body.read(request, headers, service.limits.body)
+            headers = body.headers_by_name(request)
+            _check_media_type(headers)
+            content = await body.read_body(request, headers, service.limits.body)
             deadline = service.deadline()
-            found = await service.in_pool(lambda: self._find(content, headers), deadline)
-            asked = time.perf_counter()
+            found = await service.in_pool(lambda: self._detect(content, headers), deadline)
+            detected = time.perf_counter()
             logits = await service.batcher.logits(found.faces, deadline)
             ended = time.perf_counter()
             seconds = {
                 "decode": found.decode,
                 "detect": found.detect,
-                "classify": ended - asked,
+                "classify": ended - detected,
                 "total": ended - begun,
             }
-            return await service.in_pool(lambda: self._answer(found, logits, seconds), deadline)
+            return await service.in_pool(lambda: self._render(found, logits, seconds), deadline)
 
-    def _find(self, content: bytes, headers: body.Headers) -> _Found:
-        """Decode an image and cut out its faces; this runs in a thread."""
+    def _detect(self, content: bytes, headers: body.Headers) -> _Detection:
+        """Decode an image and cut out its faces, in a thread of the pool."""
         limits = self._service.limits
         begun = time.perf_counter()
         image = _image(content, headers, limits)
         decoded = time.perf_counter()
         boxes = as_boxes(self._detector(image), image)
         if len(boxes) > limits.faces:
-            raise RefusedError(413, f"the image has {len(boxes)} faces, {limits.faces} may be; cut it up")
+            raise RefusedError(
+                413, f"the image has {len(boxes)} faces, expected at most {limits.faces}; split the image"
+            )
         faces = crop_faces(image, boxes, self._service.spec)
         ended = time.perf_counter()
         height, width = image.shape[:2]
-        return _Found(width, height, boxes, faces, decoded - begun, ended - decoded)
+        return _Detection(width, height, boxes, faces, decoded - begun, ended - decoded)
 
-    def _answer(self, found: _Found, logits: Logits, seconds: dict[str, float]) -> Response:
+    def _render(self, found: _Detection, logits: Logits, seconds: dict[str, float]) -> Response:
         info, labels = self._service.engine.info, self._service.spec.labels
         faces = Face.of_prediction(found.boxes, Prediction.of_logits(logits, labels))
         return JSONResponse(
@@ -100,36 +102,36 @@ class ImageRoute:
         )
 
 
-def _check_kind(headers: body.Headers) -> None:
-    kind = _kind(headers)
-    if kind not in (FORM, BYTES) and not kind.startswith(b"image/"):
-        got = kind[:40].decode("latin-1")
+def _check_media_type(headers: body.Headers) -> None:
+    media_type = _media_type(headers)
+    if media_type not in (FORM, BYTES) and not media_type.startswith(b"image/"):
+        got = media_type[:40].decode("latin-1")
         raise RefusedError(
             415, f"Content-Type must be image/*, application/octet-stream or multipart/form-data, got {got!r}"
         )
 
 
-def _kind(headers: body.Headers) -> bytes:
+def _media_type(headers: body.Headers) -> bytes:
     return headers.get(b"content-type", BYTES).partition(b";")[0].strip().lower()
 
 
 def _image(content: bytes, headers: body.Headers, limits: Limits) -> Image:
-    """Decode the image that a request brings, as its body or as the file of a form."""
-    content = body.unpack(content, headers, limits.body)
-    if _kind(headers) == FORM:
-        content = asyncio.run(_file(content, headers))
+    """Decode the image of a request, which is its body or the file of a form."""
+    content = body.decompress(content, headers, limits.body)
+    if _media_type(headers) == FORM:
+        content = asyncio.run(_form_file(content, headers))
     try:
         return read_image(content, name="the image", max_pixels=limits.pixels)
     except ImageSizeError as error:
         raise RefusedError(
             413,
-            f"the image has {error.pixels} pixels, {limits.pixels} may be; make it smaller, "
-            "or have who runs the service give it a larger --max-pixels",
+            f"the image has {error.pixels} pixels, expected at most {limits.pixels}; make it smaller, "
+            "or ask the operator of the server for a larger --max-pixels",
         ) from None
 
 
-async def _file(content: bytes, headers: body.Headers) -> bytes:
-    """Return the file of a form; nothing in it waits, but Starlette's parser is a coroutine."""
+async def _form_file(content: bytes, headers: body.Headers) -> bytes:
+    """Return the file of a form. Nothing here waits; it is a coroutine because Starlette's parser is one."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield content
@@ -137,7 +139,7 @@ async def _file(content: bytes, headers: body.Headers) -> bytes:
     parser = MultiPartParser(
         Headers(raw=list(headers.items())), stream(), max_files=1, max_fields=FORM_FIELDS
     )
-    parser.spool_max_size = len(content) + 1  # no image goes to the disk
+    parser.spool_max_size = len(content) + 1  # never write an image to the disk
     try:
         form = await parser.parse()
     except MultiPartException as error:

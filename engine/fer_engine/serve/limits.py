@@ -1,4 +1,4 @@
-"""How much a client may ask for, and how it is told that it was too much."""
+"""The limits of the service, and the error for requests that exceed them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from fer_engine.errors import ConfigError, FerError
 
-RETRY_AFTER = 1  # seconds; what makes a server refuse here passes within one
+RETRY_AFTER = 1  # seconds, after which the reason of a refusal has usually passed
 
 
 class RefusedError(FerError):
-    """A request that is not served; it is answered with `status` and the text.
+    """A request is refused; the client gets the HTTP `status` and the text.
 
-    `retry` tells the client that the same request may be served later.
+    With `retry` the client is told that the same request may succeed later.
     """
 
     def __init__(self, status: int, text: str, *, retry: bool = False) -> None:
@@ -25,23 +25,31 @@ class RefusedError(FerError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the service accepts.
+    """The most that the service accepts.
 
-    `body` and `head` are in bytes, of a request's body (also once decompressed) and of its headers;
-    `pixels` of an image, `faces` of a request or found in an image. `in_flight` requests are served at
-    once, `queue` faces wait for the engine, and `connections` are open. A request must have come in
-    completely `receive_seconds` after its first byte, be through `request_seconds` after that, and its
-    answer be taken off in another `receive_seconds`. When the service is told to end it takes requests for
-    another `drain_seconds`.
+    Args:
+        body: Bytes of a request's body, compressed and decompressed.
+        head: Bytes of a request's URL and headers.
+        pixels: Pixels of an image.
+        faces: Faces of a request, or found in an image.
+        in_flight: Requests served at once.
+        queue: Faces that wait for the engine.
+        connections: Open connections.
+        receive_seconds: Time for a request to be received, and for its answer to be read by the client.
+        request_seconds: Time from the end of a request to its answer.
+        drain_seconds: Time for which requests are still served after the signal to end.
+
+    Raises:
+        ConfigError: a limit is not above 0 and finite, or `queue` is less than `faces`.
     """
 
-    body: int = 16 * 2**20  # a photo of a phone as it comes
+    body: int = 16 * 2**20  # enough for the photo of a phone
     head: int = 32 * 2**10
     pixels: int = 50_000_000
     faces: int = 1024
     in_flight: int = 128  # bodies in memory: 128 of 16 MiB are 2 GiB
     queue: int = 8192
-    connections: int = 512  # below the 1,024 files that a process may often have open
+    connections: int = 512  # below 1,024, a usual limit of the files that a process may open
     receive_seconds: float = 10.0
     request_seconds: float = 30.0
     drain_seconds: float = 1.0

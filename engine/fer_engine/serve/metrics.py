@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus and for the protocol's statistics."""
+"""The service's metrics, for Prometheus and for the protocol's statistics."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fer_engine.serve.v2_protocol import VERSION
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-REFUSED = "refused"  # in place of a route
+REFUSED = "refused"  # the label of requests that were refused before their route was known
 
 
 class Metrics:
-    """Counts in a registry of its own; all methods are for the event loop's thread."""
+    """Metrics in their own registry; call all methods in the event loop."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -39,12 +39,12 @@ class Metrics:
         self._inference = Histogram(
             "fer_inference_seconds", "The engine's time for a batch", buckets=SECONDS, registry=registry
         )
-        self._last = 0.0  # seconds since the epoch
+        self._last = 0.0  # the time of the last request, in seconds since the epoch
         self._inferred = 0
         self._spent = {name: _Spent() for name in ("success", "fail", "queue", "compute_infer")}
 
     def observe(self, batch: Batch) -> None:
-        """Count a batch."""
+        """Count a batch of the batcher."""
         if batch.failed:
             self._failures.inc()
             return
@@ -59,20 +59,20 @@ class Metrics:
             self._spent["queue"].add(batch.begun - arrived)
 
     def count_refused(self, status: int) -> None:
-        """Count a request that was refused before it was known what it asks for."""
+        """Count a request that was refused before its route was known."""
         self.requests.labels(REFUSED, status).inc()
 
     def served(self, seconds: float, *, success: bool) -> None:
-        """Count an inference request that took so long."""
+        """Count an inference request and the seconds that it took."""
         self._spent["success" if success else "fail"].add(seconds)
         self._last = time.time()
 
     def render(self) -> bytes:
-        """Return all in Prometheus' text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
     def statistics(self, model: str) -> dict[str, Any]:
-        """Return what Triton's statistics extension tells of a model."""
+        """Return the statistics of a model as in Triton's statistics extension."""
         stats = {
             "name": model,
             "version": VERSION,

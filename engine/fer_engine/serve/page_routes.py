@@ -1,4 +1,4 @@
-"""The page at / and its files."""
+"""GET / and /page: the web page and its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from fer_engine.serve.limits import RefusedError
 
 INDEX = "index.html"
-# The browser loads nothing from elsewhere, and images only from the service or the page itself.
+# The browser loads files from this server only, and images also from the page itself.
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -23,12 +23,12 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-# The system's table may lack these or have them wrong.
+# Some systems lack these types or map them wrongly.
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 
 
 class PageRoutes:
-    """Endpoints for the page; its files are read once, so a path can lead to nothing else."""
+    """The handlers for the page. Its files are read once at the start, so no path can lead to other files."""
 
     def __init__(self) -> None:
         folder = resources.files("fer_engine.serve") / "page"

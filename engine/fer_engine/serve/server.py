@@ -1,4 +1,4 @@
-"""The listening socket, and a server that ends in order when it is told to."""
+"""The listening socket, and a uvicorn server with a graceful end."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from fer_engine.serve.service import Service
 from fer_engine.vision.expressions import check_classifier
 
 LAST_PORT = 65535
-BACKLOG = 1024  # connections that wait to be taken, as far as the system allows
+BACKLOG = 1024  # connections that wait to be accepted; the system may allow fewer
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address, not yet listening; port 0 takes any that is free.
+    """Return a socket that is bound to an address and does not listen yet; port 0 takes any free port.
 
     Raises:
-        ConfigError: the address is in use, not of this machine, or not allowed.
+        ConfigError: the address is in use, not of this machine, or not permitted.
     """
-    if not 0 <= port <= LAST_PORT:  # some systems would take the rest of a division
+    if not 0 <= port <= LAST_PORT:  # some systems would wrap a larger number around
         raise ConfigError(f"port must be from 0 to {LAST_PORT}, got {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except (OSError, ValueError) as error:  # a name may be one that cannot be encoded
+    except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
         raise ConfigError(f"cannot listen on {host[:100]}:{port}: {error}; give another --host") from None
     try:
-        if os.name == "posix":  # elsewhere it would let two servers share the port
+        if os.name == "posix":  # on Windows this option would let two servers share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
@@ -61,10 +61,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
 
 
 class Server(uvicorn.Server):
-    """Serves until SIGTERM or SIGINT; then it finishes what is under way. It calls `ready` when it begins.
+    """Serves until SIGTERM or SIGINT, then finishes the running requests; `ready` is called at the start.
 
-    For `drain_seconds` it still takes requests, but says that it is not ready, so that a load
-    balancer can turn to others. A second signal ends it at once.
+    After the signal it serves requests for another `drain_seconds`, but /v2/health/ready answers 503, so that
+    load balancers turn to other servers. A second signal ends it at once.
     """
 
     def __init__(self, service: Service, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -75,13 +75,13 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 make_app(service),
-                http=connection,  # type: ignore[arg-type]  # it is only ever called
+                http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="none",
                 lifespan="off",
                 proxy_headers=False,
                 server_header=False,
                 access_log=False,
-                log_level="error",  # what clients do wrong is answered and counted, not logged
+                log_level="error",  # mistakes of clients are answered and counted, not logged
                 timeout_keep_alive=math.ceil(limits.receive_seconds),
                 timeout_graceful_shutdown=math.ceil(limits.request_seconds + 2 * limits.receive_seconds),
             )
@@ -94,13 +94,13 @@ class Server(uvicorn.Server):
         self._end: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so.
+        """Listen, and call `ready`.
 
         Raises:
-            ConfigError: another process has listened on the port since it was bound here.
+            ConfigError: another process began to listen on the port after it was bound here.
         """
         try:
-            self._listener.listen(BACKLOG)  # here, for uvloop tells nobody when it fails
+            self._listener.listen(BACKLOG)  # called here, because uvloop ignores its failure
         except OSError as error:
             host, port = self._listener.getsockname()[:2]
             raise _cannot_listen(host, port, error) from None
@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
         self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
-        """Begin to end; uvicorn would raise the signal anew after the last answer, and exit with its code."""
+        """Begin to drain. uvicorn's own handler would raise the signal again at the end."""
         if self._end is not None:
             self.should_exit = self.force_exit = True
             return
@@ -116,7 +116,7 @@ class Server(uvicorn.Server):
         self._end = time.monotonic() + self._service.limits.drain_seconds
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to end, ten times a second."""
+        """Return whether to end; uvicorn calls it ten times a second."""
         if self._end is not None and time.monotonic() >= self._end:
             self.should_exit = True
         return await super().on_tick(counter)
@@ -129,10 +129,10 @@ def serve(
     limits: Limits,
     ready: Callable[[], None],
 ) -> None:
-    """Serve an engine on a bound socket until the process is told to end; `ready` is called at the beginning.
+    """Serve an engine on a bound socket until SIGTERM or SIGINT; `ready` is called at the start.
 
     Raises:
-        ConfigError: the model is no classifier, or the port was taken since it was bound.
+        ConfigError: the model is no classifier, or another process began to listen on the port.
     """
     check_classifier(engine.spec)
 
@@ -140,7 +140,7 @@ def serve(
         service = Service(engine, batching, limits)
         try:
             server = Server(service, listener, ready)
-            gc.freeze()  # what lives as long as the process need not be searched for garbage again and again
+            gc.freeze()  # objects that live as long as the process are left out of each garbage collection
             await server.serve([listener])
         finally:
             service.close()
@@ -151,7 +151,7 @@ def serve(
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         import uvloop
-    except ImportError:  # there is none for Windows
+    except ImportError:  # uvloop does not support Windows
         asyncio.run(work)
     else:
         uvloop.run(work)

@@ -1,4 +1,4 @@
-"""What the routes share: the engine behind its batcher, limits, counts, and whether it is ready."""
+"""The state that all routes share: engine, batcher, limits, metrics and thread pool."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Result = TypeVar("Result")
 
 
 class Service:
-    """One engine, served; make it inside the event loop, and `close` it before the engine.
+    """One served engine; create it inside the event loop, and `close` it before the engine.
 
-    Once `draining` is true the service is not ready any more, but still answers.
+    While `draining` is true the service is not ready, but still answers.
     """
 
     def __init__(self, engine: Engine, batching: BatchOptions, limits: Limits) -> None:
@@ -38,10 +38,10 @@ class Service:
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
-        """Count a request while it is served.
+        """Count a request as in flight for the duration of the context.
 
         Raises:
-            RefusedError: too many are.
+            RefusedError: too many requests are in flight.
         """
         if self._in_flight >= self.limits.in_flight:
             raise RefusedError(429, f"{self._in_flight} requests are being served; try again", retry=True)
@@ -52,14 +52,14 @@ class Service:
             self._in_flight -= 1
 
     def deadline(self) -> float:
-        """Return when a request that is in now must be through, in the event loop's time."""
+        """Return by when a request that was received now must be answered, in the event loop's time."""
         return asyncio.get_running_loop().time() + self.limits.request_seconds
 
     async def in_pool(self, work: Callable[[], Result], deadline: float) -> Result:
-        """Run work that would hold up the event loop in a thread.
+        """Run blocking work in a thread of the pool.
 
         Raises:
-            RefusedError: it was not through by the deadline; it ends by itself.
+            RefusedError: the deadline has passed; the work still runs to its end.
         """
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._pool, work)
@@ -69,6 +69,6 @@ class Service:
             raise self.limits.late() from None
 
     def close(self) -> None:
-        """Finish the work that is under way, drop what waits, and end the threads."""
+        """Finish running work, drop waiting work, and end the threads."""
         self.batcher.stop()
         self._pool.shutdown(cancel_futures=True)

@@ -23,20 +23,22 @@ from fer_engine.runtime.backend import Faces, Logits
 from fer_engine.serve.limits import RefusedError
 
 HEADER_NAME = "Inference-Header-Content-Length"
-HEADER = HEADER_NAME.lower().encode()  # as ASGI has it
-LONGEST = 12  # digits: int() would read any number of them
+HEADER = HEADER_NAME.lower().encode()  # as in ASGI
+MAX_DIGITS = 12  # of the header: int() would read any number of them
+VERSION = "1"  # an artifact holds one version of its model
+EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
 
 
-def split(body: bytes, header: bytes | None) -> tuple[memoryview, memoryview]:
-    """Return the JSON text and the tensors' bytes of a body; without the header there are none.
+def split_body(body: bytes, header: bytes | None) -> tuple[memoryview, memoryview]:
+    """Return the JSON text of a body and the binary tensors behind it, which are empty without the header.
 
     Raises:
-        InputError: the header is not the length of a text in this body.
+        InputError: the header is no number of bytes, or more than the body has.
     """
     view = memoryview(body)
     if header is None:
         return view, view[len(view) :]
-    if not header.isdigit() or len(header) > LONGEST:
+    if not header.isdigit() or len(header) > MAX_DIGITS:
         raise InputError(f"{HEADER_NAME} must be a number of bytes, got {str(header[:40])[1:]}")
     length = int(header)
     if length > len(view):
@@ -45,39 +47,35 @@ def split(body: bytes, header: bytes | None) -> tuple[memoryview, memoryview]:
 
 
 def pack_texts(texts: Iterable[str]) -> bytes:
-    """Return texts as a BYTES tensor: the length of each as 4 bytes, then the text in UTF-8."""
+    """Return texts as a binary BYTES tensor: for each its length in 4 bytes, then the text in UTF-8."""
     encoded = (text.encode() for text in texts)
     return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
 
 
-VERSION = "1"  # an artifact holds one version of its model
-EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
-
-
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How the output shall come: as bytes behind the JSON or in it, as values or as the best `classes`."""
+class OutputFormat:
+    """The form of the output: `binary` or in the JSON; logits, or the best `classes` if that is not 0."""
 
     binary: bool = False
     classes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One inference request: faces, uint8 [n, *face_shape], and how the output shall come."""
+class InferRequest:
+    """An inference request: faces, uint8 [n, *face_shape], the form of the output, and the request's id."""
 
     faces: Faces
-    output: Wanted
+    output: OutputFormat
     identity: str | None = None
 
 
 def server_metadata() -> dict[str, Any]:
-    """Return what GET /v2 answers."""
+    """Return the answer to GET /v2."""
     return {"name": "fer-engine", "version": __version__, "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(spec: ModelSpec) -> dict[str, Any]:
-    """Return what GET /v2/models/NAME answers; -1 is an axis of any length."""
+    """Return the answer to GET /v2/models/NAME; -1 is an axis of any length."""
     return {
         "name": spec.name,
         "versions": [VERSION],
@@ -87,12 +85,12 @@ def model_metadata(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def parse(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces: int) -> Request:
-    """Read an inference request: its JSON text, and the bytes that follow it.
+def parse_request(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces: int) -> InferRequest:
+    """Read an inference request: its JSON text, and the binary tensors behind it.
 
     Raises:
-        InputError: the text is not JSON, or not a request that this model can answer.
-        RefusedError: there are more than `max_faces` faces.
+        InputError: the text is not JSON, or not a request for this model.
+        RefusedError: the request has more than `max_faces` faces.
     """
     try:
         request = _DECODER.decode(str(text, "utf-8"))
@@ -105,13 +103,13 @@ def parse(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces: int) -
     parameters = _object(
         "the request's parameters", known.get("parameters", {}), set(), {"binary_data_output"}
     )
-    default = Wanted(binary=_flag(parameters, "binary_data_output", False))
-    output = _wanted(known.get("outputs"), default, spec)
-    return Request(_faces(known["inputs"], tail, spec, max_faces), output, identity)
+    default = OutputFormat(binary=_flag(parameters, "binary_data_output", False))
+    output = _output_format(known.get("outputs"), default, spec)
+    return InferRequest(_faces(known["inputs"], tail, spec, max_faces), output, identity)
 
 
-def render(spec: ModelSpec, request: Request, logits: Logits) -> tuple[bytes, int | None]:
-    """Return the body of an answer, and the length of its JSON text where bytes follow it."""
+def render_response(spec: ModelSpec, request: InferRequest, logits: Logits) -> tuple[bytes, int | None]:
+    """Return the body of a response, and the length of its JSON text if a binary tensor follows it."""
     output, tail = _output(spec, request.output, logits)
     answer = {"model_name": spec.name, "model_version": VERSION, "outputs": [output]}
     if request.identity is not None:
@@ -120,7 +118,7 @@ def render(spec: ModelSpec, request: Request, logits: Logits) -> tuple[bytes, in
     return (text + tail, len(text)) if request.output.binary else (text, None)
 
 
-def _output(spec: ModelSpec, wanted: Wanted, logits: Logits) -> tuple[dict[str, Any], bytes]:
+def _output(spec: ModelSpec, wanted: OutputFormat, logits: Logits) -> tuple[dict[str, Any], bytes]:
     output: dict[str, Any] = {"name": spec.output}
     texts: list[str] = []
     if wanted.classes:
@@ -151,7 +149,9 @@ def _faces(inputs: Any, tail: memoryview, spec: ModelSpec, max_faces: int) -> Fa
     tensor = _object("the input", inputs[0], {"name", "datatype", "shape"}, {"parameters", "data"})
     shape = _shape(tensor, spec)
     if shape[0] > max_faces:
-        raise RefusedError(413, f"a request may have {max_faces} faces, got {shape[0]}; send them in several")
+        raise RefusedError(
+            413, f"a request may have {max_faces} faces, got {shape[0]}; send them in several requests"
+        )
     size = math.prod(shape)
     parameters = _object("the input's parameters", tensor.get("parameters", {}), set(), {"binary_data_size"})
     if ("data" in tensor) == ("binary_data_size" in parameters):
@@ -186,9 +186,9 @@ def _shape(tensor: dict[str, Any], spec: ModelSpec) -> tuple[int, ...]:
 
 
 def _from_json(data: Any, size: int) -> Faces:
-    """Return pixels, uint8 [size], of numbers in a list, or in lists within lists.
+    """Return pixels, uint8 [size], from a list of numbers, or from nested lists.
 
-    NumPy would take the lock of all threads for seconds over lists that a request can hold.
+    np.array would hold Python's global lock for seconds on the largest list that a request may hold.
     """
     rows: list[Any] = data if isinstance(data, list) else [None]
     while rows and isinstance(rows[0], list) and len(rows) <= size and _are_alike(rows):
@@ -205,8 +205,8 @@ def _are_alike(rows: list[Any]) -> bool:
     return set(map(type, rows)) == {list} and len(set(map(len, rows))) == 1
 
 
-def _wanted(asked: Any, default: Wanted, spec: ModelSpec) -> Wanted:
-    """Read which output is asked for, and how; none means the model's in the default way."""
+def _output_format(asked: Any, default: OutputFormat, spec: ModelSpec) -> OutputFormat:
+    """Read the requested output; without one it is the model's output in the default form."""
     if asked is None or asked == []:
         return default
     if not isinstance(asked, list) or len(asked) != 1:
@@ -220,7 +220,7 @@ def _wanted(asked: Any, default: Wanted, spec: ModelSpec) -> Wanted:
     classes = parameters.get("classification", 0)
     if type(classes) is not int or classes < 0:
         raise InputError(f"classification must be a whole number of classes, got {str(classes)[:40]}")
-    return Wanted(_flag(parameters, "binary_data", default.binary), min(classes, len(spec.labels)))
+    return OutputFormat(_flag(parameters, "binary_data", default.binary), min(classes, len(spec.labels)))
 
 
 def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
@@ -231,7 +231,7 @@ def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
 
 
 def _object(what: str, value: Any, needed: set[str], known: set[str]) -> dict[str, Any]:
-    """Return a JSON object that has the keys needed, and none but those known: nothing is passed over."""
+    """Return a JSON object after a check: it has the keys `needed`, and no others than those and `known`."""
     if not isinstance(value, dict):
         raise InputError(f"{what} must be an object, got {type(value).__name__}")
     if missing := needed - value.keys():
@@ -246,6 +246,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-# Made once: json.loads and json.dumps make new ones at each call with options. NaN and Infinity are no JSON.
+# Created once, because json.loads and json.dumps with options create one at each call. NaN and Infinity are
+# not valid JSON.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _ENCODER = json.JSONEncoder(separators=(",", ":"))

@@ -11,13 +11,13 @@ from fer_engine.serve import body, v2_protocol
 from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.service import Service
 
-# Parsing or writing the JSON of so many bytes takes less time than waking a thread for it.
+# The JSON of so many bytes is read or written in less time than it takes to wake a thread.
 INLINE_TEXT = 16 * 2**10
 INLINE_LOGITS = 4 * 2**10
 
 
 class V2Routes:
-    """Endpoints for one model."""
+    """The handlers of the protocol's routes, for one model."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -58,28 +58,30 @@ class V2Routes:
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
-        service, headers = self._service, body.headers(request)
-        content = await body.read(request, headers, service.limits.body)
+        service, headers = self._service, body.headers_by_name(request)
+        content = await body.read_body(request, headers, service.limits.body)
         deadline = service.deadline()
         asked = await self._parse(content, headers, deadline)
         logits = await service.batcher.logits(asked.faces, deadline)
 
-        def answer() -> Response:
-            return _answer(*v2_protocol.render(service.spec, asked, logits), headers)
+        def render() -> Response:
+            return _response(*v2_protocol.render_response(service.spec, asked, logits), headers)
 
-        return answer() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(answer, deadline)
+        return render() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(render, deadline)
 
-    async def _parse(self, content: bytes, headers: body.Headers, deadline: float) -> v2_protocol.Request:
+    async def _parse(
+        self, content: bytes, headers: body.Headers, deadline: float
+    ) -> v2_protocol.InferRequest:
         service = self._service
-        if body.is_packed(headers):
-            packed = content
+        if body.is_compressed(headers):
+            compressed = content
             content = await service.in_pool(
-                lambda: body.unpack(packed, headers, service.limits.body), deadline
+                lambda: body.decompress(compressed, headers, service.limits.body), deadline
             )
-        text, tail = v2_protocol.split(content, headers.get(v2_protocol.HEADER))
+        text, tail = v2_protocol.split_body(content, headers.get(v2_protocol.HEADER))
 
-        def parse() -> v2_protocol.Request:
-            return v2_protocol.parse(text, tail, service.spec, service.limits.faces)
+        def parse() -> v2_protocol.InferRequest:
+            return v2_protocol.parse_request(text, tail, service.spec, service.limits.faces)
 
         return parse() if len(text) <= INLINE_TEXT else await service.in_pool(parse, deadline)
 
@@ -93,11 +95,11 @@ class V2Routes:
             )
 
 
-def _answer(content: bytes, text_length: int | None, headers: body.Headers) -> Response:
-    packed, encoding = body.pack(content, headers)
+def _response(content: bytes, text_length: int | None, headers: body.Headers) -> Response:
+    compressed, encoding = body.compress(content, headers)
     own = {"content-type": "application/json"}
     if text_length is not None:
         own = {"content-type": "application/octet-stream", v2_protocol.HEADER_NAME: str(text_length)}
     if encoding is not None:
         own["content-encoding"] = encoding
-    return Response(packed, headers=own)
+    return Response(compressed, headers=own)

@@ -67,6 +67,14 @@ def test_an_annotated_image_differs_around_the_face_alone(predict, photos):
     assert (photos / "astronaut.png").read_bytes() == before
 
 
+def test_quiet_leaves_the_results_and_nothing_else(predict, photos):
+    loud, described = predict(photos / "hopper.jpg", "--model", "mini_xception", "--output", "loud.png")
+    assert "inputs: 1, frames: 1, faces: 1, errors: 0" in described
+    assert predict("-q", photos / "hopper.jpg", "-m", "mini_xception", "-o", "quiet.png") == (loud, "")
+    assert Path("quiet.png").read_bytes() == Path("loud.png").read_bytes()
+    assert "error: nowhere.png does not exist" in predict("--quiet", "nowhere.png", code=2)[1]
+
+
 def test_an_image_on_standard_input(home, photos):
     photo = (photos / "hopper.jpg").read_bytes()
     done = run(["-", "--json", "-"], input=photo, text=False, env=home[1])
@@ -76,7 +84,7 @@ def test_an_image_on_standard_input(home, photos):
     done = run(["-"], input=photo[:1000], text=False, env=home[1])
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"standard input" in done.stderr
-    assert b"a video is read from a file alone" in done.stderr
+    assert b"a video can only be read from a file" in done.stderr
 
 
 def test_crops_give_what_the_engine_gives(predict, photos):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_engine.predict.annotated import Copies, plan
+from fer_engine.predict.annotated import AnnotatedCopies, plan_outputs
 from fer_engine.predict.inputs import Input
 from fer_engine.vision.video.frame import Frame
 from fer_engine.vision.video.source import frame_rate, frames
@@ -47,7 +47,7 @@ def test_of_a_video_that_breaks_off_the_first_part_is_done(predict, video, photo
 
 def test_a_camera_is_written_in_its_own_time(tmp_path):
     camera = Input("camera 0", 0, Path("camera-0"))
-    copies = Copies([camera], plan([camera], tmp_path), pytest.fail)
+    copies = AnnotatedCopies([camera], plan_outputs([camera], tmp_path), pytest.fail)
     image = np.zeros((48, 64, 3), np.uint8)
     for index, time_ms in enumerate((0.0, 10.0, 500.0, 990.0)):  # one frame too many, then too few
         copies.write(Frame("camera 0", index, time_ms, image), image)
@@ -61,7 +61,7 @@ def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path, stated
     path = tmp_path / "recorded.webm"
     write_recording(path, stated)
     entry = Input(str(path), path, Path(path.name))
-    copies = Copies([entry], plan([entry], tmp_path / "out"), pytest.fail)
+    copies = AnnotatedCopies([entry], plan_outputs([entry], tmp_path / "out"), pytest.fail)
     for frame in frames(path):
         copies.write(frame, frame.image)
     copies.close()
@@ -74,7 +74,7 @@ def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_pa
     write_recording(path, RATE)
     monkeypatch.setattr(frame_rate, "__defaults__", (1,))
     entry = Input(str(path), path, Path(path.name))
-    copies = Copies([entry], plan([entry], tmp_path / "out"), pytest.fail)
+    copies = AnnotatedCopies([entry], plan_outputs([entry], tmp_path / "out"), pytest.fail)
     for frame in frames(path):
         copies.write(frame, frame.image)
     copies.close()
@@ -84,7 +84,7 @@ def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_pa
 def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):
     camera = Input("camera 0", 0, Path("camera-0"))
     problems = []
-    copies = Copies([camera], plan([camera], tmp_path), problems.append)
+    copies = AnnotatedCopies([camera], plan_outputs([camera], tmp_path), problems.append)
     for index in range(6):
         image = np.zeros((48, 64 if index < 4 else 32, 3), np.uint8)
         copies.write(Frame("camera 0", index, index * 1000 / 30, image), image)
@@ -115,7 +115,7 @@ def test_a_camera_that_is_not_there_is_told(predict):
 def test_a_pause_of_hours_is_a_minute_in_the_copy_and_told(tmp_path):
     camera = Input("camera 0", 0, Path("camera-0"))
     problems = []
-    copies = Copies([camera], plan([camera], tmp_path), problems.append)
+    copies = AnnotatedCopies([camera], plan_outputs([camera], tmp_path), problems.append)
     image = np.zeros((48, 64, 3), np.uint8)
     for index, time_ms in enumerate((0.0, 7_200_000.0, 7_200_100.0)):
         copies.write(Frame("camera 0", index, time_ms, image), image)

@@ -14,7 +14,7 @@ def test_too_large_requests_are_refused(strict):
     for code, words, (path, body, headers) in (
         (413, "larger than 100000 bytes", ("/predict", bytes(100_001), {})),
         (413, "larger than 100000 bytes", (f"/v2/models/{MODEL}/infer", bytes(10**6), {})),
-        (413, "360000 pixels, 300000 may be", ("/predict", image_of(600, 600), {})),
+        (413, "360000 pixels, expected at most 300000", ("/predict", image_of(600, 600), {})),
     ):
         got, _, text = strict.post(path, body, **headers)
         assert (got, words in json.loads(text)["error"]) == (code, True)
@@ -57,7 +57,7 @@ def test_connections_beyond_the_limit_are_told_to_come_again(strict):
 
 def test_an_image_that_is_too_large_is_no_matter_of_python(strict):
     error = json.loads(strict.post("/predict", image_of(600, 600))[2])["error"]
-    assert "have who runs the service give it a larger --max-pixels" in error
+    assert "ask the operator of the server for a larger --max-pixels" in error
     assert "max_pixels" not in error
 
 

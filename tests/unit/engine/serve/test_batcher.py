@@ -165,7 +165,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has():
         kept = asyncio.ensure_future(logits(batcher, faces_of(1, 4)))
         await asyncio.sleep(0)
         assert batcher.waiting == 4
-        with pytest.raises(RefusedError, match="4 faces wait already, 4 may") as refused:
+        with pytest.raises(RefusedError, match="4 faces wait, at most 4 may") as refused:
             await logits(batcher, faces_of(5, 1))
         assert (refused.value.status, refused.value.retry) == (503, True)
         infer.release.set()
@@ -233,7 +233,7 @@ def test_stopping_finishes_what_is_under_way_and_refuses_what_waits():
         await asyncio.sleep(0)
         threading.Timer(0.1, infer.release.set).start()
         batcher.stop()
-        with pytest.raises(RefusedError, match="the server ends") as refused:
+        with pytest.raises(RefusedError, match="the server is about to end") as refused:
             await waits
         assert refused.value.status == 503
         assert np.array_equal(await first, numbers(faces_of(0, 1)))

@@ -18,23 +18,23 @@ PACKED = {b"gzip": gzip.compress(TEXT), b"deflate": zlib.compress(TEXT)}
 @pytest.mark.parametrize("encoding", PACKED)
 def test_packed_bodies_are_unpacked(encoding):
     headers = {b"content-encoding": encoding}
-    assert body.is_packed(headers)
-    assert body.unpack(PACKED[encoding], headers, len(TEXT)) == TEXT
-    assert body.unpack(PACKED[encoding], {b"content-encoding": encoding.upper()}, len(TEXT)) == TEXT
+    assert body.is_compressed(headers)
+    assert body.decompress(PACKED[encoding], headers, len(TEXT)) == TEXT
+    assert body.decompress(PACKED[encoding], {b"content-encoding": encoding.upper()}, len(TEXT)) == TEXT
 
 
 @pytest.mark.parametrize(
     "headers", [{}, {b"content-encoding": b"identity"}, {b"content-encoding": b"Identity"}]
 )
 def test_plain_bodies_stay_as_they_are(headers):
-    assert not body.is_packed(headers)
-    assert body.unpack(TEXT, headers, 1) is TEXT
+    assert not body.is_compressed(headers)
+    assert body.decompress(TEXT, headers, 1) is TEXT
 
 
 @pytest.mark.parametrize("encoding", PACKED)
 def test_a_bomb_is_not_unpacked_beyond_the_limit(encoding):
     with pytest.raises(RefusedError, match="larger than 3999 bytes") as refused:
-        body.unpack(PACKED[encoding], {b"content-encoding": encoding}, len(TEXT) - 1)
+        body.decompress(PACKED[encoding], {b"content-encoding": encoding}, len(TEXT) - 1)
     assert refused.value.status == 413
 
 
@@ -42,12 +42,12 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit(encoding):
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b + b"x", lambda b: b"x" + b, lambda _: b""])
 def test_damaged_bodies(encoding, damage):
     with pytest.raises(InputError, match=f"the body is not (one whole )?{encoding.decode()}"):
-        body.unpack(damage(PACKED[encoding]), {b"content-encoding": encoding}, 10_000)
+        body.decompress(damage(PACKED[encoding]), {b"content-encoding": encoding}, 10_000)
 
 
 def test_an_unknown_encoding():
     with pytest.raises(RefusedError, match="must be one of gzip, deflate, got 'br'") as refused:
-        body.unpack(TEXT, {b"content-encoding": b"br"}, 10_000)
+        body.decompress(TEXT, {b"content-encoding": b"br"}, 10_000)
     assert refused.value.status == 415
 
 
@@ -63,14 +63,14 @@ def test_an_unknown_encoding():
     ],
 )
 def test_answers_are_packed_as_asked(accepted, encoding, unpack):
-    packed, got = body.pack(TEXT, {b"accept-encoding": accepted})
+    packed, got = body.compress(TEXT, {b"accept-encoding": accepted})
     assert got == encoding
     assert unpack(packed) == TEXT
 
 
 def test_small_answers_are_not_packed():
-    assert body.pack(b"small", {b"accept-encoding": b"gzip"}) == (b"small", None)
-    assert body.pack(TEXT, {}) == (TEXT, None)
+    assert body.compress(b"small", {b"accept-encoding": b"gzip"}) == (b"small", None)
+    assert body.compress(TEXT, {}) == (TEXT, None)
 
 
 @pytest.mark.parametrize(

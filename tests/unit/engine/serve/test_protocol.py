@@ -18,9 +18,9 @@ TENSOR = {"name": "faces", "datatype": "UINT8", "shape": [2, 2, 2]}
 LOGITS = np.array([[1.5, -2, 0.25], [0, 4, 3]], np.float32)
 
 
-def parse(request: object, tail: bytes = b"", max_faces: int = 10) -> v2_protocol.Request:
+def parse(request: object, tail: bytes = b"", max_faces: int = 10) -> v2_protocol.InferRequest:
     text = request if isinstance(request, bytes) else json.dumps(request).encode()
-    return v2_protocol.parse(memoryview(text), memoryview(tail), SPEC, max_faces)
+    return v2_protocol.parse_request(memoryview(text), memoryview(tail), SPEC, max_faces)
 
 
 def asking(tensor: dict | None = None, **more: object) -> dict:
@@ -35,8 +35,8 @@ def test_json_data_may_be_nested(data):
 def test_binary_data_stands_behind_the_json():
     tensor = {**TENSOR, "parameters": {"binary_data_size": 8}}
     body = json.dumps({"inputs": [tensor]}).encode()
-    text, tail = v2_protocol.split(body + FACES.tobytes(), str(len(body)).encode())
-    assert np.array_equal(v2_protocol.parse(text, tail, SPEC, 10).faces, FACES)
+    text, tail = v2_protocol.split_body(body + FACES.tobytes(), str(len(body)).encode())
+    assert np.array_equal(v2_protocol.parse_request(text, tail, SPEC, 10).faces, FACES)
 
 
 @pytest.mark.parametrize("form", ["json", "binary"])
@@ -50,24 +50,24 @@ def test_no_faces_are_a_request_too(form):
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [
-        ({}, v2_protocol.Wanted()),
-        ({"outputs": []}, v2_protocol.Wanted()),
-        ({"outputs": [{"name": "logits"}]}, v2_protocol.Wanted()),
-        ({"parameters": {"binary_data_output": True}}, v2_protocol.Wanted(binary=True)),
+        ({}, v2_protocol.OutputFormat()),
+        ({"outputs": []}, v2_protocol.OutputFormat()),
+        ({"outputs": [{"name": "logits"}]}, v2_protocol.OutputFormat()),
+        ({"parameters": {"binary_data_output": True}}, v2_protocol.OutputFormat(binary=True)),
         (
             {"outputs": [{"name": "logits", "parameters": {"binary_data": True}}]},
-            v2_protocol.Wanted(binary=True),
+            v2_protocol.OutputFormat(binary=True),
         ),
         (
             {
                 "parameters": {"binary_data_output": True},
                 "outputs": [{"name": "logits", "parameters": {"binary_data": False, "classification": 2}}],
             },
-            v2_protocol.Wanted(classes=2),
+            v2_protocol.OutputFormat(classes=2),
         ),
         (
             {"outputs": [{"name": "logits", "parameters": {"classification": 9}}]},
-            v2_protocol.Wanted(classes=3),
+            v2_protocol.OutputFormat(classes=3),
         ),
     ],
 )
@@ -76,7 +76,9 @@ def test_outputs(more, wanted):
 
 
 def test_values_as_json_and_as_bytes():
-    text, length = v2_protocol.render(SPEC, v2_protocol.Request(FACES, v2_protocol.Wanted(), "q7"), LOGITS)
+    text, length = v2_protocol.render_response(
+        SPEC, v2_protocol.InferRequest(FACES, v2_protocol.OutputFormat(), "q7"), LOGITS
+    )
     assert length is None
     assert json.loads(text) == {
         "model_name": "tiny",
@@ -86,8 +88,8 @@ def test_values_as_json_and_as_bytes():
         ],
         "id": "q7",
     }
-    body, length = v2_protocol.render(
-        SPEC, v2_protocol.Request(FACES, v2_protocol.Wanted(binary=True)), LOGITS
+    body, length = v2_protocol.render_response(
+        SPEC, v2_protocol.InferRequest(FACES, v2_protocol.OutputFormat(binary=True)), LOGITS
     )
     answer = json.loads(body[:length])
     assert answer["outputs"][0]["parameters"] == {"binary_data_size": 24}
@@ -96,12 +98,14 @@ def test_values_as_json_and_as_bytes():
 
 
 def test_classification_gives_the_best_classes_first():
-    text, _ = v2_protocol.render(SPEC, v2_protocol.Request(FACES, v2_protocol.Wanted(classes=2)), LOGITS)
+    text, _ = v2_protocol.render_response(
+        SPEC, v2_protocol.InferRequest(FACES, v2_protocol.OutputFormat(classes=2)), LOGITS
+    )
     (output,) = json.loads(text)["outputs"]
     assert (output["datatype"], output["shape"]) == ("BYTES", [2, 2])
     assert output["data"] == ["1.500000:0:calm", "0.250000:2:glad", "4.000000:1:tense", "3.000000:2:glad"]
-    body, length = v2_protocol.render(
-        SPEC, v2_protocol.Request(FACES, v2_protocol.Wanted(binary=True, classes=1)), LOGITS
+    body, length = v2_protocol.render_response(
+        SPEC, v2_protocol.InferRequest(FACES, v2_protocol.OutputFormat(binary=True, classes=1)), LOGITS
     )
     assert body[length:] == b"\x0f\0\0\x001.500000:0:calm" + b"\x10\0\0\x004.000000:1:tense"
 
@@ -184,12 +188,12 @@ def test_too_many_faces(count):
 @pytest.mark.parametrize("header", [b"-1", b"x", b"", b"1" * 5000, "\u0665".encode()])
 def test_a_header_that_is_no_length(header):
     with pytest.raises(InputError, match="Inference-Header-Content-Length must be a number of bytes"):
-        v2_protocol.split(b"abc", header)
+        v2_protocol.split_body(b"abc", header)
 
 
 def test_a_header_longer_than_the_body():
     with pytest.raises(InputError, match="is 4, more than the 3 bytes"):
-        v2_protocol.split(b"abc", b"4")
+        v2_protocol.split_body(b"abc", b"4")
 
 
 def test_colour_faces():
@@ -197,5 +201,5 @@ def test_colour_faces():
     metadata = v2_protocol.model_metadata(spec)
     assert metadata["inputs"] == [{"name": "faces", "datatype": "UINT8", "shape": [-1, 2, 1, 3]}]
     text = json.dumps({"inputs": [{**TENSOR, "shape": [1, 2, 1, 3], "data": list(range(6))}]}).encode()
-    parsed = v2_protocol.parse(memoryview(text), memoryview(b""), spec, 10)
+    parsed = v2_protocol.parse_request(memoryview(text), memoryview(b""), spec, 10)
     assert np.array_equal(parsed.faces, np.arange(6).reshape(1, 2, 1, 3))

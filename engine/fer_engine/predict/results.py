@@ -1,4 +1,4 @@
-"""What was found, as lines of text, JSON or CSV, written as it comes."""
+"""The results as lines of text, JSON or CSV, written as soon as a frame is done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def json_lines(analysis: Analysis, labels: Sequence[str]) -> str:
 
 
 def csv_lines(analysis: Analysis, labels: Sequence[str]) -> str:
-    """Return one line for each face; its columns are those of `csv_header`."""
+    """Return one line of CSV for each face, with the columns of `csv_header`."""
     place = _place(analysis.frame).values()
     rows = []
     for face in analysis.faces:
@@ -38,12 +38,12 @@ def csv_lines(analysis: Analysis, labels: Sequence[str]) -> str:
 
 
 def csv_header(labels: Sequence[str]) -> str:
-    """Return the first line of a CSV file: `COLUMNS`, then the probability of each label."""
+    """Return the header of a CSV file: `COLUMNS`, then the label of each probability."""
     return _csv([[*COLUMNS, *labels]])
 
 
-def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG001 - the formats share a form
-    """Return a line to read for each face, or one that says that there is none."""
+def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG001 - the signature of a Format
+    """Return a readable line for each face, or one line that says that there is no face."""
     frame = analysis.frame
     name = printable(frame.source)
     where = name if frame.time_ms == 0 else f"{name} at {frame.time_ms / 1000:.3f} s"
@@ -57,7 +57,7 @@ def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG00
 
 
 def printable(text: str) -> str:
-    """Return a text in one line that is safe to show: file names may hold line breaks and terminal codes."""
+    """Escape what a terminal should not get: file names may contain line breaks and control codes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -71,13 +71,13 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-class Lines:
-    """A file, or standard output where `target` is "-", that grows by whole lines.
+class LineWriter:
+    """Writes whole lines to a file, or to standard output if `target` is "-".
 
-    What was written is there at once, so that an interruption loses nothing. The file's folder is made.
+    Nothing is buffered, so an interruption loses no line. A missing folder is created.
 
     Raises:
-        FerError: it cannot be written; the lines before the failure are kept.
+        FerError: the file cannot be written; the lines before the failure are kept.
     """
 
     def __init__(self, target: str) -> None:
@@ -85,7 +85,7 @@ class Lines:
         self._size = 0
         self._file: io.FileIO | None = None
         if target == STANDARD_OUTPUT:
-            if sys.stdout is None:  # as Python has it where the descriptor is closed
+            if sys.stdout is None:  # the descriptor is closed
                 raise FerError("cannot write standard output: it is closed; name a file with --json or --csv")
         else:
             try:
@@ -95,7 +95,7 @@ class Lines:
                 raise self._failed(error) from error
 
     def write(self, lines: str) -> None:
-        """Add whole lines."""
+        """Append lines, each with its line break."""
         try:
             if self._file is None:
                 _print(lines)
@@ -110,17 +110,19 @@ class Lines:
             while rest:
                 rest = rest[file.write(rest) :]
         except OSError:
-            with contextlib.suppress(OSError):  # not every target is a file
-                file.truncate(self._size)  # the part of a line that still found room
+            with contextlib.suppress(OSError):  # a pipe or device cannot be truncated
+                file.truncate(self._size)  # removes the incomplete line
             raise
         self._size += len(content)
 
     def _failed(self, error: OSError) -> FerError:
         name = "standard output" if self._target == STANDARD_OUTPUT else self._target
-        gone = isinstance(error, BrokenPipeError)
-        advice = "what reads it has ended" if gone else "free the space, or name another file"
+        has_reader = not isinstance(error, BrokenPipeError)
+        advice = (
+            "free the space, or name another file" if has_reader else "the program that read it has ended"
+        )
         return FerError(
-            f"cannot write {name}: {error.strerror or error}; what was written before is kept: {advice}"
+            f"cannot write {name}: {error.strerror or error}; the lines up to here are kept: {advice}"
         )
 
     def close(self) -> None:
@@ -131,11 +133,11 @@ class Lines:
 
 def _print(lines: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
-    # A file name that the terminal cannot show is no reason to stop.
+    # Characters that the terminal's encoding lacks are escaped.
     sys.stdout.write(lines.encode(encoding, "backslashreplace").decode(encoding))
     try:
         sys.stdout.flush()
     except OSError:
-        # What is left in the buffer must not fail once more, with a traceback, when the process ends.
+        # Else the rest of the buffer would fail again when the process ends, with a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
