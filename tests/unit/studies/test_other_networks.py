@@ -64,6 +64,7 @@ def test_an_environment_that_pip_could_not_fill_is_not_taken_for_complete(monkey
     assert not list(cache.rglob(isolated.COMPLETE))
 
 
+@pytest.mark.slow
 def test_an_environment_of_other_packages_is_made_anew(monkeypatch):
     made = []
 

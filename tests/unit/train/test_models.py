@@ -11,6 +11,8 @@ from fer_train.loop import logits, normalize
 from fer_train.models import MODELS, find_model
 from registry import SMALL, faces
 
+pytestmark = pytest.mark.slow  # every network is built and run
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_network_has_the_size_that_its_entry_says(name):

@@ -78,6 +78,7 @@ def measured(images, tmp_path_factory):
     return Eigenfaces.load(output)
 
 
+@pytest.mark.slow
 def test_the_command_measures_training_alone(images, measured):
     pixels = images.reshape(len(images), -1).astype(np.float64)
     standard = (pixels - pixels.mean(1, keepdims=True)) / pixels.std(1, keepdims=True)

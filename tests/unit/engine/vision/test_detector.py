@@ -38,6 +38,7 @@ def test_a_doubtful_find_is_looked_at_again(astronaut, quality):
     assert overlap(box, (172, 75, 105, 115)) > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", [(0, 0), (60, 160)])  # the second cuts off what is around her face
 def test_a_doubtful_find_that_is_a_face_stays(astronaut, monkeypatch, corner):
     image = np.ascontiguousarray(astronaut[corner[0] :, corner[1] :])

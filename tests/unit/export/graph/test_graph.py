@@ -24,6 +24,8 @@ from fer_export.verify.samples import Samples
 from fer_train.loop import logits
 from fer_train.models import find_model
 
+pytestmark = pytest.mark.slow  # networks are exported
+
 SPEC = ModelSpec("mini_xception")
 FACES = np.random.default_rng(0).integers(0, 256, (40, 48, 48), dtype=np.uint8)
 

@@ -19,6 +19,8 @@ from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import FerError
 
+pytestmark = pytest.mark.slow  # every figure is drawn again and again
+
 EVIL = "'\"><script>alert(1)</script><img src=http://x.invalid/y onerror=alert(1)>{{ 7 * 7 }}"
 
 
