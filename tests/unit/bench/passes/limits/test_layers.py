@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_bench.passes.limits import model, operators, profile_pass
-from fer_bench.passes.limits.attribution import Attribution
+from fer_bench.passes.limits.profile_pass import Attribution
 from fer_bench.record.machine_limits import Profile, Traffic
 from fer_engine import BackendOptions, ModelSpec
 from fer_engine.artifact.artifact import Artifact
