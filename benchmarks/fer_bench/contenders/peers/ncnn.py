@@ -17,6 +17,7 @@ import numpy as np
 from fer_bench.contenders.peers.normalize import mean_and_scale
 from fer_bench.contenders.peers.split import in_parts
 from fer_bench.contenders.runtime import Runtime
+from fer_engine.errors import BackendError
 from fer_engine.system.cpu import usable_cores
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _network(settings: Settings, threads: int) -> Predict:
         (network.load_model(str(weights)), weights),
     ):
         if failed:
-            raise OSError(f"ncnn cannot read {file}")
+            raise BackendError(f"ncnn cannot read {file}; delete its folder, so that it is converted again")
     (entry,), (end,) = network.input_names(), network.output_names()
     mean, scale = mean_and_scale(settings)
 
