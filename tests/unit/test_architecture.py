@@ -80,7 +80,9 @@ def test_there_are_no_circles():
 def test_a_module_s_name_stands_for_one_thing(part):
     places = defaultdict(list)
     for name in modules(part):
-        places[name.rpartition(".")[2]].append(name)
+        folder, _, last = name.rpartition(".")
+        if folder.rpartition(".")[2] != last:  # artifact/artifact.py holds the noun that its folder is about
+            places[last].append(name)
     repeated = {name: where for name, where in places.items() if len(where) > 1 and name not in REPEATED}
     assert not repeated
 
