@@ -53,6 +53,26 @@ def test_a_run_leaves_checkpoint_log_and_figures(data, tmp_path, capsys):
     assert not [path for path in output.rglob("*") if path.name.startswith(".")]
 
 
+def test_votes_are_learned_and_measured(data, tmp_path, capsys):
+    votes = np.zeros((1200, 10), np.uint8)
+    votes[:, 1] = 10  # all see happiness
+    votes[1:13:6] = 0
+    votes[1:13:6, 9] = 10  # but in two faces of Training, where they see no face
+    np.savez(tmp_path / "votes.npz", votes=votes)
+    asked = [*arguments(data, tmp_path / "run", epochs=1), "--votes", str(tmp_path / "votes.npz")]
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    assert "votes of Training: 998 faces have some, 2 none" in said
+    assert "2 faces of Training without a distribution of votes are left out" in said
+    with (tmp_path / "run" / "log.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["validation_ferplus_accuracy"]) > 0.9 > float(row["validation_accuracy"])
+    assert main([*asked, "--resume", "--vote-weight", "0.5"]) == 2
+    assert "vote_weight 1.0 (now 0.5)" in capsys.readouterr().err
+    assert main([*asked[:2], "--output", str(tmp_path / "b"), *asked[6:], "--vote-target", "mean"]) == 2
+    assert "vote_target must be one of distribution, majority, got 'mean'" in capsys.readouterr().err
+
+
 def test_a_killed_run_resumes_to_the_bit(data, tmp_path):
     """Three kills, each as soon as a new state is there and the next epoch under way."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -29,6 +29,8 @@ RECIPE = {
     "weight_decay": "weight decay of AdamW, on kernels and matrices",
     "label_smoothing": "share of each label that is spread over all classes",
     "mixup": "alpha of mixup's Beta(alpha, alpha); 0 mixes no faces",
+    "vote_weight": "weight of FER+'s votes against the original label, 0 to 1",
+    "vote_target": "what the votes stand for: distribution or majority",
     "loss": "loss of a regression: mse or ccc",
     "ema_decay": "decay of the moving average of the weights, which is what is kept",
     "distillation": "weight of the teacher against the labels, 0 to 1",
@@ -115,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--images", type=Path, help="folder of the images that a csv names (default: the csv's own)"
     )
+    data.add_argument(
+        "--votes",
+        type=Path,
+        help="FER+'s votes for --data: fer2013new.csv, or an npz; --labels ferplus has its eight labels "
+        "(default: those in --data, if any)",
+    )
     _add_fields(parser.add_argument_group("recipe", "With --qat some defaults are others."), Recipe(), RECIPE)
     _add_fields(parser.add_argument_group("augmentation"), Augmentation(), AUGMENTATION)
     return parser
@@ -157,7 +165,13 @@ def _train(options: argparse.Namespace) -> int:
         raise ConfigError("--data is missing: give fer2013.csv, a folder of images, or an npz")
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     runs = _runs(stages, options)
-    dataset = load_dataset(options.data, names=names, images=options.images, face_shape=spec.face_shape)
+    dataset = load_dataset(
+        options.data,
+        names=names,
+        images=options.images,
+        face_shape=spec.face_shape,
+        votes=options.votes,
+    )
     print(dataset.report())
     for stage, run in zip(stages, runs, strict=True):
         if len(stages) > 1:

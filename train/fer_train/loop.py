@@ -116,8 +116,14 @@ class Trainer:
         train: tuple[Faces, Labels],
         validation: tuple[Faces, Labels],
         advance: Callable[[int], None] = lambda _: None,
+        majority: Labels | None = None,
     ) -> Epoch:
-        """Train on every face once, then validate the averaged weights; calls `advance(count)`."""
+        """Train on every face once, then validate the averaged weights; calls `advance(count)`.
+
+        `majority` are the validation faces' labels by FER+'s votes, -1 where there is none: then the measures
+        have `validation_ferplus_accuracy`, and the score is the mean of both accuracies, each with the
+        recipe's weight.
+        """
         began = time.perf_counter()
         faces, labels = train
         generator = Generator().manual_seed(self.recipe.seed * 100_003 + self.finished)
@@ -138,10 +144,15 @@ class Trainer:
         self.finished += 1
         measured = self.objective.measures(torch.cat(outputs), self.objective.target(labels[order]))
         measures = {f"train_{name}": value for name, value in measured.items()}
-        return self._validate(validation, loss_sum / len(faces), measures, began)
+        return self._validate(validation, majority, loss_sum / len(faces), measures, began)
 
     def _validate(
-        self, validation: tuple[Faces, Labels], train_loss: float, measures: objective.Measures, began: float
+        self,
+        validation: tuple[Faces, Labels],
+        majority: Labels | None,
+        train_loss: float,
+        measures: objective.Measures,
+        began: float,
     ) -> Epoch:
         faces, labels = validation
         outputs = torch.from_numpy(logits(self.average, self.spec, faces))
@@ -149,6 +160,12 @@ class Trainer:
         measured = self.objective.measures(outputs, target)
         measures |= {f"validation_{name}": value for name, value in measured.items()}
         score = self.objective.score(measured)
+        if majority is not None:
+            clear = majority >= 0
+            voted = self.objective.measures(outputs[clear], self.objective.target(majority[clear]))
+            measures["validation_ferplus_accuracy"] = voted["accuracy"]
+            weight = self.recipe.vote_weight
+            score = (1 - weight) * score + weight * voted["accuracy"]
         if self.original is not None:
             expected = torch.from_numpy(logits(self.original, self.spec, faces))
             score = measures["agreement"] = self.objective.agreement(outputs, expected)

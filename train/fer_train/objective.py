@@ -64,7 +64,8 @@ class Classification:
     temperature: float
 
     def target(self, labels: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(labels.astype(np.int64))
+        """Return classes, int64 [n], or soft labels, float32 [n, k], as they are."""
+        return torch.from_numpy(labels if labels.ndim > 1 else labels.astype(np.int64))
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing)
@@ -85,7 +86,8 @@ class Classification:
         return float((outputs.argmax(1) == expected.argmax(1)).float().mean())
 
     def measures(self, outputs: Tensor, target: Tensor) -> Measures:
-        return {"accuracy": float((outputs.argmax(1) == target).float().mean())}
+        classes = target.argmax(1) if target.ndim > 1 else target
+        return {"accuracy": float((outputs.argmax(1) == classes).float().mean())}
 
     def score(self, measures: Measures) -> float:
         return measures["accuracy"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fer_engine.errors import ConfigError
 
 LOSSES = ("mse", "ccc")  # of regressions
+VOTE_TARGETS = ("distribution", "majority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Recipe:
         False  # average the teacher over each face and its mirror image, for twice its work
     )
     mixup: float = 0.0  # of Beta(mixup, mixup), the share of a second face in each; 0: none
+    vote_weight: float = 1.0  # of FER+'s votes against the original label, where the data has votes
+    vote_target: str = "distribution"  # what the votes stand for; "majority": all for the label that has it
     loss: str | None = None  # of a regression: "mse", the default, or "ccc"
     stop: int = 0  # epoch to stop after, on the way that `epochs` lays out; 0: go to the end
     bf16: bool = False  # autocast: about a quarter faster on CPUs with AMX or AVX-512 BF16
@@ -64,6 +67,10 @@ class Recipe:
             for name in names:
                 if not fits(getattr(self, name)):
                     raise ConfigError(f"{name} must be {expected}, got {getattr(self, name)}")
+        if self.vote_target not in VOTE_TARGETS:
+            raise ConfigError(
+                f"vote_target must be one of {', '.join(VOTE_TARGETS)}, got {self.vote_target!r}"
+            )
         if self.loss not in (None, *LOSSES):
             raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
 
@@ -73,7 +80,7 @@ LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("weight_decay", "patience", "mixup", "stop"), lambda value: 0 <= value < math.inf, "0 or more"),
     (("learning_rate", "temperature"), lambda value: 0 < value < math.inf, "positive"),
     (("seed",), lambda value: 0 <= value < 2**32, "in [0, 2^32)"),
-    (("distillation",), lambda value: 0 <= value <= 1, "in [0, 1]"),
+    (("distillation", "vote_weight"), lambda value: 0 <= value <= 1, "in [0, 1]"),
     (("warmup", "label_smoothing", "ema_decay"), lambda value: 0 <= value < 1, "in [0, 1)"),
 )
 

@@ -34,6 +34,7 @@ from fer_engine.system import progress
 from fer_train import checkpoint, figures, qat
 from fer_train.checkpoint import load_backbone
 from fer_train.data import Dataset
+from fer_train.data.votes import majority, soft_labels
 from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
 from fer_train.models import find_model
@@ -88,6 +89,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     torch.set_num_threads(options.threads)
     train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
     _check_classes(dataset, train_split[1])
+    train_split, voted = _soften(dataset, train_split, options.recipe), _majority(dataset)
     trainer = _trainer(options, dataset, train_split[0])
     _claim(options, dataset)
     epochs = _restore(options, trainer)
@@ -95,7 +97,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     while trainer.finished < last and not _is_out_of_patience(epochs, options.recipe.patience):
         title = f"epoch {trainer.finished + 1}/{options.recipe.epochs}"
         with progress.bar(title, len(train_split[0])) as advance:
-            epoch = trainer.run_epoch(train_split, validation, advance)
+            epoch = trainer.run_epoch(train_split, validation, advance, voted)
         _check_finite(epoch, options.output)
         better = epoch.score > _best(epochs)
         epochs.append(epoch)
@@ -104,6 +106,27 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     best = options.output / "best"
     _draw_predictions(best, options.qat, validation, options.output)
     return best
+
+
+def _soften(dataset: Dataset, split: tuple[Faces, Labels], recipe: Recipe) -> tuple[Faces, Labels]:
+    """Mix the labels of what trains with its votes; faces without votes are left out."""
+    votes, (faces, labels) = dataset.split_votes(TRAIN_SPLIT), split
+    if votes is None or recipe.vote_weight == 0:
+        return split
+    soft, voted = soft_labels(labels, votes, dataset.names, recipe.vote_weight, recipe.vote_target)
+    if not voted.any():
+        raise DataError(
+            f"{dataset.source}: no face of {TRAIN_SPLIT} has a {recipe.vote_target} of votes; "
+            "train on the labels with --vote-weight 0"
+        )
+    left_out = int((~voted).sum())
+    print(f"{left_out} faces of {TRAIN_SPLIT} without a {recipe.vote_target} of votes are left out")
+    return faces[voted], soft[voted]
+
+
+def _majority(dataset: Dataset) -> Labels | None:
+    votes = dataset.split_votes(VALIDATION_SPLIT)
+    return None if votes is None else majority(votes, dataset.names)
 
 
 def _check_finite(epoch: Epoch, output: Path) -> None:

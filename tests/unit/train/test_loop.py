@@ -49,6 +49,20 @@ def test_training_learns_an_easy_set():
     assert epochs[-1].score == epochs[-1].measures["validation_accuracy"]
 
 
+def test_soft_labels_are_followed_and_a_majority_has_its_part_in_the_score():
+    faces, labels = data()
+    voted = (labels + 1) % 7  # the votes name another label than the face's own
+    soft = np.eye(7, dtype=np.float32)[voted]
+    majority = np.where(np.arange(len(voted)) % 2, voted, -1).astype(np.int64)
+    run = trainer(Recipe(epochs=20, batch_size=16, learning_rate=0.01, ema_decay=0.5, vote_weight=0.75))
+    epochs = [run.run_epoch((faces, soft), (faces, labels), majority=majority) for _ in range(20)]
+    measures = epochs[-1].measures
+    assert measures["validation_ferplus_accuracy"] > 0.3 > measures["validation_accuracy"]
+    expected = 0.25 * measures["validation_accuracy"] + 0.75 * measures["validation_ferplus_accuracy"]
+    assert epochs[-1].score == pytest.approx(expected)
+    assert measures["train_accuracy"] > 0.3  # against the likeliest label of each mixture
+
+
 def test_two_runs_of_one_recipe_give_the_same_weights():
     one, two = trainer(), trainer()
     for run in (one, two):

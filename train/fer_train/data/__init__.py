@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from fer_engine.artifact.spec import EXPRESSIONS
 from fer_engine.errors import ConfigError, DataError
 from fer_train.data import affectnet, bitmoji, image_folder, kaggle_csv, npz
 from fer_train.data import cache as caches
 from fer_train.data.annotations import read_header
 from fer_train.data.dataset import SIDE, SPLITS, Dataset
+from fer_train.data.votes import FERPLUS, check_votes, distribution, read_votes_csv
 
-__all__ = ["SPLITS", "Dataset", "load"]
+__all__ = ["SPLITS", "Dataset", "load_dataset"]
 
+EIGHT = "ferplus"  # stands for FER+'s eight labels
 Reader = Callable[[Path, Path, Sequence[str] | None, tuple[int, ...]], Dataset]
 # A csv of annotations is known by the column with its images.
 ANNOTATED: dict[str, Reader] = {
@@ -28,6 +34,7 @@ def load_dataset(
     names: Sequence[str] | None = None,
     images: Path | None = None,
     face_shape: tuple[int, ...] = (SIDE, SIDE),
+    votes: Path | None = None,
 ) -> Dataset:
     """Read a dataset, in whatever form it comes.
 
@@ -43,11 +50,30 @@ def load_dataset(
         names: The labels, in order; None for those that the form has by itself.
         images: The folder that a csv's image files are relative to; None for the csv's own.
         face_shape: What images of other sizes become: (height, width), and 3 for RGB.
+        votes: FER+'s votes for FER2013's csv or `.npz`: `fer2013new.csv`, or an `.npz` with the array
+            `votes`. An `.npz` of faces may hold them itself. With votes `names` may be ["ferplus"]: FER+'s
+            eight labels, each face's the one with the most votes; faces with no vote for any are left out.
 
     Raises:
         DataError: the source is missing, damaged, or does not hold what it should.
-        ConfigError: `names` or `images` do not go with the form.
+        ConfigError: `names`, `images` or `votes` do not go with the form.
     """
+    eight = names is not None and list(names) == [EIGHT]
+    if votes is None and not eight:
+        return _load_labelled(path, cache, names, images, face_shape)
+    dataset = _load_labelled(path, cache, None if eight else names, images, face_shape)
+    if votes is not None:
+        dataset = _with_votes(dataset, path, votes)
+    return _with_eight_labels(dataset) if eight else dataset
+
+
+def _load_labelled(
+    path: Path | str,
+    cache: bool,
+    names: Sequence[str] | None,
+    images: Path | None,
+    face_shape: tuple[int, ...],
+) -> Dataset:
     path = Path(path)
     if names is not None and (not all(names) or len({name.lower() for name in names}) != len(names)):
         raise ConfigError(f"labels must be distinct in more than case and not empty, got {list(names)}")
@@ -65,6 +91,34 @@ def load_dataset(
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{error.filename or path}: cannot read it: {reason}") from error
+
+
+def _with_votes(dataset: Dataset, path: Path | str, votes: Path) -> Dataset:
+    if Path(path).is_dir() or dataset.names != EXPRESSIONS:
+        kind = "a folder, without rows" if Path(path).is_dir() else "another set"
+        raise ConfigError(f"--votes goes with FER2013's csv or npz, whose rows it follows; {path} is {kind}")
+    if votes.suffix.lower() == ".npz":
+        if not votes.is_file():
+            raise DataError(f"{votes}: no such file")
+        found = check_votes(npz.read_arrays(votes, ("votes",))["votes"], len(dataset), str(votes))
+    else:
+        found = read_votes_csv(votes, dataset.usage.tolist())
+    return dataclasses.replace(dataset, votes=found)
+
+
+def _with_eight_labels(dataset: Dataset) -> Dataset:
+    if dataset.votes is None:
+        raise ConfigError(f"labels {EIGHT} are those of FER+: name its votes with --votes")
+    shares = distribution(dataset.votes, FERPLUS)
+    voted = shares.sum(1) > 0
+    return Dataset(
+        dataset.images[voted],
+        shares[voted].argmax(1).astype(np.uint8),
+        dataset.usage[voted],
+        f"{dataset.source} ({int((~voted).sum())} faces without a vote left out)",
+        FERPLUS,
+        dataset.votes[voted],
+    )
 
 
 def _annotated(path: Path) -> Reader | None:

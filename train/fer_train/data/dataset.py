@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import EXPRESSIONS, ModelSpec
 from fer_engine.errors import DataError
+from fer_train.data.votes import check_votes, distribution, majority
 from fer_train.sampling import hold_out
 
 SIDE = 48
@@ -31,7 +32,8 @@ class Dataset:
     `images` is uint8 [n, height, width], or RGB [n, height, width, 3]; `labels` is uint8 [n], an index
     into `names`, or float32 [n, len(names)], one value for each name; `usage` is str [n], one of
     `SPLITS`: what trains, what chooses the checkpoint, and what is kept for the end. `source` names where
-    they came from and opens every error text.
+    they came from and opens every error text. `votes` is uint8 [n, 10], FER+'s votes for each face in the
+    order of `fer_train.data.votes.COLUMNS`, or None.
 
     Raises:
         DataError: an array has another shape, type or range.
@@ -42,6 +44,7 @@ class Dataset:
     usage: NDArray[np.str_]
     source: str
     names: tuple[str, ...] = EXPRESSIONS
+    votes: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -59,6 +62,9 @@ class Dataset:
         if n == 0:
             raise DataError(f"{self.source}: holds no images; expected at least one")
         self._check_labels()
+        if self.votes is not None:
+            check_votes(self.votes, n, self.source)
+            distribution(self.votes[:0], self.names)  # which refuses labels that FER+ has no votes for
         unknown = sorted(set(np.unique(self.usage).tolist()) - set(SPLITS))
         if unknown:
             raise DataError(f"{self.source}: unknown usage {unknown[0]!r}, expected {', '.join(SPLITS)}")
@@ -109,14 +115,19 @@ class Dataset:
             raise DataError(f"{self.source}: no images of the split {name}; it holds {held}")
         return self.images[chosen], self.labels[chosen]
 
+    def split_votes(self, name: str) -> NDArray[np.uint8] | None:
+        """Return the votes for the faces of one split, uint8 [n, 10]; None where there are none."""
+        return None if self.votes is None else self.votes[self.usage == name]
+
     @property
     def fingerprint(self) -> str:
         """Hex SHA-256 over every face with its label and split, in whatever order they are held."""
         named = "" if self.names == EXPRESSIONS else f"{self.names},"
+        votes = [b""] * len(self) if self.votes is None else [row.tobytes() for row in self.votes]
         digests = sorted(
-            hashlib.sha256(f"{named}{usage},{label},".encode() + image.tobytes()).digest()
-            for usage, label, image in zip(
-                self.usage.tolist(), self.labels.tolist(), self.images, strict=True
+            hashlib.sha256(f"{named}{usage},{label},".encode() + image.tobytes() + cast).digest()
+            for usage, label, image, cast in zip(
+                self.usage.tolist(), self.labels.tolist(), self.images, votes, strict=True
             )
         )
         return hashlib.sha256(b"".join(digests)).hexdigest()
@@ -147,7 +158,21 @@ class Dataset:
         for first, second in combinations(SPLITS, 2):
             shared = sum(count for image, count in images[second].items() if image in images[first])
             lines.append(f"images of {second} that {first} holds too: {shared}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._vote_lines()])
+
+    def _vote_lines(self) -> list[str]:
+        """Count for each split the faces with votes, and those of them whose majority is the label."""
+        lines = []
+        for name in np.unique(self.usage).tolist() if self.votes is not None else ():
+            votes, labels = self.split_votes(name), self.split(name)[1]
+            assert votes is not None  # noqa: S101 - as the loop's condition says
+            voted, clear = distribution(votes, self.names).sum(1) > 0, majority(votes, self.names)
+            same = int((clear == labels).sum())
+            lines.append(
+                f"votes of {name}: {int(voted.sum())} faces have some, {int((~voted).sum())} none; "
+                f"{int((clear >= 0).sum())} have a majority, which is the label of {same}"
+            )
+        return lines
 
     def _columns(self, labels: NDArray[Any]) -> str:
         """Render how often each class occurs, or the mean of each value."""

@@ -1,4 +1,4 @@
-"""The `.npz` form: the arrays images, labels and usage."""
+"""The `.npz` form: the arrays images, labels and usage, and votes where FER+ has them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,20 @@ def read_npz(path: Path, names: Sequence[str] | None) -> Dataset:
     Raises:
         DataError: the file is damaged, lacks an array, or one has the wrong shape, type or range.
     """
-    return make_dataset(read_arrays(path, ARRAYS), path.name, tuple(names or EXPRESSIONS))
+    return make_dataset(
+        read_arrays(path, ARRAYS, () if names else ("votes",)), path.name, tuple(names or EXPRESSIONS)
+    )
 
 
 def make_dataset(held: dict[str, NDArray[Any]], source: str, names: tuple[str, ...] = EXPRESSIONS) -> Dataset:
-    """Make a dataset of the arrays called images, labels and usage."""
-    return Dataset(held["images"], held["labels"], held["usage"], source, names)
+    """Make a dataset of the arrays called images, labels and usage, and votes where it is among them."""
+    return Dataset(held["images"], held["labels"], held["usage"], source, names, held.get("votes"))
 
 
-def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Read the arrays called `names`, their checksums compared.
+def read_arrays(
+    path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, NDArray[Any]]:
+    """Read the arrays called `names`, and the `optional` ones that are there; checksums are compared.
 
     Raises:
         DataError: the file is damaged or lacks an array.
@@ -44,7 +48,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             found = [name.removesuffix(".npy") for name in archive.namelist()]
-            for name in names:
+            for name in (*names, *(name for name in optional if name in found)):
                 if name not in found:
                     raise DataError(f"{path}: no array {name!r}, found {', '.join(found) or 'none'}")
                 with archive.open(f"{name}.npy") as member:
