@@ -227,7 +227,7 @@ def _describe(artifact: Artifact) -> MeasuredArtifact:
         labels=artifact.spec.labels,
         checkpoint_sha256=artifact.spec.checkpoint_sha256,
         files={precision: GraphFile(file.sha256, file.bytes) for precision, file in artifact.files.items()},
-        refused=artifact.refusals(),
-        failing=tuple(sorted((backend, precision) for precision, backend in artifact.failing())),
+        refused=artifact.gate.refusals(),
+        failing=tuple(sorted((backend, precision) for precision, backend in artifact.gate.failing())),
         spec=artifact.spec,
     )

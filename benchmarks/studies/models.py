@@ -46,7 +46,7 @@ RUNS = Path(__file__).parents[2] / "docs" / "results" / "training"  # run.json a
 
 def line_up(artifact: Artifact) -> list[Contender]:
     """Return the reference, each precision on each backend where it keeps its answers, and flip averaging."""
-    folder, unfit = str(artifact.folder), artifact.failing()
+    folder, unfit = str(artifact.folder), artifact.gate.failing()
     contenders = [Contender(REFERENCE, "pytorch", folder, str(artifact.checkpoint))]
     for backend in at_hand("cpu"):
         for precision in artifact.files:

@@ -43,13 +43,13 @@ def precision_command(artifact: Artifact, precision: str, *, force: bool = False
 
 def _source_arguments(artifact: Artifact) -> list[str]:
     """Return what makes fer-export start from the network that the artifact keeps."""
-    source, spec = artifact.manifest.made.get("checkpoint", {}), str(artifact.checkpoint_spec)
-    if "module" in source:
-        return ["--module", str(source["module"]), "--checkpoint", str(artifact.weights), "--spec", spec]
-    if artifact.is_from_onnx:
-        return ["--onnx", str(artifact.given_onnx), "--outputs", str(source["outputs"]), "--spec", spec]
-    shipped = source.get("path", "shipped") == "shipped"
-    return ["--model", artifact.spec.name, *(() if shipped else ("--checkpoint", str(artifact.checkpoint)))]
+    origin, spec = artifact.manifest.made.checkpoint, str(artifact.checkpoint_spec)
+    if origin.module is not None:
+        return ["--module", origin.module, "--checkpoint", str(artifact.weights), "--spec", spec]
+    if origin.outputs is not None:
+        return ["--onnx", str(artifact.given_onnx), "--outputs", origin.outputs, "--spec", spec]
+    checkpoint = [] if origin.path == "shipped" else ["--checkpoint", str(artifact.checkpoint)]
+    return ["--model", artifact.spec.name, *checkpoint]
 
 
 def plan_command(

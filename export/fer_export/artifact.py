@@ -16,7 +16,8 @@ import onnx
 from fer_engine._version import __version__
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import GRAPH_NAMES, Artifact
-from fer_engine.artifact.manifest import Manifest, ModelFile
+from fer_engine.artifact.manifest import Gate, Made, Manifest, ModelFile, Origin
+from fer_engine.artifact.schema import from_json
 from fer_export.int8.calibrate import Calibration
 from fer_export.report import render
 from fer_export.source.load import Source
@@ -24,18 +25,19 @@ from fer_export.source.load import Source
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
-def provenance(source: Source, max_batch: int) -> dict[str, Any]:
+def provenance(source: Source, max_batch: int) -> Made:
     """Return how an artifact was made, for its manifest."""
-    return {
+    origin = {"sha256": source.spec.checkpoint_sha256, **source.made}
+    extra = {
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "fer_engine": __version__,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "checkpoint": {"sha256": source.spec.checkpoint_sha256, **source.made},
         "reference": source.reference,
         "max_batch": max_batch,
     }
+    return Made(from_json(Origin, origin), extra=extra)
 
 
 def write(
@@ -44,9 +46,9 @@ def write(
     *,
     graphs: Mapping[str, onnx.ModelProto],
     calibration: Calibration | None,
-    made: dict[str, Any],
+    made: Made,
     verification: dict[str, Any],
-    gate: dict[str, Any],
+    gate: Gate,
 ) -> Artifact:
     """Write an artifact in place of `output`; return it."""
     contents = {precision: graph.SerializeToString(deterministic=True) for precision, graph in graphs.items()}

@@ -277,7 +277,7 @@ def _export(options: argparse.Namespace) -> tuple[Artifact, int]:
     artifact = export_model(export)
     print(artifact.report.read_text("utf-8"))
     print(f"artifact: {artifact.folder}")
-    refusals = artifact.refusals()
+    refusals = artifact.gate.refusals()
     for precision, reason in refusals.items():
         kept = "kept all the same" if options.force else "not kept; --force keeps it, as for another machine"
         print(f"refused: {precision}: {reason} ({kept})", file=sys.stderr)

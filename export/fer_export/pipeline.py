@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.manifest import Gate, Manifest
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
 from fer_engine.runtime.backend import BackendOptions, Logits, Model, at_hand
@@ -97,10 +97,10 @@ def export_model(options: ExportOptions) -> Artifact:
         int8 = make_int8(options.int8, spec, float_graph, options.dataset, samples, trained)
         graphs |= int8.graphs
         calibration = int8.calibration
-        made |= {"calibration": calibration.summary(), "int8": int8.made}
+        made = dataclasses.replace(made, calibration=calibration.summary(), int8=int8.made)
     verification = _verify(options, spec, graphs, samples, reference)
     judged = _judge(options, spec, graphs, samples, reference)
-    refused = {} if options.force else acceptance.refusals(judged)
+    refused = {} if options.force else judged.refusals()
     return artifact.write(
         options.output,
         source,
@@ -167,7 +167,7 @@ def _samples(options: ExportOptions, spec: ModelSpec) -> Samples:
 
 def _judge(
     options: ExportOptions, spec: ModelSpec, graphs: Graphs, samples: Samples, reference: Logits
-) -> dict[str, Any]:
+) -> Gate:
     """Measure speed and answers of every precision on every backend at hand, and let the gate decide."""
     unwritten = Artifact(options.output, Manifest(spec, {}))
     models = {

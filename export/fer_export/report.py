@@ -34,7 +34,7 @@ def render(manifest: Manifest) -> str:
     )
     lines = [f"# {spec['name']}", "", origin, "", *_table(GRAPHS, _graphs(manifest)), ""]
     lines += [f"Measured on {samples}; the reference is {made['reference']}.", *_int8(made)]
-    lines += _steps(made.get("int8", {}))
+    lines += _steps(made["int8"] or {})
     lines += ["", "## The gate", rule, "", *_table(GATE, _verdicts(gate))]
     lines += ["", "## What runs, as read back from each runtime", "", *_executed(manifest["verification"])]
     return "\n".join(lines) + "\n"
@@ -55,7 +55,7 @@ def _graphs(manifest: Manifest) -> Iterator[tuple[str, ...]]:
 
 
 def _int8(made: Manifest) -> Iterator[str]:
-    if "int8" not in made:
+    if made["int8"] is None:
         return
     calibration, int8 = made["calibration"], made["int8"]
     ranges = f"{calibration['source']}, seed {calibration['seed']}"

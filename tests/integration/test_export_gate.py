@@ -18,9 +18,9 @@ def test_what_the_gate_refuses_is_not_kept_and_its_reason_is(tmp_path, capsys):
     opened = Artifact.open(output)
     assert list(opened.files) == ["fp32"]
     assert not (output / "model.fp16.onnx").exists()
-    verdict = opened.manifest.gate["verdicts"]["fp16"]
-    assert not verdict["accepted"]
-    assert verdict["trials"]["onnxruntime"]["speed"] > 0
+    verdict = opened.gate.verdicts["fp16"]
+    assert not verdict.accepted
+    assert verdict.trials["onnxruntime"].speed > 0
     assert "| fp16 | refused | " in (output / "report.md").read_text()
     with pytest.raises(ArtifactError, match=r"the gate refused it: .*1000.00x is asked.*--force"):
         Engine.load(output, precision="fp16")

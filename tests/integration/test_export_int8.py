@@ -25,8 +25,8 @@ def test_the_command_calibrates_and_verifies_on_a_dataset(small, tmp_path, capsy
     assert main([str(word) for word in argv]) == 0
     assert f"artifact: {output}" in capsys.readouterr().out
     manifest = Artifact.open(output).manifest
-    assert manifest.made["calibration"]["samples"] == 70
-    assert manifest.made["int8"] == {"method": "max"}
+    assert manifest.made.calibration["samples"] == 70
+    assert manifest.made.int8 == {"method": "max"}
     assert manifest.verification["int8"]["samples"] == "small.npz PublicTest, n=70"
     assert manifest.verification["int8"]["batches"] == [1, 3, 5]
     assert manifest.verification["int8"]["parity"]["labelled"]["accuracy"] <= 1
@@ -36,7 +36,7 @@ def test_a_report_says_what_each_step_bought_and_each_layer_costs(small, tmp_pat
     output = tmp_path / "a"
     argv = ["--int8", "--report", "--data", small, "--calibration-size", 70, "--force", "--output", output]
     assert main([str(word) for word in argv]) == 0
-    made = Artifact.open(output).manifest.made["int8"]
+    made = Artifact.open(output).manifest.made.int8
     assert list(made["steps"]) == [
         "ranges by max", "ranges by mse", "equalization", "bias correction", "the CPU file instead",
     ]  # fmt: skip
@@ -55,8 +55,8 @@ def test_weights_trained_for_int8_are_exported_with_their_ranges(tmp_path, error
     argv = ["--int8", "--qat", str(tmp_path / "tuned"), "--force", "--output", str(output)]
     assert main(argv) == 0
     manifest = Artifact.open(output).manifest
-    assert manifest.made["int8"]["checkpoint_sha256"] == tuned.checkpoint_sha256
-    assert manifest.made["int8"]["ranges"] == ranges
+    assert manifest.made.int8["checkpoint_sha256"] == tuned.checkpoint_sha256
+    assert manifest.made.int8["ranges"] == ranges
     graph = onnx.load(output / "model.int8.onnx").graph
     constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     assert len(ranges) == 23
@@ -72,7 +72,7 @@ def test_layers_are_left_in_float_until_the_agreement_is_reached(small, tmp_path
     argv = ["--int8", "--float-layers", 1.0, "--data", small, "--calibration-size", 70, "--force"]
     assert main([str(word) for word in [*argv, "--output", output]]) == 0
     manifest = Artifact.open(output).manifest
-    chosen = manifest.made["int8"]["float_layers"]
+    chosen = manifest.made.int8["float_layers"]
     assert chosen["agreement"] == 1.0
     assert 0 < chosen["share"] < 1
     declared = manifest.verification["int8"]["declared"]
@@ -87,5 +87,5 @@ def test_calibration_of_the_test_splits_is_impossible(small, tmp_path):
     )
     faces, labels = dataset.split("Training")
     rows = stratified(labels, len(labels), 0)  # all: there are fewer than are taken of more
-    made = exported.manifest.made["calibration"]
+    made = exported.manifest.made.calibration
     assert made["samples_sha256"] == hashlib.sha256(faces[rows].tobytes()).hexdigest()

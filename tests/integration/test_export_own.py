@@ -103,8 +103,8 @@ def test_a_module_makes_the_whole_trip(small, tmp_path):
     assert main(argv) == 0
     network, spec = checkpoint.load(output / "checkpoint")
     manifest = check_every_precision(output, logits(network, spec, faces()))
-    assert manifest.made["checkpoint"]["module"] == "smile_net:SmileNet"
-    assert manifest.made["calibration"]["source"] == (
+    assert manifest.made.checkpoint.module == "smile_net:SmileNet"
+    assert manifest.made.calibration["source"] == (
         "small.npz Training, stratified, n=64, resized to 32x24, gray as RGB"
     )
     manifest = json.loads((output / MANIFEST_NAME).read_text())
@@ -130,7 +130,7 @@ def test_labels_of_ones_own_are_compared(tmp_path):
     argv += ["--data", str(tmp_path / "own.npz"), "--labels", ",".join(LABELS), "--min-accuracy", "0.5"]
     assert main([*argv, "--output", str(tmp_path / "a")]) == 0
     manifest = Artifact.open(tmp_path / "a").manifest
-    assert manifest.gate["answers"] == "accuracy"
+    assert manifest.gate.answers == "accuracy"
     assert manifest.verification["fp32"]["samples"] == "own.npz PublicTest, n=30"
 
 
@@ -150,7 +150,7 @@ def test_a_regression_is_judged_by_agreement(tmp_path, error_of):
     assert "--min-accuracy needs labels, and a classification" in error_of([*argv, "--min-accuracy", 0.5])
     assert main([str(word) for word in [*argv, "--min-agreement", 0.5]]) == 0
     gate = Artifact.open(tmp_path / "a").manifest.gate
-    assert (gate["answers"], gate["thresholds"]["agreement"]) == ("agreement", 0.5)
+    assert (gate.answers, gate.thresholds["agreement"]) == ("agreement", 0.5)
 
 
 def test_an_onnx_file_makes_the_whole_trip(here, small, tmp_path):
@@ -159,9 +159,9 @@ def test_an_onnx_file_makes_the_whole_trip(here, small, tmp_path):
     argv += ["--data", str(small), "--calibration-size", "64", "--force", "--output", str(output)]
     assert main(argv) == 0
     manifest = check_every_precision(output, reference.load_reference(output / "checkpoint").logits(faces()))
-    made = manifest.made["checkpoint"]
-    assert (made["path"], made["outputs"]) == ("smile.onnx", "logits")
-    assert made["file_sha256"] == hashlib.sha256((here / "smile.onnx").read_bytes()).hexdigest()
+    made = manifest.made.checkpoint
+    assert (made.path, made.outputs) == ("smile.onnx", "logits")
+    assert made.extra["file_sha256"] == hashlib.sha256((here / "smile.onnx").read_bytes()).hexdigest()
     assert (
         "the reference is the given ONNX file in ONNX Runtime in float32"
         in (output / "report.md").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fer_engine import exporter
 from fer_engine.artifact.files import read_verified
-from fer_engine.artifact.manifest import Manifest, ModelFile
+from fer_engine.artifact.manifest import Gate, Manifest, ModelFile
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError
@@ -101,25 +101,16 @@ class Artifact:
         what = "the file that the manifest vouches for"
         return read_verified(self.graph(precision), entry.sha256, entry.bytes, what, "run fer-export again")
 
+    @property
+    def gate(self) -> Gate:
+        """Which precisions the export found worth using."""
+        return self.manifest.gate
+
     def accepted(self) -> tuple[str, ...]:
         """Return the precisions here that the gate accepted; float32 needs no verdict."""
-        unmeasured = {"fp32": {"accepted": True}}
-        verdicts = unmeasured | self.manifest.gate.get("verdicts", {})
-        return tuple(name for name in self.files if name in verdicts and verdicts[name]["accepted"])
-
-    def refusals(self) -> dict[str, str]:
-        """Return the reason for each precision that the gate refused, kept or not."""
-        verdicts = self.manifest.gate.get("verdicts", {})
-        return {name: verdict["reason"] for name, verdict in verdicts.items() if not verdict["accepted"]}
-
-    def failing(self) -> set[tuple[str, str]]:
-        """Return the (precision, backend) whose answers the gate found too far from the reference's."""
-        verdicts = self.manifest.gate.get("verdicts", {})
-        return {
-            (precision, backend)
-            for precision, verdict in verdicts.items()
-            for backend in set(verdict.get("trials", ())) - set(verdict.get("passing", ()))
-        }
+        refused = self.gate.refusals()
+        judged = {"fp32", *self.gate.verdicts}
+        return tuple(name for name in self.files if name in judged and name not in refused)
 
     @property
     def plans(self) -> PlanFolder:
@@ -164,11 +155,11 @@ class Artifact:
     @property
     def is_from_onnx(self) -> bool:
         """Whether the graphs were made from a given ONNX file, not from a PyTorch network."""
-        return "outputs" in self.manifest.made.get("checkpoint", {})
+        return self.manifest.made.checkpoint.outputs is not None
 
     def _absent(self, precision: str) -> str:
         absent = f"{self.folder} holds no {precision!r} graph"
-        reason = self.refusals().get(precision)
+        reason = self.gate.refusals().get(precision)
         if reason is not None:
             command = exporter.precision_command(self, precision, force=True)
             return f"{absent}, the gate refused it: {reason}; keep it all the same with '{command}'"

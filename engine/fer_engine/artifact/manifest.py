@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import Any, ClassVar
 
-from fer_engine.artifact.spec import FORMAT_VERSION, ModelSpec
+from fer_engine.artifact.schema import SchemaError, from_json, parse, to_json
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError
+
+FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,39 +22,120 @@ class ModelFile:
     sha256: str
     bytes: int
 
+    def __post_init__(self) -> None:
+        path = PureWindowsPath(self.path)  # knows both separators and drives, on every system
+        if path.anchor or ".." in path.parts:
+            raise ArtifactError(
+                f"manifest names {path}, a path outside its folder: do not load this artifact"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an export started from.
+
+    `path` is the checkpoint or file as it was given, "shipped" for that of the package. `module` names
+    the class of a user's own network, `outputs` says what a given ONNX file gives ("logits" or
+    "probabilities"). `extra` has the SHA-256 and what else is of interest to people alone.
+    """
+
+    path: str = "shipped"
+    module: str | None = None
+    outputs: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How an artifact was made.
+
+    `calibration` says where the ranges of INT8 come from and `int8` how its graph was made; None without
+    INT8. `extra` has date, versions and machine, for people alone.
+    """
+
+    checkpoint: Origin = field(default_factory=Origin)
+    calibration: dict[str, Any] | None = None
+    int8: dict[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one backend made of one precision.
+
+    `answers` is the share of the reference's accuracy that is left or, without labels, the agreement with
+    it; `speed` is in faces per second.
+    """
+
+    answers: float
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a precision is accepted on the machine of the export, and why.
+
+    `trials` holds what every backend made of it, `failures` why others made nothing, `passing` the
+    backends whose answers pass; `backend` is the fastest of these, `speed` its ratio to the best FP32.
+    """
+
+    accepted: bool
+    reason: str
+    trials: dict[str, Trial] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    passing: tuple[str, ...] = ()
+    backend: str | None = None
+    speed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Which precisions the export found worth using, and by what.
+
+    `machine` is where it was measured (`fer_engine.system.cpu`), `batch` the faces at once, `answers` what
+    was compared ("accuracy" or "agreement"), `thresholds` what was asked of each figure; `verdicts` are by
+    precision.
+    """
+
+    machine: str = ""
+    batch: int = 0
+    answers: str = ""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    def refusals(self) -> dict[str, str]:
+        """Return the reason for each precision that is refused."""
+        return {name: verdict.reason for name, verdict in self.verdicts.items() if not verdict.accepted}
+
+    def failing(self) -> set[tuple[str, str]]:
+        """Return the (precision, backend) whose answers are too far from the reference's."""
+        return {
+            (precision, backend)
+            for precision, verdict in self.verdicts.items()
+            for backend in set(verdict.trials) - set(verdict.passing)
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What an artifact holds.
 
-    `files` maps a precision ("fp32", "fp16", "int8") to its graph; `made` says how it was made
-    (versions, checkpoint, calibration); `verification` maps a precision to what was measured.
-    `gate` holds what decided whether a precision is worth using: the "machine" it was measured on
-    (`fer_engine.system.cpu.key`), the "thresholds", and "verdicts", which map a precision to "accepted",
-    "reason" and the measurements.
+    `files` maps a precision ("fp32", "fp16", "int8", "int8-cpu") to its graph; `verification` maps it to
+    what was measured, for people alone.
     """
+
+    COMPLETE: ClassVar[bool] = True
 
     spec: ModelSpec
     files: dict[str, ModelFile]
-    made: dict[str, Any] = field(default_factory=dict)
+    made: Made = field(default_factory=Made)
     verification: dict[str, Any] = field(default_factory=dict)
-    gate: dict[str, Any] = field(default_factory=dict)
+    gate: Gate = field(default_factory=Gate)
+    format_version: int = FORMAT_VERSION
 
     def dumps(self) -> str:
         """Return the JSON text of the file."""
-        files = {
-            precision: {"path": file.path, "sha256": file.sha256, "bytes": file.bytes}
-            for precision, file in self.files.items()
-        }
-        data = {
-            "format_version": FORMAT_VERSION,
-            "spec": self.spec.to_json(),
-            "files": files,
-            "made": self.made,
-            "verification": self.verification,
-            "gate": self.gate,
-        }
-        return json.dumps(data, indent=2) + "\n"
+        return json.dumps({"format_version": FORMAT_VERSION} | to_json(self), indent=2) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -61,49 +145,12 @@ class Manifest:
             ArtifactError: it is damaged or of another version.
             OSError: the file cannot be read.
         """
+        content = path.read_bytes()
         try:
-            data = json.loads(path.read_text("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}); run fer-export again") from None
-        version = data.get("format_version") if isinstance(data, dict) else None
-        if version != FORMAT_VERSION:
+            data = parse(content, FORMAT_VERSION)
+            data.setdefault("gate", {})  # artifacts of the first release have none
+            return from_json(cls, data)
+        except SchemaError as error:
             raise ArtifactError(
-                f"{path} has format version {version!r}, this release reads {FORMAT_VERSION}; "
-                "run fer-export again with this release"
-            )
-        try:
-            files = {precision: _file(entry) for precision, entry in data["files"].items()}
-            spec, made, verification = data["spec"], _made(data["made"]), data["verification"]
-            gate = _gate(data.get("gate", {}))  # older artifacts have none
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise ArtifactError(
-                f"{path} is damaged: missing or wrong {error}; run fer-export again"
+                f"{path} is damaged or of another release: {error}; run fer-export again"
             ) from None
-        return cls(ModelSpec.from_json(spec), files, made, verification, gate)
-
-
-def _made(made: Any) -> dict[str, Any]:
-    """Return `made` once it is found to be an account of what the export started from."""
-    if not isinstance(made, dict) or not isinstance(made.get("checkpoint", {}), dict):
-        raise TypeError("account of how it was made")
-    return made
-
-
-def _gate(gate: Any) -> dict[str, Any]:
-    """Return `gate` once its verdicts are found to be some."""
-    for verdict in gate.get("verdicts", {}).values():
-        if not isinstance(verdict["accepted"], bool) or not isinstance(verdict["reason"], str):
-            raise TypeError("verdict of the gate")
-        trials, passing = verdict.get("trials", {}), verdict.get("passing", [])
-        if not isinstance(trials, dict) or not isinstance(passing, list):
-            raise TypeError("trials of the gate")
-        if not all(isinstance(backend, str) for backend in passing):
-            raise TypeError("trials of the gate")
-    return gate
-
-
-def _file(entry: dict[str, Any]) -> ModelFile:
-    path = PureWindowsPath(str(entry["path"]))  # knows both separators and drives, on every system
-    if path.anchor or ".." in path.parts:
-        raise ArtifactError(f"manifest names {path}, a path outside its folder: do not load this artifact")
-    return ModelFile(path.as_posix(), str(entry["sha256"]), int(entry["bytes"]))

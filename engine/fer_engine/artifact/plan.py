@@ -7,16 +7,16 @@ each, and what it says is held against the bytes, the library and the GPU before
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_engine.artifact import files
+from fer_engine.artifact import files, schema
 from fer_engine.artifact.files import read_verified
+from fer_engine.artifact.schema import SchemaError
 from fer_engine.errors import ArtifactError
 
 FORMAT_VERSION = 1
@@ -57,6 +57,26 @@ class Plan:
     bytes: int
     format_version: int = FORMAT_VERSION
 
+    def __post_init__(self) -> None:
+        capabilities, profiles = self.compute_capabilities, self.profiles
+        checks = {
+            "flavour": (self.flavour in FLAVOURS, f"one of {', '.join(FLAVOURS)}"),
+            "version": (VERSION.fullmatch(self.version), "a version as in '11.4.1.5'"),
+            "compute_capabilities": (
+                capabilities and all(map(CAPABILITY.fullmatch, capabilities)),
+                "a list as in ['8.9']",
+            ),
+            "profiles": (
+                profiles and all(1 <= least <= best <= most for least, best, most in profiles),
+                "a list of [least, best, largest] batches",
+            ),
+            "build_seconds": (self.build_seconds >= 0, "a number of at least 0"),
+            "bytes": (self.bytes >= 0, "a number of at least 0"),
+        }
+        for name, (is_right, expected) in checks.items():
+            if not is_right:
+                raise SchemaError(name, expected, repr(getattr(self, name)))
+
     @property
     def name(self) -> str:
         """File name without its ending; for people, nothing reads it."""
@@ -73,26 +93,7 @@ class Plan:
 
     def dumps(self) -> str:
         """Return the JSON text of the sidecar."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-
-    @classmethod
-    def loads(cls, text: str) -> Plan:
-        """Read a sidecar.
-
-        Raises:
-            ArtifactError: it is damaged or of another version.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"is not JSON: {error}") from None
-        version = data.get("format_version") if isinstance(data, dict) else None
-        if version != FORMAT_VERSION:
-            raise ArtifactError(f"has format version {version!r}, this release reads {FORMAT_VERSION}")
-        if set(data) != names:
-            raise ArtifactError(f"should have the keys {sorted(names)}, has {sorted(data)}")
-        return cls(**{name: _checked(name, value) for name, value in data.items()})
+        return json.dumps(schema.to_json(self), indent=2) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,11 @@ class PlanFolder:
         plans = []
         for path in sorted(self.path.glob("*.json")):
             try:
-                plan = Plan.loads(path.read_text("utf-8"))
-            except (ArtifactError, OSError, UnicodeDecodeError) as error:
-                raise ArtifactError(f"{path} {error}; delete it and build the plan again") from None
+                plan = schema.from_json(Plan, schema.parse(path.read_bytes(), FORMAT_VERSION))
+            except (SchemaError, OSError) as error:
+                raise ArtifactError(
+                    f"{path} is damaged or of another release: {error}; delete it and build the plan again"
+                ) from None
             if plan.name != path.stem:
                 raise ArtifactError(f"{path} describes {plan.name}.plan, not the plan beside it; delete both")
             plans.append(plan)
@@ -139,61 +142,3 @@ class PlanFolder:
         files.write_bytes(path, content)
         files.write_text(path.with_suffix(".json"), plan.dumps())
         return path
-
-
-def _checked(name: str, value: Any) -> Any:
-    """Return the JSON value of one field as the dataclass holds it."""
-    expected, is_right = _EXPECTED.get(name, ("a text", _is_text))
-    try:
-        right = is_right(value)
-    except (TypeError, ValueError):
-        right = False
-    if not right:
-        raise ArtifactError(f"has {name} {value!r}, expected {expected}")
-    if name == "profiles":
-        return tuple(tuple(profile) for profile in value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_text_or_null(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and value >= 0
-
-
-def _is_version(value: Any) -> bool:
-    return VERSION.fullmatch(value) is not None
-
-
-def _are_capabilities(value: Any) -> bool:
-    return bool(value) and all(CAPABILITY.fullmatch(entry) for entry in value)
-
-
-def _are_profiles(value: Any) -> bool:
-    return bool(value) and all(1 <= least <= best <= most for least, best, most in value)
-
-
-_EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "flavour": (f"one of {', '.join(FLAVOURS)}", FLAVOURS.__contains__),
-    "version": ("a version as in '11.4.1.5'", _is_version),
-    "cuda": ("a text or null", _is_text_or_null),
-    "gpu": ("a text or null", _is_text_or_null),
-    "compute_capabilities": ("a list as in ['8.9']", _are_capabilities),
-    "profiles": ("a list of [least, best, largest] batches", _are_profiles),
-    "calibration_sha256": ("a text or null", _is_text_or_null),
-    "layers": ("an object", _is_object),
-    "options": ("an object", _is_object),
-    "build_seconds": ("a number of at least 0", _is_number),
-    "bytes": ("a number of at least 0", _is_number),
-    "format_version": ("a number of at least 0", _is_number),
-}

@@ -1,13 +1,15 @@
 """Dataclasses from parsed JSON or TOML: the one reader of every file that this project writes.
 
 The fields' annotations are the schema. Understood are str, int, float, bool, None, Any, Literal, unions,
-tuples, lists, dictionaries with text keys, and dataclasses. A dataclass with a field `extra` keeps the keys
-that it does not know there; others refuse them.
+tuples, lists, dictionaries with text keys, and dataclasses. A key may be missing where its field has a
+default, unless the dataclass has `COMPLETE = True`. A dataclass with a field `extra` keeps the keys that it
+does not know there; others refuse them. What types cannot say a dataclass checks in its `__post_init__`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -34,6 +36,24 @@ class SchemaError(ValueError):
         self.path, self.expected, self.got = path, expected, got
 
 
+def parse(text: str | bytes, version: int) -> dict[str, Any]:
+    """Parse the JSON text of a file whose "format_version" has to be `version`.
+
+    Raises:
+        SchemaError: it is not JSON, or of another version.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError("", "JSON", str(error)) from None
+    if not isinstance(data, dict):
+        raise SchemaError("", "an object", _shown(data))
+    if data.get("format_version") != version:
+        found = _shown(data.get("format_version"))
+        raise SchemaError("format_version", f"{version}, which this release reads", found)
+    return data
+
+
 def from_json(kind: type[T], data: object, path: str = "") -> T:
     """Build a dataclass from parsed JSON; what its `__post_init__` raises passes through.
 
@@ -47,7 +67,7 @@ def from_json(kind: type[T], data: object, path: str = "") -> T:
     hints = _hints(typing.cast("Any", kind))
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     extra = {name: value for name, value in data.items() if name not in fields or name == EXTRA}
-    missing = sorted(name for name, field in fields.items() if name not in data and _is_required(field))
+    missing = sorted(name for name, field in fields.items() if name not in data and _is_required(kind, field))
     if missing or (extra and EXTRA not in fields):
         keys = sorted(name for name in fields if name != EXTRA)
         raise SchemaError(path, f"an object with the keys {keys}", str(sorted(map(str, data))))
@@ -81,9 +101,9 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
+def _is_required(kind: type[Any], field: dataclasses.Field[Any]) -> bool:
     absent = dataclasses.MISSING
-    return field.default is absent and field.default_factory is absent
+    return getattr(kind, "COMPLETE", False) or (field.default is absent and field.default_factory is absent)
 
 
 def _value(hint: Any, data: object, path: str) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from fer_engine.artifact import schema
+from fer_engine.artifact.schema import SchemaError
 from fer_engine.errors import ArtifactError
 
 FORMAT_VERSION = 1
@@ -27,6 +27,8 @@ class ModelSpec:
     [batch, height, width, channels]; it normalizes them itself as `(pixel - mean) / scale`,
     one value a channel, and gives `output`, float32 [batch, len(labels)].
     """
+
+    COMPLETE: ClassVar[bool] = True  # nothing of a model is guessed
 
     name: str
     labels: tuple[str, ...] = EXPRESSIONS
@@ -74,10 +76,7 @@ class ModelSpec:
         return size if self.channels == 1 else (*size, self.channels)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in dataclasses.asdict(self).items()
-        }
+        return schema.to_json(self)
 
     @classmethod
     def from_json(cls, data: object) -> ModelSpec:
@@ -86,15 +85,11 @@ class ModelSpec:
         Raises:
             ArtifactError: a field is missing, unknown or of the wrong type.
         """
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        if not isinstance(data, dict) or set(data) != set(fields):
-            got = sorted(data) if isinstance(data, dict) else type(data).__name__
-            raise ArtifactError(f"spec must be an object with the keys {sorted(fields)}, got {got}")
-        values: dict[str, Any] = {}
-        for key, value in data.items():
-            kind = str(fields[key].type)
-            values[key] = _checked(key, kind, value)
-        return cls(**values)
+        try:
+            return schema.from_json(cls, data)
+        except SchemaError as error:
+            field = f"field {error.path!r} " if error.path else ""
+            raise ArtifactError(f"spec {field}must be {error.expected}, got {error.got}") from None
 
     @classmethod
     def loads(cls, text: str) -> ModelSpec:
@@ -104,15 +99,3 @@ class ModelSpec:
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"spec is not JSON: {error}") from None
         return cls.from_json(data)
-
-
-def _checked(key: str, kind: str, value: Any) -> Any:
-    """Return `value` as the type that the field's annotation names."""
-    if kind.startswith("tuple"):
-        item = str if "str" in kind else (int, float)
-        if isinstance(value, list) and all(isinstance(entry, item) for entry in value):
-            with contextlib.suppress(OverflowError):  # of a whole number beyond all floats
-                return tuple(value) if item is str else tuple(float(entry) for entry in value)
-    elif type(value).__name__ == kind:
-        return value
-    raise ArtifactError(f"spec field {key!r} must be {kind}, got {value!r}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_engine.artifact import files
+from fer_engine.artifact import files, schema
+from fer_engine.artifact.schema import SchemaError
 from fer_engine.selection.speed_probe import Candidate, Measured
 
 FORMAT_VERSION = 1
@@ -18,55 +21,58 @@ Conditions = Mapping[str, Any]  # JSON; all that a measurement depends on
 SUBJECT = ("cpu", "options", "candidates")
 
 
-def find(path: Path, conditions: Conditions, candidates: Sequence[Candidate]) -> Measured | None:
-    """Return what was kept for exactly these conditions and candidates, if it is whole."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One measurement; the candidates are named as `str` does it."""
+
+    conditions: dict[str, Any]
+    faces_per_second: dict[str, float]
+    failures: dict[str, str]
+
+    def __post_init__(self) -> None:
+        speeds = self.faces_per_second
+        if not speeds or not all(0 < speed < math.inf for speed in speeds.values()):
+            raise SchemaError("faces_per_second", "speeds above 0", repr(speeds))
+
+
+def read_measurement(path: Path, conditions: Conditions, candidates: Sequence[Candidate]) -> Measured | None:
+    """Return what the file at `path` has for exactly these conditions and candidates, if it is sound."""
+    names = {str(candidate): candidate for candidate in candidates}
     for entry in _read(path):
-        if entry["conditions"] == conditions:
-            return _measured(entry, candidates)
+        if entry.conditions == conditions and sorted(names) == sorted(
+            [*entry.faces_per_second, *entry.failures]
+        ):
+            return Measured(
+                {names[name]: speed for name, speed in entry.faces_per_second.items()},
+                {names[name]: reason for name, reason in entry.failures.items()},
+            )
     return None
 
 
-def keep(path: Path, conditions: Conditions, measured: Measured) -> None:
+def write_measurement(path: Path, conditions: Conditions, measured: Measured) -> None:
     """Write a measurement beside those of other CPUs and settings, in the place of an older one.
 
     Raises:
         FerError: the file cannot be written.
     """
     others = [
-        entry
-        for entry in _read(path)
-        if any(entry["conditions"].get(key) != conditions[key] for key in SUBJECT)
+        entry for entry in _read(path) if any(entry.conditions.get(key) != conditions[key] for key in SUBJECT)
     ]
-    entry = {
-        "conditions": conditions,
-        "faces_per_second": {str(candidate): speed for candidate, speed in measured.speeds.items()},
-        "failures": {str(candidate): reason for candidate, reason in measured.failures.items()},
-    }
-    data = {"format_version": FORMAT_VERSION, "probes": [*others, entry]}
+    entry = Entry(
+        dict(conditions),
+        {str(candidate): speed for candidate, speed in measured.speeds.items()},
+        {str(candidate): reason for candidate, reason in measured.failures.items()},
+    )
+    data = {"format_version": FORMAT_VERSION, "probes": [schema.to_json(kept) for kept in (*others, entry)]}
     files.write_text(path, json.dumps(data, indent=2) + "\n")
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of the file; none where it is missing, damaged or of another version."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["format_version"] != FORMAT_VERSION:
-            return []
-        return [entry for entry in data["probes"] if isinstance(entry["conditions"], dict)]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-
-
-def _measured(entry: dict[str, Any], candidates: Sequence[Candidate]) -> Measured | None:
-    """Return the entry's figures, or None unless there is a sound one, or a failure, for every candidate."""
-    speeds, failures = entry.get("faces_per_second"), entry.get("failures")
-    if not isinstance(speeds, dict) or not isinstance(failures, dict) or not speeds:
-        return None
-    if sorted([*speeds, *failures]) != sorted(map(str, candidates)):
-        return None
-    if not all(isinstance(speed, float) and 0 < speed < math.inf for speed in speeds.values()):
-        return None
-    return Measured(
-        {candidate: speeds[str(candidate)] for candidate in candidates if str(candidate) in speeds},
-        {candidate: str(failures[str(candidate)]) for candidate in candidates if str(candidate) in failures},
-    )
+def _read(path: Path) -> list[Entry]:
+    """Return the sound entries of the file; none where it is missing, damaged or of another version."""
+    entries: list[Entry] = []
+    with contextlib.suppress(OSError, SchemaError):
+        probes = schema.parse(path.read_bytes(), FORMAT_VERSION).get("probes")
+        for entry in probes if isinstance(probes, list) else []:
+            with contextlib.suppress(SchemaError):
+                entries.append(schema.from_json(Entry, entry))
+    return entries

@@ -52,7 +52,7 @@ def choose(artifact: Artifact, wanted: Candidate, options: BackendOptions) -> tu
         return candidates[0], Choice("only one")
     files = {candidate.precision: artifact.file(candidate.precision) for candidate in candidates}
     conditions = _conditions(files, candidates, options)
-    measured = probe_cache.find(artifact.probes, conditions, candidates)
+    measured = probe_cache.read_measurement(artifact.probes, conditions, candidates)
     by, not_kept = "kept probe", None
     if measured is None:
         models = {name: Model.of_artifact(artifact, name) for name in files}
@@ -75,7 +75,7 @@ def _keep(
     if measured.failures:
         return "a candidate failed, which may pass: the next load tries it again"
     try:
-        probe_cache.keep(artifact.probes, conditions, measured)
+        probe_cache.write_measurement(artifact.probes, conditions, measured)
     except FerError as error:
         return str(error)
     return None
@@ -92,7 +92,7 @@ def _candidates(artifact: Artifact, wanted: Candidate, device: str) -> list[Cand
     if not backends:
         raise BackendError("no runtime is installed; install one with: pip install 'fer-engine[cpu]'")
     candidates = [Candidate(precision, backend) for precision in precisions for backend in backends]
-    unfit = artifact.failing()
+    unfit = artifact.gate.failing()
     return [candidate for candidate in candidates if candidate not in unfit] or candidates
 
 

@@ -122,6 +122,7 @@ def _declared_convolutions(graph: bytes) -> dict[str, str]:
 
 def _calibration_sha256(artifact: Artifact, precision: str) -> str | None:
     """Return the hash of the faces behind the graph's ranges; training for INT8 brings its own ranges."""
-    if precision != "int8" or artifact.manifest.made.get("int8", {}).get("method") == "qat":
+    made = artifact.manifest.made
+    if precision != "int8" or made.int8 is None or made.calibration is None or made.int8["method"] == "qat":
         return None
-    return str(artifact.manifest.made["calibration"]["samples_sha256"])
+    return str(made.calibration["samples_sha256"])

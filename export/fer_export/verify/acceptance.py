@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from fer_engine.artifact.manifest import Gate, Trial, Verdict
 from fer_engine.errors import ConfigError
 from fer_engine.selection.speed_probe import FACES, Candidate, Measured
 from fer_engine.system import cpu
@@ -46,37 +46,8 @@ class Thresholds:
             raise ConfigError(f"the gate's speed must be 0 or more, got {self.speed}; 1 asks for FP32's own")
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What one backend made of one precision.
-
-    `answers` is the share of the reference's accuracy that is left or, without labels, the agreement with
-    it; `speed` is in faces per second.
-    """
-
-    answers: float
-    speed: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a precision is accepted on this machine, and why.
-
-    `trials` holds what every backend made of it, `failures` why others made nothing, `passing` the
-    backends whose answers pass; `backend` is the fastest of these, `speed` its ratio to the best FP32.
-    """
-
-    accepted: bool
-    reason: str
-    trials: dict[str, Trial]
-    failures: dict[str, str]
-    passing: tuple[str, ...] = ()
-    backend: str | None = None
-    speed: float | None = None
-
-
-def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: Thresholds) -> dict[str, Any]:
-    """Return the manifest's `gate`: machine, thresholds and a verdict on every precision.
+def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: Thresholds) -> Gate:
+    """Return a verdict on every precision.
 
     `parities` holds the parity with the reference of every candidate that ran.
     """
@@ -95,19 +66,8 @@ def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: 
         )
         for precision in precisions
     }
-    return {
-        "machine": cpu.key(),
-        "batch": FACES,
-        "answers": "accuracy" if labelled else "agreement",
-        "thresholds": dataclasses.asdict(thresholds),
-        "verdicts": {precision: dataclasses.asdict(verdict) for precision, verdict in verdicts.items()},
-    }
-
-
-def refusals(gate: Mapping[str, Any]) -> dict[str, str]:
-    """Return the reason for each refused precision of a manifest's `gate`."""
-    verdicts = gate.get("verdicts", {})
-    return {name: verdict["reason"] for name, verdict in verdicts.items() if not verdict["accepted"]}
+    compared = "accuracy" if labelled else "agreement"
+    return Gate(cpu.key(), FACES, compared, dataclasses.asdict(thresholds), verdicts)
 
 
 class _Bar:

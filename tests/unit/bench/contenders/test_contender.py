@@ -4,7 +4,7 @@ from fer_bench.contenders import contender, reference
 from fer_bench.contenders.contender import Skipped, line_up
 from fer_bench.contenders.sweep import Sweep
 from fer_engine.artifact.artifact import Artifact
-from fer_engine.artifact.manifest import Manifest
+from fer_engine.artifact.manifest import Made, Manifest, Origin
 from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 
@@ -75,9 +75,7 @@ def test_an_artifact_without_pytorch_weights_is_refused(artifact):
 
 def test_for_an_onnx_file_the_plain_session_is_the_reference(artifact):
     (artifact / "checkpoint" / "model.safetensors").rename(artifact / "checkpoint" / "model.onnx")
-    manifest = Manifest(
-        ModelSpec("tiny"), Artifact.open(artifact).files, {"checkpoint": {"outputs": "logits"}}
-    )
+    manifest = Manifest(ModelSpec("tiny"), Artifact.open(artifact).files, Made(Origin(outputs="logits")))
     given = Artifact(artifact, manifest)
     contenders, _ = line_up(given, Sweep(backends=("onnxruntime",), precisions=("fp32",)))
     assert [entry.name for entry in contenders] == ["onnxruntime", "engine/onnxruntime/fp32", "null"]

@@ -11,6 +11,7 @@ from fer_bench.passes.options import BenchOptions
 from fer_bench.record.record_file import parse_record
 from fer_bench.report.headline import headlines
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Gate, Trial, Verdict
 
 
 def entry(name, median, rates, batch=64):
@@ -75,8 +76,8 @@ def test_a_backend_whose_answers_failed_makes_no_headline(raced):
 
 
 def test_the_record_names_the_pairs_whose_answers_failed(artifact):
-    verdict = {"accepted": True, "reason": "fast", "trials": {"openvino": {}, "onnxruntime": {}}}
-    gate = {"verdicts": {"int8": verdict | {"passing": ["onnxruntime"]}}}
+    trials = {"openvino": Trial(0.9, 9.0), "onnxruntime": Trial(1.0, 9.0)}
+    gate = Gate(verdicts={"int8": Verdict(True, "fast", trials, passing=("onnxruntime",))})
     manifest = dataclasses.replace(Artifact.open(artifact).manifest, gate=gate)
     Artifact(artifact, manifest).write_manifest()
     faces = Inputs("faces", np.zeros((1, 48, 48), np.uint8), None)

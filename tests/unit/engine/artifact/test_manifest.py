@@ -5,6 +5,7 @@ import pytest
 
 from fer_engine import ArtifactError
 from fer_engine.artifact.artifact import MANIFEST_NAME, Artifact
+from fer_engine.artifact.manifest import Gate
 
 
 def edit(folder, change):
@@ -36,7 +37,7 @@ def test_a_manifest_that_is_nested_without_end(artifact):
 @pytest.mark.parametrize("made", [None, [], {"checkpoint": "shipped"}])
 def test_a_damaged_account_of_its_making(artifact, made):
     edit(artifact.folder, lambda data: data.update(made=made))
-    with pytest.raises(ArtifactError, match="is damaged: missing or wrong account of how it was made"):
+    with pytest.raises(ArtifactError, match=r"is damaged .*: made(\.checkpoint)? must be an object, got "):
         Artifact.open(artifact.folder)
 
 
@@ -63,14 +64,19 @@ def test_truncated_manifest(artifact, keep):
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format_version": 99}'])
 def test_foreign_manifest(artifact, text):
     (artifact.folder / MANIFEST_NAME).write_text(text)
-    with pytest.raises(ArtifactError, match=r"this release reads 1"):
+    with pytest.raises(
+        ArtifactError, match=r"must be (an object, got \[\]|1, which this release reads, got (None|99));"
+    ):
         Artifact.open(artifact.folder)
 
 
 @pytest.mark.parametrize("key", ["spec", "files", "made", "verification"])
 def test_manifest_without_a_part(artifact, key):
     edit(artifact.folder, lambda data: data.pop(key))
-    with pytest.raises(ArtifactError, match=f"is damaged: missing or wrong '{key}'"):
+    with pytest.raises(
+        ArtifactError,
+        match=rf"is damaged .*: the whole must be an object with the keys .*'{key}'.*, got (?!.*'{key}')",
+    ):
         Artifact.open(artifact.folder)
 
 
@@ -85,7 +91,7 @@ def test_manifest_without_a_part(artifact, key):
 )
 def test_damaged_file_entry(artifact, entry):
     edit(artifact.folder, lambda data: data["files"].update(fp32=entry))
-    with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong"):
+    with pytest.raises(ArtifactError, match=r"is damaged .*: files\.fp32(\.bytes)? must be "):
         Artifact.open(artifact.folder)
 
 
@@ -133,7 +139,7 @@ def test_a_manifest_without_a_gate_accepts_float32_alone(artifact):
     assert judged(artifact).accepted() == ("fp32",)
     edit(artifact.folder, lambda data: data.pop("gate"))
     opened = Artifact.open(artifact.folder)
-    assert opened.manifest.gate == {}
+    assert opened.manifest.gate == Gate()
     assert set(opened.files) == {"fp32", "fp16"}
     assert opened.accepted() == ("fp32",)
 
@@ -202,5 +208,5 @@ def test_the_command_that_makes_a_precision_starts_from_the_same_network(artifac
 )
 def test_a_damaged_gate(artifact, gate):
     edit(artifact.folder, lambda data: data.update(gate=gate))
-    with pytest.raises(ArtifactError, match=r"is damaged: missing or wrong .*; run fer-export again"):
+    with pytest.raises(ArtifactError, match=r"is damaged .*: gate\S* must be .*; run fer-export again"):
         Artifact.open(artifact.folder)

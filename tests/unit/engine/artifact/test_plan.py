@@ -9,6 +9,7 @@ import pytest
 from fer_engine import ArtifactError, BackendError, FerError, exporter
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.plan import Plan, PlanFolder
+from fer_engine.artifact.schema import from_json, parse
 from fer_engine.backends.tensorrt.plan_match import select_plan
 
 CONTENT = b"a plan" * 100
@@ -48,7 +49,7 @@ def plans(opened, plan):
 
 
 def test_gives_back_what_was_written(plans, plan):
-    assert Plan.loads(plan.dumps()) == plan
+    assert from_json(Plan, parse(plan.dumps(), 1)) == plan
     assert plans.find("fp32", "tensorrt") == [plan]
     assert plans.read(plan) == CONTENT
     assert plans.find("fp16", "tensorrt") == plans.find("fp32", "tensorrt_rtx") == []
@@ -96,14 +97,19 @@ def test_a_truncated_or_altered_plan_is_not_read(plans, plan, content):
 def test_a_damaged_sidecar_is_refused(plans, plan, key, value):
     path = plans.path / f"{plan.name}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    with pytest.raises(ArtifactError, match=rf"\.json has {key} .*, expected .*build the plan again"):
+    with pytest.raises(
+        ArtifactError, match=rf"\.json is damaged .*: {key}\S* must be .*, got .*build the plan again"
+    ):
         plans.find("fp32", "tensorrt")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', "\x00", "[" * 200_000])
 def test_a_foreign_sidecar_is_refused(plans, plan, text):
     (plans.path / f"{plan.name}.json").write_text(text)
-    with pytest.raises(ArtifactError, match=r"(is not JSON|this release reads 1).*delete it"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"(must be JSON|must be an object|must be 1, which this release reads), got .*delete it",
+    ):
         plans.find("fp32", "tensorrt")
 
 
@@ -112,7 +118,7 @@ def test_a_sidecar_without_or_with_more_keys_is_refused(plans, plan):
     whole = json.loads(path.read_text())
     for data in ({key: whole[key] for key in whole if key != "bytes"}, whole | {"more": 1}):
         path.write_text(json.dumps(data))
-        with pytest.raises(ArtifactError, match="should have the keys"):
+        with pytest.raises(ArtifactError, match="must be an object with the keys"):
             plans.find("fp32", "tensorrt")
 
 

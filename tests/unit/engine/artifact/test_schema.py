@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
-from fer_engine.artifact.schema import SchemaError, from_json, to_json
+from fer_engine.artifact.schema import SchemaError, from_json, parse, to_json
 
 
 @dataclass(frozen=True)
@@ -115,3 +115,38 @@ def test_our_own_errors_are_not_taken_for_damage():
 
     with pytest.raises(AttributeError, match="a bug"):
         from_json(Broken, {"size": 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    COMPLETE: ClassVar[bool] = True
+
+    name: str = "net"
+    sizes: tuple[int, ...] = ()
+
+
+def test_one_that_has_to_be_complete_needs_the_keys_with_a_default_too():
+    assert from_json(Complete, {"name": "a", "sizes": [1]}) == Complete("a", (1,))
+    with pytest.raises(SchemaError, match=r"the keys \['name', 'sizes'\], got \['sizes'\]"):
+        from_json(Complete, {"sizes": []})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "the whole must be JSON, got Expecting"),
+        (b"\xff\xfe\x00", "the whole must be JSON, got "),
+        ("[" * 200_000, "the whole must be JSON, got "),
+        ("[]", "the whole must be an object, got []"),
+        ("{}", "format_version must be 1, which this release reads, got None"),
+        ('{"format_version": 2}', "format_version must be 1, which this release reads, got 2"),
+    ],
+)
+def test_text_that_is_no_file_of_ours(text, message):
+    with pytest.raises(SchemaError) as caught:
+        parse(text, 1)
+    assert str(caught.value).startswith(message)
+
+
+def test_text_of_the_version_is_parsed():
+    assert parse('{"format_version": 1, "a": [1]}', 1) == {"format_version": 1, "a": [1]}

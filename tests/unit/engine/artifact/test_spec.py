@@ -49,11 +49,11 @@ def test_refuses_impossible_values(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"height": "48"}, "spec field 'height' must be int, got '48'"),
-        ({"height": True}, "spec field 'height' must be int, got True"),
-        ({"labels": "angry"}, "spec field 'labels' must be tuple[str, ...], got 'angry'"),
-        ({"mean": [10**400]}, "spec field 'mean' must be tuple[float, ...], got [1000"),
-        ({"labels": [1]}, "spec field 'labels' must be tuple[str, ...], got [1]"),
+        ({"height": "48"}, "spec field 'height' must be a whole number, got '48'"),
+        ({"height": True}, "spec field 'height' must be a whole number, got True"),
+        ({"labels": "angry"}, "spec field 'labels' must be a list, got 'angry'"),
+        ({"mean": [10**400]}, "spec field 'mean[0]' must be a number, got one that is too large"),
+        ({"labels": [1]}, "spec field 'labels[0]' must be a text, got 1"),
         ({"surprise": 1}, "spec must be an object with the keys"),
     ],
 )
@@ -68,7 +68,7 @@ def test_refuses_a_missing_field_and_other_json():
     del data["mean"]
     with pytest.raises(ArtifactError, match=r"spec must be an object with the keys"):
         ModelSpec.from_json(data)
-    with pytest.raises(ArtifactError, match=r"got list"):
+    with pytest.raises(ArtifactError, match=r"got \[\]"):
         ModelSpec.loads("[]")
     with pytest.raises(ArtifactError, match=r"spec is not JSON"):
         ModelSpec.loads("{")

@@ -77,7 +77,7 @@ def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path,
         assert plan.profiles == parse_profiles("1:64:256")
         assert plan.source_sha256 == opened.files[plan.precision].sha256
         assert (plan.calibration_sha256 is None) == (
-            plan.precision != "int8" or opened.manifest.made["int8"]["method"] == "qat"
+            plan.precision != "int8" or opened.manifest.made.int8["method"] == "qat"
         )
         here = {"flavour": "tensorrt_rtx", "version": trt.__version__, "compute_capability": target}
         assert select_plan(opened, plan.precision, **here, plans=PlanFolder(tmp_path)) == plan

@@ -3,7 +3,7 @@ import pytest
 
 from fer_engine.errors import ConfigError
 from fer_engine.selection.speed_probe import Candidate, Measured
-from fer_export.verify.acceptance import Thresholds, judge, refusals
+from fer_export.verify.acceptance import Thresholds, judge
 from fer_export.verify.parity import measure_parity
 
 RNG = np.random.default_rng(0)
@@ -36,31 +36,31 @@ EVEN = {"fp32/onnxruntime": 100.0, "int8/onnxruntime": 100.0}
 
 def test_accepts_what_keeps_the_answers_and_the_speed():
     found = gate(wrong=10, speeds=EVEN)
-    verdict = found["verdicts"]["int8"]
-    assert verdict["accepted"]
-    assert verdict["trials"]["onnxruntime"]["answers"] == pytest.approx(0.99)
-    assert verdict["speed"] == 1.0
-    assert refusals(found) == {}
+    verdict = found.verdicts["int8"]
+    assert verdict.accepted
+    assert verdict.trials["onnxruntime"].answers == pytest.approx(0.99)
+    assert verdict.speed == 1.0
+    assert found.refusals() == {}
 
 
 def test_refuses_lost_accuracy_with_the_figures():
     found = gate(wrong=11, speeds=EVEN)
-    assert refusals(found) == {"int8": "98.90% of the accuracy on onnxruntime, at least 99.00% is asked"}
-    assert gate(wrong=11, speeds=EVEN, accuracy=0.98)["verdicts"]["int8"]["accepted"]
+    assert found.refusals() == {"int8": "98.90% of the accuracy on onnxruntime, at least 99.00% is asked"}
+    assert gate(wrong=11, speeds=EVEN, accuracy=0.98).verdicts["int8"].accepted
 
 
 def test_refuses_what_is_slower_and_names_the_rivals():
     found = gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0})
-    assert refusals(found)["int8"] == (
+    assert found.refusals()["int8"] == (
         "0.35x the speed of FP32 (onnxruntime against onnxruntime), at least 1.00x is asked"
     )
-    assert not refusals(gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0}, speed=0.3))
+    assert not gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0}, speed=0.3).refusals()
 
 
 def test_both_reasons_are_given():
     found = gate(wrong=500, speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 50.0})
-    assert "accuracy" in refusals(found)["int8"]
-    assert "speed" in refusals(found)["int8"]
+    assert "accuracy" in found.refusals()["int8"]
+    assert "speed" in found.refusals()["int8"]
 
 
 def test_compares_the_best_backend_of_each_precision():
@@ -70,10 +70,10 @@ def test_compares_the_best_backend_of_each_precision():
         "int8/onnxruntime": 50.0,
         "int8/openvino": 120.0,
     }
-    verdict = gate(speeds=speeds)["verdicts"]["int8"]
-    assert verdict["accepted"]
-    assert (verdict["backend"], verdict["speed"]) == ("openvino", 1.2)
-    assert {name: trial["speed"] for name, trial in verdict["trials"].items()} == {
+    verdict = gate(speeds=speeds).verdicts["int8"]
+    assert verdict.accepted
+    assert (verdict.backend, verdict.speed) == ("openvino", 1.2)
+    assert {name: trial.speed for name, trial in verdict.trials.items()} == {
         "onnxruntime": 50.0,
         "openvino": 120.0,
     }
@@ -82,32 +82,31 @@ def test_compares_the_best_backend_of_each_precision():
 def test_a_fast_backend_that_loses_the_answers_does_not_count():
     speeds = {"fp32/onnxruntime": 100.0, "int8/onnxruntime": 50.0, "int8/openvino": 150.0}
     found = gate(wrong={"openvino": 90}, speeds=speeds)
-    assert refusals(found)["int8"].startswith("0.50x the speed of FP32 (onnxruntime against")
+    assert found.refusals()["int8"].startswith("0.50x the speed of FP32 (onnxruntime against")
     found = gate(wrong={"openvino": 90}, speeds={**speeds, "int8/onnxruntime": 110.0})
-    assert found["verdicts"]["int8"]["backend"] == "onnxruntime"
-    assert found["verdicts"]["int8"]["accepted"]
+    assert found.verdicts["int8"].backend == "onnxruntime"
+    assert found.verdicts["int8"].accepted
 
 
 def test_without_labels_agreement_decides():
     found = gate(wrong=80, labels=None, speeds=EVEN)
-    assert found["answers"] == "agreement"
-    assert refusals(found) == {
+    assert found.answers == "agreement"
+    assert found.refusals() == {
         "int8": "92.00% agreement with the reference on onnxruntime, at least 93.00% is asked"
     }
-    assert not refusals(gate(wrong=70, labels=None, speeds=EVEN))
+    assert not gate(wrong=70, labels=None, speeds=EVEN).refusals()
 
 
 def test_what_no_backend_ran_is_refused_and_says_why():
     found = gate(speeds={"fp32/onnxruntime": 100.0}, failures={"int8/onnxruntime": "no kernel"})
-    assert "onnxruntime: no kernel" in refusals(found)["int8"]
-    assert found["verdicts"]["int8"]["failures"] == {"onnxruntime": "no kernel"}
+    assert "onnxruntime: no kernel" in found.refusals()["int8"]
+    assert found.verdicts["int8"].failures == {"onnxruntime": "no kernel"}
 
 
 def test_fp32_is_the_reference_and_never_refused():
-    assert refusals(gate(speeds=EVEN, accuracy=1, speed=2)).keys() == {"int8"}
-    assert gate(failures={"fp32/onnxruntime": "broken", "int8/onnxruntime": "broken"})["verdicts"]["fp32"][
-        "accepted"
-    ]
+    assert gate(speeds=EVEN, accuracy=1, speed=2).refusals().keys() == {"int8"}
+    broken = gate(failures={"fp32/onnxruntime": "broken", "int8/onnxruntime": "broken"})
+    assert broken.verdicts["fp32"].accepted
 
 
 @pytest.mark.parametrize(
