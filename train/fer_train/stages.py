@@ -21,11 +21,12 @@ import dataclasses
 import importlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_engine.artifact.schema import SchemaError, from_json, to_json
 from fer_engine.errors import ConfigError
 from fer_train.models import find_model
 from fer_train.recipe import QAT, Augmentation, Recipe
@@ -45,6 +46,13 @@ class Stage:
     teacher: tuple[str, ...] = ()
     threads: int = 1
     qat: bool = False
+
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)} - {"recipe", "augmentation"}
+
+
+STAGE, RECIPE, AUGMENTATION = _names(Stage), _names(Recipe), _names(Augmentation)
 
 
 def shipped_recipes() -> list[str]:
@@ -87,7 +95,7 @@ def read_stages(source: str, given: Mapping[str, Any]) -> list[Stage]:
 
 
 def stage_from_options(given: Mapping[str, Any]) -> Stage:
-    """Return the one stage that options ask for; see `read` for `given`, which names the model.
+    """Return the one stage that options ask for; see `read_stages` for `given`, which names the model.
 
     Raises:
         ConfigError: an option has a value that is not accepted.
@@ -96,16 +104,35 @@ def stage_from_options(given: Mapping[str, Any]) -> Stage:
 
 
 def _stage(table: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
-    own = _fields(Stage, {key: table[key] for key in _names(Stage) & set(table)}, given)
-    missing = {"name", "model"} - set(own)
+    """Return the stage of a table of the file, where `given` takes the place of what the table says."""
+    missing = {"name", "model"} - set(table)
     if missing:
         raise ConfigError(f"{', '.join(sorted(missing))} missing")
-    defaults = QAT if own.get("qat") else Recipe()
-    rest = {key: value for key, value in table.items() if key not in {*own, "augmentation"}}
-    options = _fields(Recipe, rest, given)
-    changes = _fields(Augmentation, _typed("augmentation", "dict", table.get("augmentation", {})), given)
-    augmentation = dataclasses.replace(defaults.augmentation, **changes)
-    return Stage(**own, recipe=dataclasses.replace(defaults, **options, augmentation=augmentation))
+    changes = table.get("augmentation", {})
+    _check_keys(table, {*STAGE, *RECIPE, "augmentation"})
+    data: dict[str, Any] = {**_only(STAGE, table), **_only(STAGE, given)}
+    if isinstance(data.get("teacher"), str):
+        data["teacher"] = [data["teacher"]]
+    defaults = to_json(QAT if data.get("qat") else Recipe())
+    data["recipe"] = defaults | _only(RECIPE, table) | _only(RECIPE, given) | {"augmentation": changes}
+    if isinstance(changes, dict):
+        _check_keys(changes, AUGMENTATION)
+        data["recipe"]["augmentation"] = defaults["augmentation"] | changes | _only(AUGMENTATION, given)
+    try:
+        return from_json(Stage, data)
+    except SchemaError as error:
+        name = error.path.removeprefix("recipe.")
+        raise ConfigError(f"{name} must be {error.expected}, got {error.got}") from None
+
+
+def _only(names: Collection[str], table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: table[name] for name in names if name in table}
+
+
+def _check_keys(table: Mapping[str, Any], known: Collection[str]) -> None:
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
 
 
 def _check_references(stage: Stage, stages: list[Stage]) -> None:
@@ -136,34 +163,6 @@ def _check_references(stage: Stage, stages: list[Stage]) -> None:
 
 def _input(model: str) -> list[object]:
     return [getattr(find_model(model).spec, field) for field in INPUT]
-
-
-def _names(kind: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(kind)} - {"recipe", "augmentation"}
-
-
-def _fields(kind: type, table: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the dataclass `kind` that a table of the file or the options set."""
-    known = _names(kind)
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ConfigError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    kinds = {field.name: str(field.type).partition(" ")[0] for field in dataclasses.fields(kind)}
-    typed = {key: _typed(key, kinds[key], value) for key, value in table.items()}
-    return typed | {key: given[key] for key in known & set(given)}
-
-
-def _typed(key: str, kind: str, value: Any) -> Any:
-    if kind.startswith("tuple"):
-        names = value if isinstance(value, list) else [value]
-        if not all(isinstance(name, str) for name in names):
-            raise ConfigError(f"{key} must be a name or a list of names, got {value!r}")
-        return tuple(names)
-    if kind == "float" and type(value) is int:
-        return float(value)
-    if type(value).__name__ != kind:
-        raise ConfigError(f"{key} must be {kind}, got {value!r}")
-    return value
 
 
 def _parse(text: str) -> dict[str, Any]:
