@@ -218,6 +218,10 @@ def test_a_run_is_never_overwritten_nor_mixed_with_another(data, tmp_path, capsy
     assert (output / "state.pt").read_bytes() == before
     (output / "state.pt").write_bytes(before[:1000])
     assert "cannot be resumed from" in error_of(capsys, [*arguments(data, output, 1), "--resume"])
+    torch.save({"finished": "one"}, output / "state.pt")
+    assert "an object with the keys" in error_of(capsys, [*arguments(data, output, 1), "--resume"])
+    (output / "run.json").write_text("[]")
+    assert "options must be an object, got []" in error_of(capsys, [*arguments(data, output, 1), "--resume"])
 
 
 def test_list_names_the_networks_and_recipes(capsys):

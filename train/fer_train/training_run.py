@@ -28,8 +28,9 @@ import torch
 from torch import nn
 
 from fer_engine.artifact import files
+from fer_engine.artifact.schema import SchemaError, from_json
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import CheckpointError, ConfigError, DataError, FerError
+from fer_engine.errors import CheckpointError, ConfigError, DataError, FerError, first_line
 from fer_engine.system import progress
 from fer_train import checkpoint, figures, qat
 from fer_train.checkpoint import load_backbone
@@ -75,6 +76,25 @@ class RunOptions:
         if self.init is None and self.qat:
             return checkpoint.pretrained(self.model)
         return self.init
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What run.json holds: the options that shape a run."""
+
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What state.pt holds: that of the trainer (see `Trainer.state`), and the epochs so far."""
+
+    network: dict[str, Any]
+    average: dict[str, Any]
+    optimizer: dict[str, Any]
+    finished: int
+    steps: int
+    epochs: list[Epoch]
 
 
 def train(options: RunOptions, dataset: Dataset) -> Path:
@@ -209,7 +229,7 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
             f"{options.output} already holds a run; add --resume to go on with it, or give another --output"
         )
     try:
-        there = json.loads(path.read_text("utf-8"))
+        there = from_json(Asked, {"options": json.loads(path.read_text("utf-8"))}).options
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}); start anew in another --output") from None
     there = {**dataclasses.asdict(Recipe()), **there}  # of a release that had fewer options
@@ -233,16 +253,23 @@ def _restore(options: RunOptions, trainer: Trainer) -> list[Epoch]:
     if not path.exists():
         return []
     try:
-        state = torch.load(path, weights_only=True)
-        trainer.restore(state)
-        epochs = [Epoch(**row) for row in state["epochs"]]
+        content = torch.load(path, weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged pickle raises anything
-        raise CheckpointError(
-            f"{path} cannot be resumed from ({type(error).__name__}); start anew in another --output, "
-            f"with --init {options.output / 'best'} to keep what was learned"
-        ) from None
-    _log(options.output, epochs)  # may have been cut off after the state was written
-    return epochs
+        raise _not_resumable(path, type(error).__name__) from None
+    try:
+        state = from_json(State, content)
+        trainer.restore(content)
+    except (SchemaError, RuntimeError, ValueError) as error:  # PyTorch's where the weights do not fit
+        raise _not_resumable(path, first_line(error)) from None
+    _log(options.output, state.epochs)  # may have been cut off after the state was written
+    return state.epochs
+
+
+def _not_resumable(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be resumed from ({reason}); start anew in another --output, "
+        f"with --init {path.with_name('best')} to keep what was learned"
+    )
 
 
 def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> None:
