@@ -12,6 +12,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import SPEC_NAME, WEIGHTS_NAME
+from fer_engine.artifact.schema import SchemaError, from_json, parse, to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError
 from fer_train import user_network
@@ -42,8 +44,12 @@ class Quantization:
     module path.
     """
 
+    COMPLETE: ClassVar[bool] = True
+
     ranges: dict[str, float]
     float_sha256: str
+    checkpoint_sha256: str = ""  # of the weights beside it; `save` fills it in
+    format_version: int = QUANTIZATION_VERSION
 
 
 def pretrained(name: str) -> Path:
@@ -81,12 +87,8 @@ def save(
         (fresh / WEIGHTS_NAME).write_bytes(content)
         (fresh / SPEC_NAME).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
         if quantization is not None:
-            entry = {
-                "format_version": QUANTIZATION_VERSION,
-                "checkpoint_sha256": spec.checkpoint_sha256,
-                **dataclasses.asdict(quantization),
-            }
-            (fresh / QUANTIZATION_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
+            entry = dataclasses.replace(quantization, checkpoint_sha256=spec.checkpoint_sha256)
+            (fresh / QUANTIZATION_NAME).write_text(json.dumps(to_json(entry), indent=2) + "\n", "utf-8")
         if target is not None:
             user_network.write_target(fresh, target)
     return spec
@@ -123,28 +125,24 @@ def load_quantization(folder: Path) -> Quantization | None:
         return None
     network, spec = load(folder)
     try:
-        data = json.loads(_read(path))
-        version, digest, origin = data["format_version"], data["checkpoint_sha256"], data["float_sha256"]
-        ranges = {str(name): float(amax) for name, amax in data["ranges"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error!r}); restore it, or train again") from None
-    if version != QUANTIZATION_VERSION:
+        quantization = from_json(Quantization, parse(_read(path), QUANTIZATION_VERSION))
+    except SchemaError as error:
         raise CheckpointError(
-            f"{path} has format version {version!r}, this release reads {QUANTIZATION_VERSION}; train again"
-        )
-    if digest != spec.checkpoint_sha256:
+            f"{path} is damaged or of another release: {error}; restore it, or train again"
+        ) from None
+    if quantization.checkpoint_sha256 != spec.checkpoint_sha256:
         raise CheckpointError(
-            f"{path} belongs to the weights {str(digest)[:12]}..., not to {spec.checkpoint_sha256[:12]}... "
-            "beside it; restore both from one checkpoint"
+            f"{path} belongs to the weights {quantization.checkpoint_sha256[:12]}..., not to "
+            f"{spec.checkpoint_sha256[:12]}... beside it; restore both from one checkpoint"
         )
-    odd = sorted(set(ranges) ^ set(layers(network)))
-    odd += sorted(name for name, amax in ranges.items() if not 0 < amax < math.inf)
+    odd = sorted(set(quantization.ranges) ^ set(layers(network)))
+    odd += sorted(name for name, amax in quantization.ranges.items() if not 0 < amax < math.inf)
     if odd:
         raise CheckpointError(
             f"{path} needs one positive range for each layer of {spec.name}; missing, unknown or not "
             f"positive: {', '.join(odd[:5])}; restore it, or train again"
         )
-    return Quantization(ranges, str(origin))
+    return quantization
 
 
 def load_state_dict(path: Path, spec: ModelSpec, target: str | None = None) -> tuple[nn.Module, ModelSpec]:

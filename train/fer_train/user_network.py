@@ -6,15 +6,25 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from fer_engine.artifact.schema import SchemaError, from_json, parse, to_json
 from fer_engine.errors import CheckpointError, ConfigError, first_line
 
 NAME = "module.json"
 FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What makes the network, as in "package.module:MyNet"."""
+
+    format_version: int
+    module: str
 
 
 def build_network(target: str) -> nn.Module:
@@ -41,7 +51,7 @@ def build_network(target: str) -> nn.Module:
 
 def write_target(folder: Path, target: str) -> None:
     """Write into a checkpoint folder what makes its network."""
-    text = json.dumps({"format_version": FORMAT_VERSION, "module": target}, indent=2)
+    text = json.dumps(to_json(Target(FORMAT_VERSION, target)), indent=2)
     (folder / NAME).write_text(text + "\n", "utf-8")
 
 
@@ -55,16 +65,11 @@ def read_target(folder: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        data = json.loads(path.read_text("utf-8"))
-        version, target = data["format_version"], data["module"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error!r}); export the network again") from None
-    if version != FORMAT_VERSION or not isinstance(target, str):
+        return from_json(Target, parse(path.read_bytes(), FORMAT_VERSION)).module
+    except (OSError, SchemaError) as error:
         raise CheckpointError(
-            f"{path} has format version {version!r} and module {target!r}, this release reads version "
-            f"{FORMAT_VERSION} with a name such as package.module:MyNet; export the network again"
-        )
-    return target
+            f"{path} is damaged or of another release: {error}; export the network again"
+        ) from None
 
 
 def _find(target: str) -> Callable[[], Any]:

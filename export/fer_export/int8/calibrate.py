@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fer_engine.artifact.artifact import CALIBRATION_NAME
+from fer_engine.artifact.schema import SchemaError, from_json, parse, to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, ConfigError, ExportError
 from fer_export.graph.layers import Layer, find_layers
@@ -47,6 +48,7 @@ class Calibration:
     scales: dict[str, list[float]] = field(default_factory=dict)
     shifts: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     float_layers: list[str] = field(default_factory=list)
+    format_version: int = FORMAT_VERSION
 
     def of(self, method: str) -> dict[str, float]:
         """Return the ranges by one method.
@@ -60,17 +62,11 @@ class Calibration:
 
     def summary(self) -> dict[str, Any]:
         """Return where the ranges come from, without the ranges."""
-        return {
-            "source": self.source,
-            "samples": self.samples,
-            "seed": self.seed,
-            "samples_sha256": self.samples_sha256,
-        }
+        return {name: getattr(self, name) for name in ("source", "samples", "seed", "samples_sha256")}
 
     def dumps(self) -> str:
         """Return the JSON text of `calibration.json`."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps({"format_version": FORMAT_VERSION, **fields}, indent=2) + "\n"
+        return json.dumps({"format_version": FORMAT_VERSION} | to_json(self), indent=2) + "\n"
 
     @classmethod
     def loads(cls, text: str) -> Calibration:
@@ -80,16 +76,11 @@ class Calibration:
             ArtifactError: it is damaged or of another version.
         """
         try:
-            data: dict[str, Any] = json.loads(text)
-            version = data.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise ArtifactError(
-                    f"calibration has format version {version!r}, this release reads {FORMAT_VERSION}; "
-                    "measure it again with --data"
-                )
-            return cls(**data)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ArtifactError(f"calibration is damaged ({error}); measure it again with --data") from None
+            return from_json(cls, parse(text, FORMAT_VERSION))
+        except SchemaError as error:
+            raise ArtifactError(
+                f"calibration.json is damaged or of another release: {error}; measure it again with --data"
+            ) from None
 
 
 def calibrate(

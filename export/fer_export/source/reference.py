@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import ONNX_NAME, SPEC_NAME
+from fer_engine.artifact.schema import from_json, parse, to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ExportError, first_line
 from fer_export.source.onnx_file import to_logits
@@ -21,6 +23,14 @@ from fer_export.source.onnx_file import to_logits
 OUTPUTS_NAME = "outputs.json"
 FORMAT_VERSION = 1
 BATCH = 64  # faces at once, where the file leaves it open
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a given ONNX file gives: "logits" or "probabilities"."""
+
+    format_version: int
+    outputs: str
 
 
 class OnnxReference:
@@ -75,11 +85,11 @@ class OnnxReference:
 
     def save(self, folder: Path) -> None:
         """Write the file, its spec and what it gives in place of `folder`."""
-        entry = {"format_version": FORMAT_VERSION, "outputs": self.outputs}
+        outputs = to_json(Outputs(FORMAT_VERSION, self.outputs))
         with files.folder(folder) as fresh:
             (fresh / ONNX_NAME).write_bytes(self.content)
             (fresh / SPEC_NAME).write_text(json.dumps(self.spec.to_json(), indent=2) + "\n", "utf-8")
-            (fresh / OUTPUTS_NAME).write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
+            (fresh / OUTPUTS_NAME).write_text(json.dumps(outputs, indent=2) + "\n", "utf-8")
 
 
 def load_reference(folder: Path) -> OnnxReference:
@@ -91,17 +101,11 @@ def load_reference(folder: Path) -> OnnxReference:
     try:
         content = (folder / ONNX_NAME).read_bytes()
         spec = ModelSpec.loads((folder / SPEC_NAME).read_text("utf-8"))
-        entry = json.loads((folder / OUTPUTS_NAME).read_text("utf-8"))
-        version, outputs = entry["format_version"], entry["outputs"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        outputs = from_json(Outputs, parse((folder / OUTPUTS_NAME).read_bytes(), FORMAT_VERSION)).outputs
+    except (OSError, ValueError) as error:  # of the file system, of text, and SchemaError
         raise CheckpointError(
-            f"{folder} holds no whole ONNX reference ({error}); run fer-export again"
+            f"{folder} holds no whole ONNX reference of this release ({error}); run fer-export again"
         ) from None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{folder / OUTPUTS_NAME} has format version {version!r}, this release reads {FORMAT_VERSION}; "
-            "run fer-export again"
-        )
     digest = hashlib.sha256(content).hexdigest()
     if digest != spec.checkpoint_sha256:
         raise CheckpointError(
