@@ -86,93 +86,78 @@ def _parser(command: str) -> argparse.ArgumentParser:
         _add_int8(parser)
         _add_gate(parser)
     if command != "onnx":
-        arguments.add(parser)
+        arguments.add_plan_options(parser)
     return parser
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-m", "--model", help=f"network to export (default: {MODEL})")
-    parser.add_argument(
-        "-o", "--output", type=Path, help="artifact folder (default: artifacts/ and the network's name)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("-m", "--model", help=f"network to export (default: {MODEL})")
+    add("-o", "--output", type=Path, help="artifact folder (default: artifacts/ and the network's name)")
+    add(
         "--checkpoint",
         type=Path,
         help="checkpoint folder of fer-train, or a bare .pth or .safetensors file (default: the one that "
         "ships with the package)",
     )
-    parser.add_argument(
+    add(
         "--mean",
         type=float,
         help="of a bare file: the gray level that training mapped to 0 (default: none, it must be given)",
     )
-    parser.add_argument(
+    add(
         "--scale",
         type=float,
         help="of a bare file: how many gray levels training mapped to 1 (default: none, it must be given)",
     )
-    parser.add_argument("--fp16", action="store_true", help="write a float16 graph too (default: no)")
-    parser.add_argument(
-        "--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs (default: no)"
-    )
-    parser.add_argument(
+    add("--fp16", action="store_true", help="write a float16 graph too (default: no)")
+    add("--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs (default: no)")
+    add(
         "--data",
         type=Path,
         help="labelled faces, as a csv, npz or folder: INT8 is calibrated on the split Training, all graphs "
         "are verified on PublicTest (default: none, synthetic faces)",
     )
-    parser.add_argument(
-        "--labels", help="labels of --data, in order, as in calm,tense (default: those of FER2013)"
-    )
-    parser.add_argument(
+    add("--labels", help="labels of --data, in order, as in calm,tense (default: those of FER2013)")
+    add(
         "--images",
         type=Path,
         help="folder of the images that the csv of --data names (default: the csv's own)",
     )
-    parser.add_argument(
-        "--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)"
-    )
+    add("--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)")
 
 
 def _add_own(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group(
         "a network of your own, instead of --model", "None of these has a default; see docs/custom-model.md."
     )
-    own.add_argument(
+    add = own.add_argument
+    add(
         "--module",
         metavar="PACKAGE.MODULE:NAME",
         help="its class, or a function that makes it, without arguments; --checkpoint is its state dict",
     )
-    own.add_argument(
-        "--onnx", type=Path, help="an ONNX file that takes normalized faces, float32 [n, channels, h, w]"
-    )
-    own.add_argument(
-        "--spec", type=Path, help="JSON file: name, labels, task, height, width, channels, mean, scale"
-    )
-    own.add_argument("--outputs", help="what the ONNX file gives: logits or probabilities")
+    add("--onnx", type=Path, help="an ONNX file that takes normalized faces, float32 [n, channels, h, w]")
+    add("--spec", type=Path, help="JSON file: name, labels, task, height, width, channels, mean, scale")
+    add("--outputs", help="what the ONNX file gives: logits or probabilities")
 
 
 def _add_int8(parser: argparse.ArgumentParser) -> None:
-    int8 = parser.add_argument_group("with --int8")
-    int8.add_argument(
+    add = parser.add_argument_group("with --int8").add_argument
+    add(
         "--qat",
         type=Path,
         help="checkpoint folder of 'fer-train --qat' to make INT8 from (default: none, no training)",
     )
-    int8.add_argument(
-        "--calibration-size", type=int, help="number of calibration faces (default: 512, or all of fewer)"
-    )
-    int8.add_argument(
-        "--calibration-method",
-        help="how ranges are chosen: max, percentile, entropy or mse (default: mse)",
-    )
-    int8.add_argument(
+    add("--calibration-size", type=int, help="number of calibration faces (default: 512, or all of fewer)")
+    add("--calibration-method", help="how ranges are chosen: max, percentile, entropy or mse (default: mse)")
+    add(
         "--float-layers",
         type=float,
         metavar="AGREEMENT",
         help="leave as few layers in float as this share of equal answers needs, as in 0.99 (default: none)",
     )
-    int8.add_argument(
+    add(
         "--report",
         action="store_true",
         help="measure what each step of INT8 gains and what each layer costs (default: no)",
@@ -181,19 +166,16 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
 
 def _add_gate(parser: argparse.ArgumentParser) -> None:
     gate = parser.add_argument_group("gate: a precision that falls short of FP32 is refused and not kept")
-    gate.add_argument("--min-accuracy", type=float, help="least share of FP32's accuracy (default: 0.99)")
-    gate.add_argument(
+    add = gate.add_argument
+    add("--min-accuracy", type=float, help="least share of FP32's accuracy (default: 0.99)")
+    add(
         "--min-agreement",
         type=float,
         help="without labels: least share of the reference's answers (default: 0.93)",
     )
-    gate.add_argument(
-        "--min-speed", type=float, help="least speed on this machine, as a multiple of FP32's (default: 1.0)"
-    )
-    gate.add_argument(
-        "--force", action="store_true", help="keep a refused precision, marked as refused (default: no)"
-    )
-    gate.add_argument(
+    add("--min-speed", type=float, help="least speed on this machine, as a multiple of FP32's (default: 1.0)")
+    add("--force", action="store_true", help="keep a refused precision, marked as refused (default: no)")
+    add(
         "--strict",
         action="store_true",
         help=f"exit with code {EXIT_REFUSED} if a precision is refused (default: with 0)",

@@ -64,60 +64,51 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-train", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("-m", "--model", help=f"network to train (default: {DEFAULT_MODEL})")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--version", action="version", version=f"%(prog)s {__version__}")
+    add("-m", "--model", help=f"network to train (default: {DEFAULT_MODEL})")
+    add(
         "--recipe",
         metavar="NAME|FILE",
         help="train as a recipe says; options beside it take the place of its own (default: none)",
     )
-    parser.add_argument(
-        "--list", action="store_true", help="list the networks and recipes, and train nothing (default: no)"
-    )
-    parser.add_argument(
+    add("--list", action="store_true", help="list the networks and recipes, and train nothing (default: no)")
+    add(
         "-o", "--output", type=Path, help="folder of the run (default: runs/MODEL, with --qat runs/MODEL-qat)"
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in --output (default: start a new one)"
-    )
-    parser.add_argument(
+    add("--resume", action="store_true", help="go on with the run in --output (default: start a new one)")
+    add(
         "--qat",
         action="store_true",
         default=None,
         help="train for INT8, from --init or the checkpoint that ships (default: no)",
     )
-    parser.add_argument(
+    add(
         "--init",
         type=Path,
         help="checkpoint folder or state dict whose weights to start from (default: none, random weights)",
     )
-    parser.add_argument(
+    add(
         "--teacher",
         type=Path,
         action="append",
         help="checkpoint folder to distill from; several teach by their mean (default: none)",
     )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        help="CPU threads; another number rounds sums in another way (default: 1)",
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
-    data = parser.add_argument_group("data")
-    data.add_argument(
+    add("--threads", type=int, help="CPU threads; another number rounds sums in another way (default: 1)")
+    add("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
+    add = parser.add_argument_group("data").add_argument
+    add(
         "--data",
         type=Path,
         help="FER2013 or labelled faces of your own: a csv, npz or folder of images (no default: needed)",
     )
-    data.add_argument(
+    add(
         "--labels",
         help="labels of a set of your own, in order, as in calm,tense; of AffectNet, those to learn "
         "(default: those of the set)",
     )
-    data.add_argument(
-        "--images", type=Path, help="folder of the images that a csv names (default: the csv's own)"
-    )
-    data.add_argument(
+    add("--images", type=Path, help="folder of the images that a csv names (default: the csv's own)")
+    add(
         "--votes",
         type=Path,
         help="FER+'s votes for --data: fer2013new.csv, or an npz; --labels ferplus has its eight labels "
@@ -135,10 +126,8 @@ def _add_fields(group: argparse._ArgumentGroup, defaults: object, texts: dict[st
         if isinstance(default, bool):
             group.add_argument(option, action="store_true", default=None, help=f"{text} (default: no)")
         else:
-            kind = str if default is None else type(default)
-            group.add_argument(
-                option, type=kind, help=f"{text} (default: {LOSSES[0] if default is None else default})"
-            )
+            default = LOSSES[0] if default is None else default
+            group.add_argument(option, type=type(default), help=f"{text} (default: {default})")
 
 
 def _list() -> int:

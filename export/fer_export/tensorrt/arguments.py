@@ -10,9 +10,10 @@ from fer_engine.exporter import PLAN_OPTIONS
 from fer_export.tensorrt.options import COMPATIBILITY, RTX_DEFAULT, BuildOptions, parse_profiles
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of TensorRT plans."""
     group = parser.add_argument_group("TensorRT: plans from the graphs, in the artifact's folder engines/")
+    add = group.add_argument
     flavour = group.add_mutually_exclusive_group()
     flavour.add_argument(
         "--tensorrt",
@@ -28,55 +29,46 @@ def add(parser: argparse.ArgumentParser) -> None:
         const="tensorrt_rtx",
         help="for GeForce and RTX GPUs, of which none is needed here (default: no)",
     )
-    group.add_argument(
+    add(
         "--artifact",
         type=Path,
         help="artifact folder whose graphs to build from, without an export (default: the one just exported)",
     )
-    group.add_argument(
-        "--engine-precision", help="precisions, such as fp16,int8 (default: all that the artifact has)"
-    )
-    group.add_argument(
+    add("--engine-precision", help="precisions, such as fp16,int8 (default: all that the artifact has)")
+    add(
         "--engine-batch",
         help="fixed batches as in 1,8,64, or least:best:largest "
         "(default: 1,8,32,64,128,256; for RTX 1:64:256)",
     )
-    group.add_argument(
-        "--target",
-        help=f"RTX alone: compute capabilities to build for (default: {','.join(RTX_DEFAULT)})",
-    )
-    group.add_argument(
-        "--engines", type=Path, help="folder for the plans (default: engines/ of the artifact)"
-    )
-    group.add_argument(
+    add("--target", help=f"RTX alone: compute capabilities to build for (default: {','.join(RTX_DEFAULT)})")
+    add("--engines", type=Path, help="folder for the plans (default: engines/ of the artifact)")
+    add(
         "--timing-cache",
         type=Path,
         help="folder that keeps the timings of kernels between builds (default: none, they are not kept)",
     )
-    group.add_argument(
+    add(
         "--optimization-level",
         type=int,
         help="0 to 5: a higher one takes longer to build (default: the library's own)",
     )
-    group.add_argument(
+    add(
         "--workspace-mib",
         type=int,
         help="most scratch memory of a layer, in MiB (default: the library's own limit)",
     )
-    group.add_argument(
+    add(
         "--version-compatible",
         action="store_true",
         help="the plan also runs in later versions of the library, perhaps slower (default: no)",
     )
-    group.add_argument(
+    add(
         "--hardware-compatibility",
         default="none",
         help=f"GPUs that the plan also runs on, perhaps slower: {', '.join(COMPATIBILITY)} "
         "(default: %(default)s)",
     )
-    group.add_argument(
-        "--verbose", action="store_true", help="show everything that TensorRT logs (default: errors alone)"
-    )
+    add("--verbose", action="store_true", help="show everything that TensorRT logs (default: errors alone)")
 
 
 def check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -88,7 +80,7 @@ def check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         ConfigError: an option would do nothing beside the others.
     """
     own = argparse.ArgumentParser()
-    add(own)
+    add_plan_options(own)
     names = vars(own.parse_args([]))
     given = [name for name, value in vars(parsed).items() if value != parser.get_default(name)]
     for name in given:
