@@ -1,4 +1,4 @@
-"""The expressions of all faces in a folder of images, as CSV: python batch_folder.py FOLDER TABLE.csv."""
+"""Write the expressions of all faces in a folder as CSV: python batch_folder.py FOLDER TABLE.csv."""
 
 import csv
 import sys
@@ -6,15 +6,13 @@ from pathlib import Path
 
 from fer_engine import Engine, FerError
 from fer_engine.shipped import shipped_artifact
-from fer_engine.vision.image import read_image
-from fer_engine.vision.video.frame import Frame
-from fer_engine.vision.video.pipeline import Pipeline
+from fer_engine.vision import Frame, Pipeline, read_image
 
 
-def read(path: Path) -> list[Frame]:
+def read_frames(path: Path) -> list[Frame]:
     try:
         return [Frame(path.name, 0, 0.0, read_image(path))]
-    except FerError as error:  # one broken file is no reason to stop
+    except FerError as error:  # skip a broken file
         print(error, file=sys.stderr)
         return []
 
@@ -27,8 +25,8 @@ def main(folder: str, table: str) -> None:
     ):
         rows = csv.writer(file)
         rows.writerow(["file", "left", "top", "width", "height", "label", *engine.spec.labels])
-        # The pipeline reads, detects and classifies at once, and batches the faces of many images.
-        for analysis in Pipeline(engine).run(frame for path in paths for frame in read(path)):
+        # The pipeline reads, detects and classifies in parallel, and batches the faces of many images.
+        for analysis in Pipeline(engine).run(frame for path in paths for frame in read_frames(path)):
             for face in analysis.faces:
                 rows.writerow([analysis.frame.source, *face.box, face.label, *face.probabilities.tolist()])
 

@@ -1,4 +1,4 @@
-"""Expressions in the loop of a camera, or of a video file: python camera_loop.py [CAMERA or VIDEO]."""
+"""Print the expressions in front of a camera, or in a video file: python camera_loop.py [CAMERA or VIDEO]."""
 
 import contextlib
 import sys
@@ -6,15 +6,14 @@ from pathlib import Path
 
 from fer_engine import Engine
 from fer_engine.shipped import shipped_artifact
-from fer_engine.vision.video.pipeline import Pipeline
-from fer_engine.vision.video.source import frames
+from fer_engine.vision import Pipeline, frames
 
 
 def main(source: str = "0") -> None:
     is_camera = source.isdecimal()
     with Engine.load(shipped_artifact()) as engine:
-        # Detection is the dear part: two frames in three follow the faces that the third one found. With
-        # live=True frames are left out, rather than shown late, where the camera is quicker than this.
+        # Detection takes the most time, so two frames in three follow the faces of the third one. With
+        # live=True frames are dropped instead of delayed where the camera is faster than the pipeline.
         pipeline = Pipeline(engine, every=3, smoothing=0.6, live=is_camera)
         analyses = pipeline.run(frames(int(source) if is_camera else Path(source)))
         with contextlib.closing(analyses), contextlib.suppress(KeyboardInterrupt):

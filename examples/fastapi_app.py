@@ -1,4 +1,4 @@
-"""Expressions in FastAPI: uvicorn fastapi_app:app; curl -F image=@me.jpg localhost:8000/expressions."""
+"""Expressions with FastAPI: uvicorn fastapi_app:app; curl -F image=@me.jpg localhost:8000/expressions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,9 +8,7 @@ from fastapi import FastAPI, File, HTTPException, Request
 
 from fer_engine import Engine, FerError
 from fer_engine.shipped import shipped_artifact
-from fer_engine.vision.detector import HaarDetector
-from fer_engine.vision.expressions import find_expressions
-from fer_engine.vision.image import read_image
+from fer_engine.vision import HaarDetector, find_expressions, read_image
 
 
 @asynccontextmanager
@@ -23,7 +21,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(title="Expressions", lifespan=lifespan)
 
 
-# Not async: FastAPI runs it in a thread of its pool, and engine and detector may be used by many at once.
+# Not async: FastAPI runs it in its thread pool, and several threads may use the engine and the detector.
 @app.post("/expressions")
 def expressions(request: Request, image: Annotated[bytes, File()]) -> list[dict[str, Any]]:
     engine, detector = request.app.state.engine, request.app.state.detector

@@ -1,4 +1,4 @@
-"""Expressions of raw frames that come to a callback in another thread, as GStreamer's appsink gives them."""
+"""Classify raw frames that arrive in a callback on another thread, such as from GStreamer's appsink."""
 
 import contextlib
 import queue
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fer_engine import Engine
-from fer_engine.vision.video.frame import Analysis, Frame
-from fer_engine.vision.video.pipeline import Pipeline
+from fer_engine.vision import Analysis, Frame, Pipeline
 
 
 class Expressions:
@@ -20,9 +19,9 @@ class Expressions:
         self._count = 0
 
     def on_frame(self, data: bytes, width: int, height: int, stride: int, time_ns: int) -> None:
-        """Take a frame; never blocks the stream: a frame that finds no room is left out.
+        """Take a frame without blocking the stream: it is dropped if two others are waiting.
 
-        Rows may be padded up to `stride` bytes, and the buffer is the sink's again after the call.
+        Rows may be padded to `stride` bytes. The data is copied, because the sink reuses its buffer.
         """
         rows = np.frombuffer(data, np.uint8, count=height * stride).reshape(height, stride)
         image = rows[:, : width * 3].reshape(height, width, 3).copy()

@@ -15,7 +15,7 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 
-from fer_engine import Engine, shipped
+from fer_engine import Engine, exporter
 from fer_engine.shipped import shipped_artifact
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -36,7 +36,7 @@ def cache(artifact, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
             patch.setenv(name, folder)
-        patch.setattr(shipped, "EXPORTER", ("-c", COPY, str(artifact)))
+        patch.setattr(exporter, "EXPORTER", ("-c", COPY, str(artifact)))
         shipped_artifact()
         yield
 

@@ -1,4 +1,4 @@
-// The page: photos that are dropped, pasted or chosen, or the camera, one image at the server at a time.
+// The page: photos that are dropped, pasted or chosen, or the camera; one image at a time goes to the server.
 
 import { Camera } from "./camera.js";
 import { Choice } from "./choice.js";
@@ -8,7 +8,7 @@ import { clearTimes, showFacts, showRate } from "./readout.js";
 
 const PAUSE = 1000; // milliseconds until a camera frame is tried again after an error
 const RATE_OVER = 16; // frames of which the rate is shown
-const SILENCE = 2000; // milliseconds between words about what the camera sees: they are read aloud
+const SILENCE = 2000; // milliseconds between updates of the status, which screen readers read aloud
 
 const [stage, frame, image, video, status, again, chooser, cameraButton, files, strip] = [
   "stage", "frame", "photo", "video", "status", "again", "choose", "camera", "files", "strip",
@@ -176,7 +176,7 @@ function stopCamera(words = "The camera is off.") {
 
 image.addEventListener("load", () => shape(image.naturalWidth, image.naturalHeight));
 image.addEventListener("error", () => {
-  image.hidden = true; // the server may read what this browser cannot show
+  image.hidden = true; // the server may read formats that this browser cannot show
   shape(...(shown?.answer ? [shown.answer.width, shown.answer.height] : [4, 3]));
 });
 again.addEventListener("click", () => {

@@ -1,14 +1,14 @@
-// Sends an image to the server; what goes wrong becomes an error with a sentence for people.
+// Sends an image to the server; throws an error with a readable sentence if that fails.
 
 class PredictError extends Error {
-  /** `passing` says whether the same image may be answered later. */
+  /** `passing`: whether the same image may succeed later. */
   constructor(message, passing) {
     super(message);
     this.passing = passing;
   }
 }
 
-/** Return the server's answer to an image and the milliseconds until it was here; throws PredictError. */
+/** Return the server's answer to an image and the milliseconds of the round trip; throws PredictError. */
 export async function predict(image) {
   const start = performance.now();
   let response;
