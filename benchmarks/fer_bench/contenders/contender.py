@@ -1,4 +1,4 @@
-"""Who takes part: what runs, in which precision, with which settings."""
+"""The contenders of a benchmark: what runs, in which precision, with which settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faces that are measured on, and how a record calls them."""
+"""The faces that contenders are measured on, synthetic or of a dataset."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SYNTHETIC_SEED = 0
 class Inputs:
     """Faces in the form of a network, uint8 [n, h, w] or [n, h, w, 3], and their labels [n].
 
-    `labels` is None where the faces have none, or others than the network; `description` tells that.
+    `labels` is None where the faces have none, or where they are not the network's; `description` says so.
     """
 
     description: str
@@ -59,11 +59,11 @@ def dataset_inputs(
 ) -> Inputs:
     """Return one split of a dataset in any form that `fer_train.data.load_dataset` reads.
 
-    `label_names` are the labels of a set of one's own, None for those that the form has by itself;
-    `images` is the folder of the images that a csv names, None for the csv's own.
+    `label_names` are the labels of your own dataset, None for the labels that its form implies. `images` is
+    the folder of the images that a csv names, None for the folder of the csv.
 
     Raises:
-        ConfigError: the form has no labels of one's own.
+        ConfigError: a dataset of this form cannot have other labels.
         DataError: the dataset cannot be read, or has no such split.
     """
     from fer_export.verify import samples

@@ -13,7 +13,7 @@ from fer_bench.contenders.runtime import Runtime, Settings
 
 
 class Kind(NamedTuple):
-    """`modules` are imported first, so that their import is timed apart from `load`."""
+    """`modules` are imported before `load` is called, so that the import is timed by itself."""
 
     modules: tuple[str, ...]
     load: Callable[[Settings], Runtime]

@@ -1,4 +1,4 @@
-"""How much disk each runtime takes, with what it needs, as installed here."""
+"""The disk space of each runtime and of the packages that it requires, as installed here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ OWN = "fer-engine"  # its distribution also holds what trains and measures: the 
 def runtime_sizes(contenders: Iterable[MeasuredContender]) -> dict[str, RuntimeSize | None]:
     """Return the packages of each runtime with their bytes, and the sum.
 
-    A key is the contender's kind up to its first "/", or
-    "engine/BACKEND"; its value is None where the runtime is not among this interpreter's packages.
+    A key is the contender's kind up to its first "/", or "engine/BACKEND"; its value is None where the
+    runtime is not among this interpreter's packages.
     """
     needed: dict[str, tuple[str, ...]] = {}
     for contender in contenders:
@@ -43,11 +43,11 @@ def _size(libraries: Sequence[str]) -> RuntimeSize | None:
 
 
 def closure(distributions: Iterable[str]) -> list[str]:
-    """Return those of these distributions that are installed, and all that they require, without extras."""
+    """Return these distributions and all that they require, without extras, as far as they are installed."""
     found: set[str] = set()
-    open_ends = [canonicalize_name(name) for name in distributions]
-    while open_ends:
-        name = open_ends.pop()
+    pending = [canonicalize_name(name) for name in distributions]
+    while pending:
+        name = pending.pop()
         if name in found:
             continue
         try:
@@ -55,7 +55,7 @@ def closure(distributions: Iterable[str]) -> list[str]:
         except metadata.PackageNotFoundError:  # required, but not installed
             continue
         found.add(name)
-        open_ends += [
+        pending += [
             canonicalize_name(requirement.name)
             for requirement in map(Requirement, requirements)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
@@ -73,7 +73,7 @@ def installed_bytes(distribution: str) -> int:
 
 
 def _distributions(libraries: Sequence[str]) -> set[str]:
-    """Return the distributions that bring these modules, or are called so; our harness is none of them."""
+    """Return the distributions that bring these modules, or have their names; those of ours are left out."""
     roots = {library.partition(".")[0] for library in libraries if not library.startswith("fer_")}
     return {name for root in roots for name in _provided().get(root, [root])}
 

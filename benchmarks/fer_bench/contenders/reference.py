@@ -1,7 +1,7 @@
-"""What every answer is held against.
+"""The reference: the contender with whose answers all others are compared.
 
-It is PyTorch with the artifact's own checkpoint. An artifact of a ready ONNX file has no PyTorch network:
-there it is ONNX Runtime on the artifact's float32 graph, which is also the baseline of the ratios.
+It is PyTorch with the artifact's own checkpoint. An artifact that was made from an ONNX file has no PyTorch
+network; its reference is ONNX Runtime on the float32 graph, which is also the baseline of the ratios.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parity pass: every contender's answers against those of the reference."""
+"""The parity pass: compares every contender's answers with those of the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The speed pass: every contender in turn, round after round."""
+"""The speed pass: in each round every contender has one turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fer_bench.passes.options import BenchOptions
 from fer_bench.record import statistics
 from fer_bench.record.record import Speed
 
-# Ends with its parent, whatever becomes of it: a thread waits for the end of the input.
+# It ends when its parent does, even if that is killed: a thread waits for the end of standard input.
 BUSY = """
 import os, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
@@ -31,7 +31,7 @@ def run_rounds(
 ) -> dict[str, list[list[int]]]:
     """Return each contender's samples in ns, one list a round; calls `advance(1)` after a turn.
 
-    The order is shuffled in each round, so that none always follows the same neighbour.
+    The order is shuffled in each round, so that no contender always follows the same one.
     """
     for worker in workers.values():
         worker.ask("turn", batch=batch, seconds=options.warmup_seconds, calls=options.calls, warmup_calls=0)

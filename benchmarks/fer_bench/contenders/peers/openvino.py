@@ -55,35 +55,29 @@ def load_throughput(settings: Settings) -> Runtime:
         return openvino.AsyncInferQueue(compiled(part))
 
     def predict(faces: np.ndarray) -> np.ndarray:
-        found: dict[int, np.ndarray] = {}
         part = min(PART, math.ceil(len(faces) / requests))
         whole = len(faces) // part * part
-        _run(queue(part), faces[:whole], part, found)
-        if whole < len(faces):
-            rest = len(faces) - whole
-            _run(queue(rest), faces[whole:], rest, found, whole)
-        return np.concatenate([found[start] for start in sorted(found)])
+        logits = _infer_parts(queue(part), faces[:whole], part)
+        if rest := len(faces) - whole:
+            logits += _infer_parts(queue(rest), faces[whole:], rest)
+        return np.concatenate(logits)
 
     info = _info(compiled(1)) | {"requests": requests, "faces_a_request": f"at most {PART}"}
     return Runtime(predict, splits=False, info=lambda: info)
 
 
-def _run(
-    queue: openvino.AsyncInferQueue,
-    faces: np.ndarray,
-    part: int,
-    found: dict[int, np.ndarray],
-    offset: int = 0,
-) -> None:
-    """Put the logits of each part into `found`, by where it starts in the batch."""
+def _infer_parts(queue: openvino.AsyncInferQueue, faces: np.ndarray, part: int) -> list[np.ndarray]:
+    """Return the logits of each part of the faces, in order."""
+    found: dict[int, np.ndarray] = {}  # by where the part starts
 
     def keep(request: openvino.InferRequest, start: int) -> None:
         found[start] = request.get_output_tensor().data.copy()
 
     queue.set_callback(keep)
     for start in range(0, len(faces), part):
-        queue.start_async([faces[start : start + part]], offset + start, share_inputs=True)
+        queue.start_async([faces[start : start + part]], start, share_inputs=True)
     queue.wait_all()
+    return [found[start] for start in sorted(found)]
 
 
 def _compiler(settings: Settings, mode: hint.PerformanceMode) -> Compile:

@@ -20,7 +20,7 @@ class Meter(Protocol):
 
 
 class Metered:
-    """A worker whose turns are metered; it answers as the worker does, which may be metered itself."""
+    """A worker whose turns are metered. It answers as the worker does, and can be metered again."""
 
     def __init__(self, worker: SupportsAsk, meter: Meter | None) -> None:
         self._worker = worker
@@ -73,7 +73,7 @@ class Meters:
         return _joules(self._by_cpu), self._cpu_source
 
     def joules_by_gpu(self) -> tuple[dict[str, float | None] | None, str | None]:
-        """Return the same of the GPU; None where the engine does not run on one."""
+        """Return the same for the GPU, or None and None where the engine runs on the CPU."""
         return (None, None) if self._gpu is None else (_joules(self._by_gpu), self._gpu.source)
 
 

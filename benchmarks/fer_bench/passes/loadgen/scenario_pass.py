@@ -1,4 +1,4 @@
-"""The scenario pass: each contender in turn under LoadGen, in the process that holds it."""
+"""The scenario pass: runs LoadGen on each contender in turn, in the process that holds it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from fer_engine.artifact.schema import from_json
 from fer_export.verify import parity
 
 KINDS = ("onnxruntime", "engine")  # the baseline and the engine
-PROBE_SECONDS = 0.5  # warms up as well
-HEADROOM = 1.25  # over the probe: with too few queries prepared, a run ends before its time
+PROBE_SECONDS = 0.5  # of the probe of a contender's speed, which is its warm-up too
+HEADROOM = 1.25  # above the probed rate: with too few queries prepared, a run ends early
 TRIAL_SECONDS = 2.0  # of the search
-ACCURACY_LOAD = 0.5  # of what a contender can do, where accuracy is measured in the server scenario
+ACCURACY_LOAD = 0.5  # of a contender's highest rate, for accuracy in the server scenario
 
 
 def taking_part(contenders: Sequence[Contender]) -> list[str]:
@@ -35,7 +35,7 @@ def taking_part(contenders: Sequence[Contender]) -> list[str]:
 
 @dataclass(frozen=True)
 class Runs:
-    """All runs of `options`, by the workers `names`; answers are held against those of `reference`."""
+    """All runs of `options` on the workers `names`; their answers are compared with those of `reference`."""
 
     workers: Mapping[str, SupportsAsk]
     names: Sequence[str]
@@ -88,7 +88,7 @@ class Runs:
         return log.performance_result("server", detail)
 
     def _accuracy(self, scenario: str, name: str) -> dict[str, Any]:
-        """Run every face once and judge the very answers that LoadGen received."""
+        """Run every face once; the accuracy is that of the answers in LoadGen's log."""
         fields = self._expectation(scenario, name)
         if scenario == "server" and self.options.target_qps is None:
             fields = {"server_target_qps": self._capacity(name) * ACCURACY_LOAD}
@@ -125,12 +125,12 @@ class Runs:
         return Path(self.options.logs) / name / scenario / mode
 
     def _expectation(self, scenario: str, name: str) -> dict[str, Any]:
-        """Return what LoadGen is told of the rate, from which it takes how many queries to prepare."""
+        """Return the rate or latency to expect, from which LoadGen decides how many queries to prepare."""
         if scenario == "server":
             return {"server_target_qps": self.options.target_qps}
         if scenario == "offline":
             return {"offline_expected_qps": self.options.target_qps or self._capacity(name) * HEADROOM}
-        # LoadGen prepares twice as many of these by itself.
+        # No headroom: of these scenarios LoadGen prepares twice as many queries by itself.
         seconds = self._fastest(name, self.options.samples_in(scenario))
         return {f"{scenario.replace('-', '_')}_expected_latency_ns": seconds * 1e9}
 
