@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -20,6 +19,9 @@ from fer_engine.artifact import files
 
 WIDE, NARROW = 960, 360  # CSS pixels: a desktop's column, and a telephone's
 PNG_SCALE = 2  # pixels of a PNG for one CSS pixel
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ET.register_namespace("", SVG)
+ET.register_namespace("xlink", XLINK)
 # What matplotlib would put into the file beside the drawing.
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
@@ -50,19 +52,29 @@ def svg(plot: Plot, record: Record, width: int) -> str | None:
             return None
         content = io.StringIO()
         figure.savefig(content, format="svg", transparent=True, metadata=NO_METADATA)
-    text = content.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would style the whole page
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every figure
-    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
-    for name, colour in theme.LIGHT.items():
-        text = text.replace(colour, f"var(--{name})")
-    height = round(figure.get_figheight() * theme.UNITS)
-    opening = (
-        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(plot.title)}"><desc>{escape(plot.caption)}</desc>'
-    )
-    return opening + text[text.index(">") + 1 :].strip()
+    root = ET.fromstring(content.getvalue())  # noqa: S314 - matplotlib's, which escapes the record
+    root.attrib = {"viewBox": f"0 0 {width} {_height(figure)}", "role": "img", "aria-label": plot.title}
+    for parent in list(root.iter()):
+        _suit_page(parent)
+    description = ET.Element(f"{{{SVG}}}desc")
+    description.text = plot.caption
+    root.insert(0, description)
+    return ET.tostring(root, "unicode")
+
+
+def _suit_page(element: ET.Element) -> None:
+    """Give one element the page's colours; take from it what would reach beyond its figure."""
+    for style in element.findall(f"{{{SVG}}}style"):  # for all elements of the page
+        element.remove(style)
+    if element.tag == f"{{{SVG}}}g":  # the same names in every figure, and nothing refers to them
+        element.attrib.pop("id", None)
+    if "style" in element.attrib:
+        for name, colour in theme.LIGHT.items():
+            element.attrib["style"] = element.attrib["style"].replace(colour, f"var(--{name})")
+
+
+def _height(figure: Figure) -> int:
+    return round(figure.get_figheight() * theme.UNITS)
 
 
 def write_png(plot: Plot, record: Record, folder: Path) -> Path | None:
