@@ -27,7 +27,7 @@ def profiled(artifact, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(inputs, "SYNTHETIC_FACES", 20)
-        patch.setattr(machine, "measure", lambda _: from_json(MachineLimits, MACHINE))
+        patch.setattr(machine, "measure_machine", lambda _: from_json(MachineLimits, MACHINE))
         arguments = ["--artifact", str(artifact), "--markdown", "bench.md", "--profile", *engines, *QUICK]
         assert cli.main(arguments) == 0
     record = json.loads((folder / "reports" / "bench.json").read_text("utf-8"))

@@ -57,11 +57,7 @@ def run_test(
         batcher.close()
     return {
         "seconds": time.perf_counter() - began,
-        "batching": {
-            "max_batch": MAX_BATCH,
-            "delay_ms": 0.0,
-            "dynamic": batcher is not None,
-        },
+        "batching": {"max_batch": MAX_BATCH, "delay_ms": 0.0, "dynamic": batcher is not None},
     }
 
 

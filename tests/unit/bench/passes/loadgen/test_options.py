@@ -1,4 +1,6 @@
+import importlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,16 @@ def test_without_loadgen_the_error_names_the_package(tmp_path, monkeypatch, caps
     monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
     assert cli.main(["--scenario", "offline"]) == 2
     assert "is not installed; install it with pip install 'fer-engine[loadgen]'" in capsys.readouterr().err
+
+
+def test_loadgen_is_an_extra_of_its_own():
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((Path(__file__).parents[5] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    with_it = {name for name, needed in extras.items() if any("mlcommons" in entry for entry in needed)}
+    assert with_it == {"loadgen"}
+    assert "fer-engine[loadgen]" in extras["dev"]
+    assert "fer-engine[loadgen]" not in extras["bench"]
 
 
 def test_a_query_cannot_hold_more_samples_than_there_are_faces():
