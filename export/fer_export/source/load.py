@@ -78,6 +78,21 @@ class QatSource:
     checkpoint_sha256: str
 
 
+def load_source(
+    model: str | UserNetwork | OnnxFile, path: Path | None, mean: float | None, scale: float | None
+) -> Source:
+    """Return what to export; a name is one of the registry, which the other arguments go with.
+
+    Raises:
+        FerError: those of `source_from_registry`, `source_from_module` and `source_from_onnx`.
+    """
+    if isinstance(model, UserNetwork):
+        return source_from_module(model)
+    if isinstance(model, OnnxFile):
+        return source_from_onnx(model)
+    return source_from_registry(model, path, mean, scale)
+
+
 def source_from_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
     """Return a network of the registry with its weights; see `load_float_network`.
 

@@ -1,7 +1,7 @@
-"""The gate: a precision is accepted where it keeps the answers and pays for itself, or refused.
+"""The gate: a precision is accepted if it keeps the accuracy and is as fast as FP32, else refused.
 
-Low precision is a bargain that only measurements can settle, and for one machine at a time: INT8
-runs at half the speed of FP32 where a runtime finds no integer kernels for it.
+Only measurements tell, and for one machine at a time: where a runtime finds no integer kernels, INT8 runs
+at half the speed of FP32.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from fer_engine.artifact.manifest import Gate, Trial, Verdict
+import onnx
+
+from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.manifest import Gate, Manifest, Trial, Verdict
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.selection.speed_probe import FACES, Candidate, Measured
-from fer_engine.system import cpu
-from fer_export.verify.parity import Parity
+from fer_engine.runtime.backend import BackendOptions, Logits, Model, at_hand
+from fer_engine.selection.speed_probe import FACES, Candidate, Measured, measure, running
+from fer_engine.system import cpu, progress
+from fer_export.verify.parity import Parity, measure_parity
+from fer_export.verify.samples import Samples
 
 REFERENCE = "fp32"
-# A verdict stays with the artifact, so it is measured for longer than the choice of one load.
+# A verdict stays with the artifact, so it is measured for longer than the backend of one load.
 ROUNDS = 25
 BUDGET = 4.0  # seconds
 
@@ -46,6 +53,37 @@ class Thresholds:
             raise ConfigError(f"the gate's speed must be 0 or more, got {self.speed}; 1 asks for FP32's own")
 
 
+def judge_graphs(
+    graphs: Mapping[str, onnx.ModelProto],
+    spec: ModelSpec,
+    output: Path,
+    samples: Samples,
+    reference: Logits,
+    thresholds: Thresholds,
+) -> Gate:
+    """Measure every precision on every backend that is installed here; return the verdicts.
+
+    `reference` are the reference's logits on `samples`, float32 [n, labels]; `output` is the artifact that
+    error messages name.
+    """
+    unwritten = Artifact(output, Manifest(spec, {}))
+    models = {
+        precision: Model(unwritten, precision, graph.SerializeToString(deterministic=True))
+        for precision, graph in graphs.items()
+    }
+    candidates = [Candidate(precision, backend) for precision in models for backend in at_hand()]
+    settings = BackendOptions()
+    with progress.bar("measure every precision on every backend", len(candidates) + 1) as advance:
+        measured = measure(models, candidates, settings, ROUNDS, BUDGET)
+        advance(1)
+        parities = {}
+        for candidate in measured.speeds:
+            with running(models[candidate.precision], candidate.backend, settings) as run:
+                parities[candidate] = measure_parity(reference, run(samples.faces), samples.labels, spec.task)
+            advance(1)
+    return judge(parities, measured, thresholds)
+
+
 def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: Thresholds) -> Gate:
     """Return a verdict on every precision.
 
@@ -71,7 +109,7 @@ def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: 
 
 
 class _Bar:
-    """FP32's best speed, and what is asked for beside it."""
+    """FP32's best speed, and the least that a precision must reach."""
 
     def __init__(self, reference: Mapping[str, Trial], thresholds: Thresholds, labelled: bool) -> None:
         self._rival = _fastest(reference)

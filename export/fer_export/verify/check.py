@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +14,8 @@ from onnx import TensorProto
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
 from fer_engine.runtime.backend import at_hand
-from fer_export.graph.layers import Layer
+from fer_engine.system import progress
+from fer_export.graph.layers import Layer, find_layers
 from fer_export.graph.to_onnx import BATCH_AXIS
 from fer_export.verify import executed
 from fer_export.verify.parity import Parity, measure_parity, relative_rmse
@@ -58,8 +57,24 @@ class Verification:
     declared: executed.Shares
     executed: dict[str, executed.Execution]
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+
+def verify_graphs(
+    graphs: Mapping[str, onnx.ModelProto],
+    spec: ModelSpec,
+    samples: Samples,
+    reference: Logits,
+    max_batch: int,
+) -> dict[str, Verification]:
+    """Check the graph of every precision, among them "fp32"; see `verify_graph`."""
+    layers = find_layers(graphs["fp32"])
+    verification = {}
+    with progress.bar(f"verify on {samples.source}", len(graphs)) as advance:
+        for precision, graph in graphs.items():
+            verification[precision] = verify_graph(
+                graph, precision, spec, layers, samples, reference, max_batch
+            )
+            advance(1)
+    return verification
 
 
 def verify_graph(

@@ -14,6 +14,7 @@ from fer_engine.vision.resize import fit
 from fer_train import synthetic
 from fer_train.data import Dataset
 
+VERIFIED_SPLIT = "PublicTest"
 SYNTHETIC_FACES = 1024  # of 48x48 gray pixels; of larger faces fewer, for they take longer
 LEAST_FACES = 256  # leaves an agreement to half a percent
 GRAY_PIXELS = 48 * 48
@@ -26,6 +27,11 @@ class Samples:
     faces: NDArray[np.uint8]
     labels: NDArray[Any] | None
     source: str
+
+
+def choose_samples(dataset: Dataset | None, spec: ModelSpec) -> Samples:
+    """Return the PublicTest split of a dataset, without one synthetic faces; see the functions below."""
+    return synthetic_samples(spec) if dataset is None else dataset_samples(dataset, spec, VERIFIED_SPLIT)
 
 
 def synthetic_samples(spec: ModelSpec) -> Samples:
