@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _run(options, line)
         return _show_or_compare(options, report=command != "compare")
 
-    return exit_codes.run(body)
+    return exit_codes.run_command(body)
 
 
 def _show_or_compare(options: Namespace, *, report: bool) -> int:

@@ -195,7 +195,7 @@ def main() -> int:
         metavar="NAME=DIR",
         help="measure this artifact's INT8 graph too",
     )
-    return exit_codes.run(lambda: _measure(parser.parse_args()))
+    return exit_codes.run_command(lambda: _measure(parser.parse_args()))
 
 
 def _measure(options: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.schema import SchemaError, from_json, to_json
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError, FerError
-from fer_engine.runtime.backend import at_hand
+from fer_engine.runtime.backend import available_backends
 from fer_train.models import find_model
 from studies.models_page import render
 from studies.models_record import MeasuredNetwork, NetworkSpeed, NetworksRecord, TrainingRun
@@ -48,7 +48,7 @@ def line_up(artifact: Artifact) -> list[Contender]:
     """Return the reference, each precision on each backend where it keeps its answers, and flip averaging."""
     folder, unfit = str(artifact.folder), artifact.gate.failing()
     contenders = [Contender(REFERENCE, "pytorch", folder, str(artifact.checkpoint))]
-    for backend in at_hand("cpu"):
+    for backend in available_backends("cpu"):
         for precision in artifact.files:
             if (precision, backend) not in unfit:
                 name = f"{backend}/{precision}"
@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.25, help="length of a turn (default: %(default)s)")
     parser.add_argument("--render", action="store_true", help="show the record of --json, measure nothing")
     options = parser.parse_args(argv)
-    return exit_codes.run(lambda: _run(options))
+    return exit_codes.run_command(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -241,7 +241,7 @@ def main() -> int:
     parser.add_argument("--unique", type=int, default=20_000, help="requests whose answers are checked")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="F", help="write the measurement here as well")
-    return exit_codes.run(lambda: run(parser.parse_args()))
+    return exit_codes.run_command(lambda: run(parser.parse_args()))
 
 
 def run(options: argparse.Namespace) -> int:

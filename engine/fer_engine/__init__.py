@@ -17,10 +17,11 @@ from fer_engine.errors import (
     PictureError,
     PictureSizeError,
 )
-from fer_engine.runtime.backend import BackendOptions
+from fer_engine.runtime.backend import BACKENDS, BackendOptions
 from fer_engine.selection.select import Choice
 
 __all__ = [
+    "BACKENDS",
     "ArtifactError",
     "BackendError",
     "BackendOptions",

@@ -18,11 +18,11 @@ from fer_engine._version import __version__
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model, find
-from fer_engine.runtime.lifecycle import Gate
+from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model, find_backend
+from fer_engine.runtime.lifecycle import CallGuard
 from fer_engine.runtime.sharder import Sharder
 from fer_engine.runtime.validate import check_faces
-from fer_engine.selection.select import Choice, choose
+from fer_engine.selection.select import Choice, choose_candidate
 from fer_engine.selection.speed_probe import Candidate
 
 if TYPE_CHECKING:
@@ -95,10 +95,10 @@ class Engine:
         self._choice = choice
         self._tta = tta
         self._sharder = Sharder(loaded, len(spec.labels))
-        self._gate = Gate()
+        self._guard = CallGuard()
         # Also runs where the engine is dropped, and when the interpreter exits: a thread that is
         # inside a native library while the interpreter ends can abort the process.
-        self._shut = weakref.finalize(self, _shut, self._gate, self._sharder, loaded)
+        self._shut = weakref.finalize(self, _shut, self._guard, self._sharder, loaded)
 
     @classmethod
     def load(
@@ -122,7 +122,7 @@ class Engine:
             precision: One of those that the artifact holds, or "auto" for the fastest of those that
                 the export's gate accepted.
             device: Where to run; it is an error where the backend cannot run there.
-            backend: A name from `fer_engine.runtime.backend.BACKENDS`, or "auto" for the fastest of those
+            backend: A name from `fer_engine.BACKENDS`, or "auto" for the fastest of those
                 installed. What "auto" measures is kept in the artifact; see `EngineInfo.choice`.
             threads: Cores to use; None for all that this process may use.
             micro_batch: Faces given to the runtime at once; None to measure which number is best.
@@ -145,8 +145,8 @@ class Engine:
         kept_in = None if cache is None else Path(cache)
         options = BackendOptions(device, threads, micro_batch, mode, kept_in, rebuild)
         artifact = path if isinstance(path, Artifact) else Artifact.open(path)
-        chosen, choice = choose(artifact, Candidate(precision, backend), options)
-        kind = find(chosen.backend)
+        chosen, choice = choose_candidate(artifact, Candidate(precision, backend), options)
+        kind = find_backend(chosen.backend)
         model = Model.of_artifact(artifact, chosen.precision)
         loaded = kind.load(model, options)
         try:
@@ -197,7 +197,7 @@ class Engine:
             BackendError: the engine is closed, or the runtime failed.
         """
         faces = check_faces(faces, self._spec)
-        with self._gate:
+        with self._guard:
             if len(faces) == 0:
                 return np.empty((0, len(self._spec.labels)), np.float32)
             return self._infer(faces)
@@ -222,7 +222,7 @@ class Engine:
             raise ConfigError(
                 f"tta={self._tta!r} works on numpy arrays alone; use logits(faces), or load with tta='none'"
             )
-        with self._gate:
+        with self._guard:
             return self._backend.infer_on_device(faces)
 
     def predict(self, faces: Any) -> Prediction:
@@ -269,9 +269,9 @@ class Engine:
         self.close()
 
 
-def _shut(gate: Gate, sharder: Sharder, loaded: Backend) -> None:
-    if not gate.is_at_home:  # all of it belongs to another process
+def _shut(guard: CallGuard, sharder: Sharder, loaded: Backend) -> None:
+    if not guard.in_own_process:  # all of it belongs to another process
         return
-    gate.close()
+    guard.close()
     sharder.stop()
     loaded.close()

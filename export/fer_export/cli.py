@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with progress.hidden(options.quiet):
             return body(options)
 
-    return exit_codes.run(run)
+    return exit_codes.run_command(run)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -17,7 +17,7 @@ def data(tmp_path):
 
 
 def test_the_record_holds_answers_and_speeds_of_every_precision(artifact, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "at_hand", lambda _: ("onnxruntime",))
+    monkeypatch.setattr(models, "available_backends", lambda _: ("onnxruntime",))
     record, page = tmp_path / "models.json", tmp_path / "models.md"
     arguments = [str(artifact), "--data", str(data), "--rounds", "2", "--seconds", "0.02"]
     assert models.main([*arguments, "--json", str(record), "--markdown", str(page)]) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_engine import Engine
-from fer_engine.runtime.backend import BACKENDS, at_hand
+from fer_engine.runtime.backend import BACKENDS, available_backends
 from fer_export.verify.parity import measure_parity
 from fer_train import checkpoint, synthetic
 from fer_train.loop import logits
@@ -40,7 +40,7 @@ INT8_RECALL_LOSS = 0.05  # disgust has 56 faces there: one answer moves its reca
 
 @pytest.fixture(params=[name for name, entry in BACKENDS.items() if entry.install and "cpu" in entry.devices])
 def backend(request):
-    if request.param not in at_hand():
+    if request.param not in available_backends():
         pytest.skip(f"the runtime of backend {request.param} is not installed")
     return request.param
 

@@ -19,8 +19,8 @@ from fer_engine import ConfigError, Engine
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.runtime.backend import BACKENDS, BackendOptions, Model, at_hand
-from fer_engine.selection.speed_probe import running
+from fer_engine.runtime.backend import BACKENDS, BackendOptions, Model, available_backends
+from fer_engine.selection.speed_probe import open_runner
 from fer_export.graph.fp16 import to_fp16
 from fer_export.graph.layers import find_layers
 from fer_export.graph.to_onnx import to_onnx
@@ -108,14 +108,14 @@ def test_a_graph_keeps_its_contract_and_computes_every_layer_as_its_name_says(tr
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_precision_answers_as_pytorch(trip, precision, backend, tmp_path):
-    if backend not in at_hand():
+    if backend not in available_backends():
         pytest.skip(f"the runtime of backend {backend} is not installed")
     images = faces(trip.spec, FACES, seed=9)
     expected = logits(trip.network, trip.spec, images)
     model = Model(
         Artifact(tmp_path, Manifest(trip.spec, {})), precision, trip.graphs[precision].SerializeToString()
     )
-    with running(model, backend, BackendOptions(threads=1)) as run:
+    with open_runner(model, backend, BackendOptions(threads=1)) as run:
         gap = run(images) - expected
     if precision.startswith("int8"):
         assert np.sqrt(np.mean(gap**2)) <= TOLERANCES[precision] * expected.std()

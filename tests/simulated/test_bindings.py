@@ -102,7 +102,7 @@ from fer_engine import BackendError, ModelSpec
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.runtime.backend import Model
-from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
 
 try:
     model = Model(Artifact(Path("folder"), Manifest(ModelSpec("tiny"), {})), "fp32", b"")

@@ -7,7 +7,7 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.backends.cuda.bindings import CudaBindings
 from fer_engine.backends.cuda.protocol import CudaError
-from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
 from fer_engine.runtime.backend import Model
 from simulated.cudart import SimulatedCudart
 from simulated.memory import FRESH, MisuseError

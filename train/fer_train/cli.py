@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with progress.hidden(options.quiet):
             return _list() if options.list else _train(options)
 
-    return exit_codes.run(run)
+    return exit_codes.run_command(run)
 
 
 def _parser() -> argparse.ArgumentParser:

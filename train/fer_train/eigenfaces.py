@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="FER2013: a csv, a folder or an .npz")
     parser.add_argument("--output", type=Path, required=True, help="the .npz to write")
     options = parser.parse_args(argv)
-    return exit_codes.run(lambda: _write(options.data, options.output))
+    return exit_codes.run_command(lambda: _write(options.data, options.output))
 
 
 def _write(data: Path, output: Path) -> int:

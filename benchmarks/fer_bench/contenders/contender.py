@@ -11,7 +11,7 @@ from fer_bench.contenders import reference
 from fer_bench.contenders.sweep import Setting, Sweep
 from fer_engine.artifact.artifact import CHECKPOINT_NAME, WEIGHTS_NAME, Artifact
 from fer_engine.errors import BackendError, ConfigError
-from fer_engine.runtime.backend import BACKENDS, find
+from fer_engine.runtime.backend import BACKENDS, find_backend
 from fer_engine.selection.select import AUTO
 
 REFERENCE = reference.PYTORCH  # parity is measured against it, where the artifact has a PyTorch network
@@ -120,7 +120,7 @@ def _check(artifact: Artifact, sweep: Sweep) -> None:
                 f"backend {OVERHEAD!r} is measured in every run: name those to measure beside it"
             )
         if backend != AUTO:
-            find(backend)
+            find_backend(backend)
     for precision in {"fp32", *(sweep.precisions or artifact.files)} - {AUTO}:
         artifact.read_graph(precision)
 
@@ -132,7 +132,7 @@ def _available_backends(device: str) -> tuple[list[str], list[Skipped]]:
     for name, entry in BACKENDS.items():
         if name != OVERHEAD and kind in entry.devices:
             try:
-                find(name)
+                find_backend(name)
                 installed.append(name)
             except BackendError as error:
                 skipped.append(Skipped(f"engine/{name}", str(error)))

@@ -43,7 +43,7 @@ class Environment:
 def describe(gpu: str = "not measured") -> Environment:
     """Return what is known of this machine, and of the GPU; the load average is the caller's to take."""
     return Environment(
-        cpu=cpu.name(),
+        cpu=cpu.cpu_name(),
         cores=os.cpu_count(),
         usable_cores=usable_cores(),
         cpu_flags=_cpu_flags(),
@@ -64,7 +64,7 @@ def load_average() -> float | None:
 
 
 def _cpu_flags() -> tuple[str, ...] | None:
-    features = cpu.features()
+    features = cpu.cpu_features()
     known = any(there is not None for there in features.values())
     return tuple(feature for feature, there in features.items() if there) if known else None
 

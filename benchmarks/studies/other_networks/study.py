@@ -180,4 +180,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"record: {options.json}")
         return 0
 
-    return exit_codes.run(run)
+    return exit_codes.run_command(run)

@@ -23,7 +23,7 @@ from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.cuda.devices import device_index
 from fer_engine.errors import ArtifactError, BackendError, first_line
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
-from fer_engine.runtime.validate import Port, check_interface
+from fer_engine.runtime.validate import TensorInfo, check_interface
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -68,7 +68,7 @@ class OnnxRuntimeBackend(Backend):
             )
         session = _session(model, options, provider, settings)
         _check_placement(session, provider)
-        check_interface(model, _ports(session))
+        check_interface(model, _tensors(session))
         return cls(session, provider, model.spec.output, options)
 
     @classmethod
@@ -167,7 +167,7 @@ def _check_placement(session: onnxruntime.InferenceSession, provider: str) -> No
         )
 
 
-def _ports(session: onnxruntime.InferenceSession) -> Iterator[Port]:
+def _tensors(session: onnxruntime.InferenceSession) -> Iterator[TensorInfo]:
     for node in (*session.get_inputs(), *session.get_outputs()):
         shape = tuple("?" if size is None else size for size in node.shape)
-        yield Port(node.name, KINDS.get(node.type, node.type), shape)
+        yield TensorInfo(node.name, KINDS.get(node.type, node.type), shape)

@@ -33,7 +33,7 @@ EXTRAS = {
 }
 
 
-def run(body: Callable[[], int]) -> int:
+def run_command(body: Callable[[], int]) -> int:
     """Return the exit code of `body`: its own, 2 for an error of ours, 130 for Ctrl-C."""
     try:
         return body()

@@ -41,7 +41,7 @@ def check(options: argparse.Namespace) -> None:
         raise ConfigError("give --model or --artifact: an artifact holds its model")
 
 
-def load(options: argparse.Namespace, **settings: Any) -> Engine:
+def load_engine(options: argparse.Namespace, **settings: Any) -> Engine:
     """Return the engine, with `settings` as `Engine.load` takes them beside; a shipped model is exported.
 
     Raises:

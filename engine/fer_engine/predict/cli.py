@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Pillow warns of unusual metadata in images that it can read.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with _ended_by_sigterm():
-        return exit_codes.run(lambda: _run(options))
+        return exit_codes.run_command(lambda: _run(options))
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def _run(options: argparse.Namespace) -> int:
     job = Job(
         found, options.output, options.json, options.csv, options.show, options.max_pixels, options.quiet
     )
-    with model_options.load(options, tta=options.tta) as engine:
+    with model_options.load_engine(options, tta=options.tta) as engine:
         pipeline = _pipeline(engine, options, live=job.is_live)
         _note(_describe(engine, options), options)
         _note(job.run(pipeline, engine.spec.labels, errors), options)

@@ -212,19 +212,19 @@ BACKENDS: dict[str, Entry] = {
         "fer_engine.backends.openvino.backend:OpenVinoBackend", "pip install 'fer-engine[openvino]'"
     ),
     "tensorrt": Entry(
-        "fer_engine.backends.tensorrt.standard:StandardBackend",
+        "fer_engine.backends.tensorrt.backend:StandardBackend",
         "pip install 'fer-engine[tensorrt]'",
         ("cuda", "pycuda"),
     ),
     "tensorrt-rtx": Entry(
-        "fer_engine.backends.tensorrt.rtx:RtxBackend",
+        "fer_engine.backends.tensorrt.backend:RtxBackend",
         "pip install 'fer-engine[tensorrt-rtx]'",
         ("cuda", "pycuda"),
     ),
 }
 
 
-def find(name: str) -> type[Backend]:
+def find_backend(name: str) -> type[Backend]:
     """Return the backend of that name; this imports its runtime.
 
     Raises:
@@ -244,7 +244,7 @@ def find(name: str) -> type[Backend]:
     return found
 
 
-def at_hand(device: str = "cpu") -> tuple[str, ...]:
+def available_backends(device: str = "cpu") -> tuple[str, ...]:
     """Return the backends for a device whose runtime is installed; this imports them all.
 
     Raises:
@@ -258,6 +258,6 @@ def at_hand(device: str = "cpu") -> tuple[str, ...]:
     for name, entry in BACKENDS.items():
         if entry.install and kind in entry.devices:  # "null" has no runtime
             with contextlib.suppress(BackendError):
-                find(name)
+                find_backend(name)
                 found.append(name)
     return tuple(found)

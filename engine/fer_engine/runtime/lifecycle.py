@@ -1,4 +1,4 @@
-"""A way in that can be shut for good."""
+"""Which calls may enter the engine: none once it is closed, none in a forked process."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import threading
 from fer_engine.errors import BackendError
 
 
-class Gate:
-    """Counts the calls under way as a context manager; once closed it lets none in.
+class CallGuard:
+    """Counts the calls under way, each of which is a `with` block; `close` waits for them and admits no more.
 
-    A process that was forked off has the engine's memory, but none of its threads: there it is closed.
+    A process that was forked off has the engine's memory, but none of its threads: there no call is admitted.
 
     Raises:
-        BackendError: on entry, when the gate is closed.
+        BackendError: on entry, in a forked process or after `close`.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._inside = 0
+        self._calls = 0
         self._closed = False
         self._process = os.getpid()
 
     @property
-    def is_at_home(self) -> bool:
+    def in_own_process(self) -> bool:
         """Whether this is the process that made it."""
         return os.getpid() == self._process
 
     def __enter__(self) -> None:
-        if not self.is_at_home:  # first: whoever held the lock may not have come along
+        if not self.in_own_process:  # first: whoever held the lock may not have come along
             raise BackendError(
                 "the engine was loaded before this process was forked off, and its threads are in the other "
                 "one; load an engine here, or start processes with the method spawn"
@@ -37,16 +37,16 @@ class Gate:
         with self._changed:
             if self._closed:
                 raise BackendError("the engine is closed; make a new one with Engine.load")
-            self._inside += 1
+            self._calls += 1
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._inside -= 1
-            if self._inside == 0:
+            self._calls -= 1
+            if self._calls == 0:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody in any more, and return when all have left."""
+        """Admit no call any more, and return when those under way have ended."""
         with self._changed:
             self._closed = True
-            self._changed.wait_for(lambda: self._inside == 0)
+            self._changed.wait_for(lambda: self._calls == 0)

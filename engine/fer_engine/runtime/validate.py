@@ -1,4 +1,4 @@
-"""The one check of what is given to the engine."""
+"""Checks of what is given to the engine: faces against the spec, a graph's inputs and outputs against it."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _shape_advice(faces: Faces, spec: ModelSpec) -> str:
     return "stack faces with np.stack(list_of_faces)"
 
 
-class Port(NamedTuple):
-    """An input or output; `kind` is NumPy's name of its type, an axis that is not fixed is a text."""
+class TensorInfo(NamedTuple):
+    """An input or output of a graph: NumPy's name of its type; in `shape` an axis that is free is a text."""
 
     name: str
     kind: str
@@ -78,7 +78,7 @@ class Port(NamedTuple):
         return f"{self.name} {self.kind} {list(self.shape)}"
 
 
-def check_interface(model: Model, ports: Iterable[Port]) -> None:
+def check_interface(model: Model, tensors: Iterable[TensorInfo]) -> None:
     """Hold the inputs and outputs of a graph, in order, against the model's spec.
 
     Raises:
@@ -86,12 +86,13 @@ def check_interface(model: Model, ports: Iterable[Port]) -> None:
     """
     spec = model.spec
     expected = [
-        Port(INPUT_NAME, "uint8", ("batch", *spec.face_shape)),
-        Port(spec.output, "float32", ("batch", len(spec.labels))),
+        TensorInfo(INPUT_NAME, "uint8", ("batch", *spec.face_shape)),
+        TensorInfo(spec.output, "float32", ("batch", len(spec.labels))),
     ]
-    found = list(ports)
+    found = list(tensors)
     same_batch = [
-        port._replace(shape=("batch", *port.shape[1:])) if _is_free(port) else port for port in found
+        tensor._replace(shape=("batch", *tensor.shape[1:])) if _is_free(tensor) else tensor
+        for tensor in found
     ]
     if same_batch != expected:
         raise ArtifactError(
@@ -101,5 +102,5 @@ def check_interface(model: Model, ports: Iterable[Port]) -> None:
         )
 
 
-def _is_free(port: Port) -> bool:
-    return bool(port.shape) and isinstance(port.shape[0], str)
+def _is_free(tensor: TensorInfo) -> bool:
+    return bool(tensor.shape) and isinstance(tensor.shape[0], str)

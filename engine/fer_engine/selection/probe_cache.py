@@ -1,4 +1,4 @@
-"""The measurements that an artifact keeps, one for each CPU and setting they belong to."""
+"""The measurements that an artifact caches, one for each CPU and setting that they belong to."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from fer_engine._version import __version__
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import ModelFile
 from fer_engine.errors import ArtifactError, BackendError, FerError
-from fer_engine.runtime.backend import BackendOptions, Model, at_hand, find
+from fer_engine.runtime.backend import BackendOptions, Model, available_backends, find_backend
 from fer_engine.selection import probe_cache, speed_probe
 from fer_engine.selection.speed_probe import Candidate, Measured
 from fer_engine.system import cpu
@@ -23,9 +23,10 @@ class Choice:
     """How precision and backend were chosen.
 
     `by` is "given", "only one" (candidate), "probe" (the fastest, measured at this load), or "kept
-    probe" (the same, measured at an earlier load). `speeds` holds the faces per second of each
-    candidate, named "backend/precision", at the batch of `speed_probe.batch`; `failures` says why
-    others could not run, and `not_kept` why a measurement could not be written into the artifact.
+    probe" (the fastest, by the measurement of an earlier load, cached in the artifact). `speeds` holds
+    the faces per second of each candidate, named "backend/precision", at the batch of
+    `speed_probe.probe_batch`; `failures` says why others could not run, and `not_kept` why a
+    measurement could not be written into the artifact.
     """
 
     by: str
@@ -34,7 +35,9 @@ class Choice:
     not_kept: str | None = None
 
 
-def choose(artifact: Artifact, wanted: Candidate, options: BackendOptions) -> tuple[Candidate, Choice]:
+def choose_candidate(
+    artifact: Artifact, wanted: Candidate, options: BackendOptions
+) -> tuple[Candidate, Choice]:
     """Return the fastest candidate for what `wanted` leaves open with "auto".
 
     Candidates are the precisions that the gate accepted, on every backend whose runtime is installed.
@@ -56,17 +59,17 @@ def choose(artifact: Artifact, wanted: Candidate, options: BackendOptions) -> tu
     by, not_kept = "kept probe", None
     if measured is None:
         models = {name: Model.of_artifact(artifact, name) for name in files}
-        by, measured = "probe", speed_probe.measure(models, candidates, options)
+        by, measured = "probe", speed_probe.measure_speeds(models, candidates, options)
         if not measured.speeds:
             raise BackendError(f"no candidate can run: {'; '.join(measured.failures.values())}")
-        not_kept = _keep(artifact, conditions, measured, options.device)
+        not_kept = _cache(artifact, conditions, measured, options.device)
     fastest = max(measured.speeds, key=measured.speeds.__getitem__)
     speeds = {str(candidate): speed for candidate, speed in measured.speeds.items()}
     failures = {str(candidate): reason for candidate, reason in measured.failures.items()}
     return fastest, Choice(by, speeds, failures, not_kept)
 
 
-def _keep(
+def _cache(
     artifact: Artifact, conditions: probe_cache.Conditions, measured: Measured, device: str
 ) -> str | None:
     """Write a measurement into the artifact; return why it was not, if so."""
@@ -83,7 +86,7 @@ def _keep(
 
 def _candidates(artifact: Artifact, wanted: Candidate, device: str) -> list[Candidate]:
     precisions = artifact.accepted() if wanted.precision == AUTO else (wanted.precision,)
-    backends = at_hand(device) if wanted.backend == AUTO else (wanted.backend,)
+    backends = available_backends(device) if wanted.backend == AUTO else (wanted.backend,)
     if not precisions:
         raise ArtifactError(
             f"{artifact.folder} holds no precision that the gate accepted; give one by its name: "
@@ -102,11 +105,11 @@ def _conditions(
     """Return all that the speeds depend on, as JSON; `files` are the graphs by precision."""
     versions = {"fer-engine": __version__}
     for candidate in candidates:
-        versions |= find(candidate.backend).versions
+        versions |= find_backend(candidate.backend).versions
     return {
-        "cpu": cpu.key(),
+        "cpu": cpu.cpu_key(),
         # The cache changes how long loading takes, not running.
-        "options": dataclasses.asdict(options) | {"batch": speed_probe.batch(options), "cache": None},
+        "options": dataclasses.asdict(options) | {"batch": speed_probe.probe_batch(options), "cache": None},
         "candidates": [str(candidate) for candidate in candidates],
         "versions": versions,
         "graphs": {precision: file.sha256 for precision, file in files.items()},

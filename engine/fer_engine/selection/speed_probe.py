@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_engine.errors import ConfigError, FerError
-from fer_engine.runtime.backend import BackendOptions, Faces, Logits, Model, find
+from fer_engine.runtime.backend import BackendOptions, Faces, Logits, Model, find_backend
 from fer_engine.runtime.sharder import Sharder
 
 FACES = 64
@@ -42,7 +42,7 @@ class Measured:
     failures: dict[Candidate, str]
 
 
-def measure(
+def measure_speeds(
     models: Mapping[str, Model],
     candidates: Iterable[Candidate],
     options: BackendOptions,
@@ -62,18 +62,18 @@ def measure(
     failures: dict[Candidate, str] = {}
     with contextlib.ExitStack() as stack:
         for candidate in candidates:
-            run = running(models[candidate.precision], candidate.backend, options)
+            run = open_runner(models[candidate.precision], candidate.backend, options)
             started = _start(stack, run, faces)
             if isinstance(started, str):
                 failures[candidate] = started
             else:
                 runs[candidate] = started
-        size = batch(options)
+        size = probe_batch(options)
         batches = [faces[start : start + size] for start in range(0, FACES, size)]
         return Measured(_speeds(runs, batches, rounds, budget), failures)
 
 
-def batch(options: BackendOptions) -> int:
+def probe_batch(options: BackendOptions) -> int:
     """Return how many faces a call of the probe has."""
     return 1 if options.mode == "latency" else FACES
 
@@ -93,13 +93,13 @@ def _start(
 
 
 @contextlib.contextmanager
-def running(model: Model, backend: str, options: BackendOptions) -> Iterator[Run]:
+def open_runner(model: Model, backend: str, options: BackendOptions) -> Iterator[Run]:
     """Give what maps any number of faces to their logits, until the context is left.
 
     Raises:
         FerError: the backend is not known, not installed, or cannot load the model.
     """
-    loaded = find(backend).load(model, options)
+    loaded = find_backend(backend).load(model, options)
     sharder = Sharder(loaded, len(model.spec.labels))
     try:
         yield sharder.infer

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Clients are told of their mistakes; the log holds errors of the server only.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
-    return exit_codes.run(lambda: _serve(options))
+    return exit_codes.run_command(lambda: _serve(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,7 +111,7 @@ def _serve(options: argparse.Namespace) -> int:
     )
     with (
         bind(options.host, options.port) as listener,
-        model_options.load(options, threads=options.threads) as engine,
+        model_options.load_engine(options, threads=options.threads) as engine,
     ):
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)

@@ -59,14 +59,14 @@ SYSCTL = {
 WINDOWS = {"avx2": 40, "avx512f": 41, "asimddp": 43}
 
 
-def name() -> str | None:
+def cpu_name() -> str | None:
     """Return the CPU's name as its maker or the system gives it; None where nobody tells."""
     if sys.platform == "darwin":
         return _sysctl("machdep.cpu.brand_string")
     return _cpuinfo("model name", "Model") or platform.processor() or None
 
 
-def features() -> dict[str, bool | None]:
+def cpu_features() -> dict[str, bool | None]:
     """Return whether the CPU has each of `FEATURES`; None where the system does not tell."""
     if sys.platform == "darwin":
         answers = {feature: _sysctl(key) for feature, key in SYSCTL.items()}
@@ -82,14 +82,14 @@ def features() -> dict[str, bool | None]:
     return {feature: known.get(feature) for feature in FEATURES}
 
 
-def key() -> str:
+def cpu_key() -> str:
     """Return a text that tells this CPU from others, for measurements that are kept.
 
     Virtual machines often hide the model behind a family's name, so the features are part of it;
     so are the cores that the process may use.
     """
-    present = [feature for feature, there in features().items() if there]
-    return f"{name() or platform.machine()} [{' '.join(present)}] x {usable_cores()}"
+    present = [feature for feature, there in cpu_features().items() if there]
+    return f"{cpu_name() or platform.machine()} [{' '.join(present)}] x {usable_cores()}"
 
 
 def _cpuinfo(*keys: str) -> str | None:

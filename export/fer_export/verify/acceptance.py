@@ -17,8 +17,8 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Gate, Manifest, Trial, Verdict
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
-from fer_engine.runtime.backend import BackendOptions, Logits, Model, at_hand
-from fer_engine.selection.speed_probe import FACES, Candidate, Measured, measure, running
+from fer_engine.runtime.backend import BackendOptions, Logits, Model, available_backends
+from fer_engine.selection.speed_probe import FACES, Candidate, Measured, measure_speeds, open_runner
 from fer_engine.system import cpu, progress
 from fer_export.verify.parity import Parity, measure_parity
 from fer_export.verify.samples import Samples
@@ -71,14 +71,14 @@ def judge_graphs(
         precision: Model(unwritten, precision, graph.SerializeToString(deterministic=True))
         for precision, graph in graphs.items()
     }
-    candidates = [Candidate(precision, backend) for precision in models for backend in at_hand()]
+    candidates = [Candidate(precision, backend) for precision in models for backend in available_backends()]
     settings = BackendOptions()
     with progress.bar("measure every precision on every backend", len(candidates) + 1) as advance:
-        measured = measure(models, candidates, settings, ROUNDS, BUDGET)
+        measured = measure_speeds(models, candidates, settings, ROUNDS, BUDGET)
         advance(1)
         parities = {}
         for candidate in measured.speeds:
-            with running(models[candidate.precision], candidate.backend, settings) as run:
+            with open_runner(models[candidate.precision], candidate.backend, settings) as run:
                 parities[candidate] = measure_parity(reference, run(samples.faces), samples.labels, spec.task)
             advance(1)
     return judge(parities, measured, thresholds)
@@ -105,7 +105,7 @@ def judge(parities: Mapping[Candidate, Parity], measured: Measured, thresholds: 
         for precision in precisions
     }
     compared = "accuracy" if labelled else "agreement"
-    return Gate(cpu.key(), FACES, compared, dataclasses.asdict(thresholds), verdicts)
+    return Gate(cpu.cpu_key(), FACES, compared, dataclasses.asdict(thresholds), verdicts)
 
 
 class _Bar:

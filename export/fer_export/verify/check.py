@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
-from fer_engine.runtime.backend import at_hand
+from fer_engine.runtime.backend import available_backends
 from fer_engine.system import progress
 from fer_export.graph.layers import Layer, find_layers
 from fer_export.graph.to_onnx import BATCH_AXIS
@@ -117,7 +117,7 @@ def verify_graph(
         declared=executed.declared_shares(model, layers),
         executed={
             runtime: executed.read_back_precisions(model, layers, runtime)
-            for runtime in at_hand()
+            for runtime in available_backends()
             if runtime in executed.RUNTIMES
         },
     )

@@ -12,7 +12,7 @@ import pytest
 
 from fer_engine import BackendError, Choice, ConfigError, Engine, InputError, __version__
 from fer_engine.backends.null import NullBackend
-from fer_engine.runtime.backend import at_hand
+from fer_engine.runtime.backend import available_backends
 
 LABELS = ("angry", "happy", "neutral")
 
@@ -245,7 +245,7 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("backend", at_hand("cpu"))
+@pytest.mark.parametrize("backend", available_backends("cpu"))
 def test_a_process_that_was_forked_off_is_told_and_ends(artifact, backend):
     command = [sys.executable, "-W", "ignore", "-c", FORKED, str(artifact.folder), backend]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -34,7 +34,7 @@ def measure_machine(advance: Callable[[int], None] = lambda _: None) -> MachineL
         rates[name] = _rates(name, counts)
         advance(1)
     memory = MemoryLimits(rates.pop(probe.MEMORY), probe.array_bytes(), probe.last_cache_bytes())
-    return MachineLimits(rates, memory, theoretical_peak(_hertz(), cpu.features()))
+    return MachineLimits(rates, memory, theoretical_peak(_hertz(), cpu.cpu_features()))
 
 
 def theoretical_peak(hertz: float | None, features: dict[str, bool | None]) -> TheoreticalPeak | None:

@@ -24,7 +24,7 @@ from fer_engine.backends.openvino.layers import executed_layers, inference_preci
 from fer_engine.backends.openvino.requests import Request, Requests
 from fer_engine.errors import ArtifactError, BackendError, ConfigError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
-from fer_engine.runtime.validate import Port, check_interface
+from fer_engine.runtime.validate import TensorInfo, check_interface
 from fer_engine.system import cpu
 
 DEVICE = "CPU"
@@ -62,10 +62,10 @@ class OpenVinoBackend(Backend):
         core = openvino.Core()
         try:
             graph = core.read_model(model.content)
-            ports = [_port(entry) for entry in (*graph.inputs, *graph.outputs)]
+            tensors = [_tensor(entry) for entry in (*graph.inputs, *graph.outputs)]
         except Exception as error:
             raise _unloadable(model, error) from error
-        check_interface(model, ports)
+        check_interface(model, tensors)
         precision = inference_precision(core, half=model.precision == "fp16")
         settings, shape = _settings(precision, options), model.spec.face_shape
         try:
@@ -116,7 +116,7 @@ def _lent(*models: Requests) -> Iterator[Request]:
 
 def _saturates() -> bool:
     """Tell whether an x86 CPU has integer vectors but no VNNI, as far as the system says."""
-    there = cpu.features()
+    there = cpu.cpu_features()
     return there["avx2"] is True and there["avx_vnni"] is there["avx512_vnni"] is False
 
 
@@ -160,10 +160,10 @@ def _settings(precision: str, options: BackendOptions) -> dict[str, object]:
     return settings
 
 
-def _port(entry: openvino.Output) -> Port:
+def _tensor(entry: openvino.Output) -> TensorInfo:
     shape = tuple("?" if size.is_dynamic else size.get_length() for size in entry.partial_shape)
     kind = entry.element_type.get_type_name()
-    return Port(entry.get_any_name(), KINDS.get(kind, kind), shape)
+    return TensorInfo(entry.get_any_name(), KINDS.get(kind, kind), shape)
 
 
 def _unloadable(model: Model, error: Exception) -> ArtifactError:

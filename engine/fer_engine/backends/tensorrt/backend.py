@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -15,13 +16,15 @@ from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
-from fer_engine.backends.tensorrt.engine import LoadedPlan
 from fer_engine.backends.tensorrt.lane import Lane, Lanes
+from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
 from fer_engine.backends.tensorrt.plan_match import select_or_build_plan, select_plan
 from fer_engine.backends.tensorrt.split import Splitter
 from fer_engine.errors import BackendError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
 
+# The module of each backend: TensorRT 10 and 11 for all GPUs of NVIDIA, TensorRT for RTX for GeForce and RTX.
+LIBRARIES = {"StandardBackend": "tensorrt", "RtxBackend": "tensorrt_rtx"}
 LANES = 2  # one more than the GPU can use at once hides the time in which faces are staged
 
 
@@ -124,6 +127,21 @@ class TensorRtBackend(Backend):
                 "the engine was loaded before this process was forked, and CUDA does not survive that; "
                 "load it in the new process, or start processes with the method 'spawn'"
             )
+
+
+def __getattr__(attribute: str) -> type[TensorRtBackend]:
+    """Make the backend of a library when the registry asks for it, which imports the library."""
+    if attribute not in LIBRARIES:
+        raise AttributeError(f"{__name__} has no {attribute}")
+    module = importlib.import_module(LIBRARIES[attribute])
+    title = LIBRARIES[attribute].replace("_", "-")
+
+    class LibraryBackend(TensorRtBackend):
+        name = title
+        library = module
+        versions: ClassVar[dict[str, str]] = {title: module.__version__}
+
+    return LibraryBackend
 
 
 def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) -> tuple[Plan, bytes]:

@@ -14,7 +14,7 @@ from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.cuda.array import pinned_array
 from fer_engine.backends.cuda.protocol import Cuda
 from fer_engine.backends.tensorrt.api import IExecutionContext
-from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
 from fer_engine.runtime.backend import Faces, Logits
 
 

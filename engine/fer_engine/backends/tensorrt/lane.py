@@ -14,7 +14,7 @@ from fer_engine.backends.cuda.array import DeviceArray
 from fer_engine.backends.cuda.external import ExternalArray, acquire
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.bucket import Bucket
-from fer_engine.backends.tensorrt.engine import LoadedPlan
+from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
 from fer_engine.backends.tensorrt.split import Part
 from fer_engine.errors import InputError
 from fer_engine.runtime.backend import Faces, Logits

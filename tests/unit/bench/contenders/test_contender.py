@@ -83,7 +83,7 @@ def test_for_an_onnx_file_the_plain_session_is_the_reference(artifact):
 
 
 def test_the_engine_alone_runs_on_another_device(artifact, monkeypatch):
-    monkeypatch.setattr(contender, "find", lambda _: None)
+    monkeypatch.setattr(contender, "find_backend", lambda _: None)
     contenders, _ = line_up(Artifact.open(artifact), Sweep(precisions=("fp32",)), "cuda:1")
     assert {entry.name: entry.device for entry in contenders} == {
         "pytorch": "cpu",
@@ -104,7 +104,7 @@ def test_a_regression_is_refused(artifact):
 
 
 def test_by_default_the_engine_s_own_choice_takes_part(artifact, monkeypatch):
-    monkeypatch.setattr(contender, "find", lambda _: None)
+    monkeypatch.setattr(contender, "find_backend", lambda _: None)
     assert list(everyone(artifact))[2:-1] == [
         "engine/onnxruntime/fp32",
         "engine/onnxruntime/int8",
@@ -119,7 +119,7 @@ def test_a_backend_that_is_not_installed_is_left_out_with_the_reason(artifact, m
         if name == "openvino":
             raise BackendError("install its runtime")
 
-    monkeypatch.setattr(contender, "find", find)
+    monkeypatch.setattr(contender, "find_backend", find)
     contenders, skipped = line_up(Artifact.open(artifact), Sweep())
     assert skipped == [Skipped("engine/openvino", "install its runtime")]
     assert {entry.backend for entry in contenders} == {None, "onnxruntime", "auto", "null"}

@@ -17,15 +17,15 @@ def test_the_description_goes_into_json():
 
 
 def test_the_processor_and_what_it_can(monkeypatch):
-    monkeypatch.setattr(cpu, "name", lambda: "Some Xeon")
-    monkeypatch.setattr(cpu, "features", lambda: {"avx2": True, "avx512_vnni": False, "amx_int8": None})
+    monkeypatch.setattr(cpu, "cpu_name", lambda: "Some Xeon")
+    monkeypatch.setattr(cpu, "cpu_features", lambda: {"avx2": True, "avx512_vnni": False, "amx_int8": None})
     found = environment.describe()
     assert found.cpu == "Some Xeon"
     assert found.cpu_flags == ("avx2",)
 
 
 def test_what_the_system_does_not_tell_is_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(cpu, "features", lambda: dict.fromkeys(cpu.FEATURES))
+    monkeypatch.setattr(cpu, "cpu_features", lambda: dict.fromkeys(cpu.FEATURES))
     monkeypatch.setattr(environment, "GOVERNOR", tmp_path / "none")
     monkeypatch.delattr(os, "getloadavg", raising=False)
     found = environment.describe()

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto
 
 from fer_engine import ArtifactError, BackendError, BackendOptions, ConfigError, Engine
-from fer_engine.runtime.backend import BACKENDS, Backend, at_hand, find
+from fer_engine.runtime.backend import BACKENDS, Backend, available_backends, find_backend
 
 RUNTIMES = ("onnxruntime", "openvino")
 ON_CPU = [name for name, entry in BACKENDS.items() if "cpu" in entry.devices]
@@ -16,7 +16,7 @@ ON_CPU_ALONE = [name for name in ON_CPU if BACKENDS[name].devices == ("cpu",)]
 @pytest.mark.parametrize("mode", ["throughput", "latency"])
 @pytest.mark.parametrize("name", ON_CPU)
 def test_registered_backends_keep_the_contract(name, mode, artifact):
-    kind = find(name)
+    kind = find_backend(name)
     assert issubclass(kind, Backend)
     assert kind.name == name
     with Engine.load(artifact.folder, backend=name, mode=mode, threads=2) as engine:
@@ -32,25 +32,27 @@ def test_registered_backends_keep_the_contract(name, mode, artifact):
         assert engine._backend.workers == (1 if mode == "latency" else engine.info.threads)
 
 
-def test_at_hand_are_the_runtimes_that_can_be_imported(monkeypatch):
-    assert at_hand() == RUNTIMES
+def test_available_are_the_runtimes_that_can_be_imported(monkeypatch):
+    assert available_backends() == RUNTIMES
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "fer_engine.backends.openvino.backend", raising=False)
-    assert at_hand() == ("onnxruntime",)
+    assert available_backends() == ("onnxruntime",)
 
 
-def test_at_hand_are_those_that_can_run_on_the_device(monkeypatch):
+def test_available_are_those_that_can_run_on_the_device(monkeypatch):
     for name in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.delitem(
             sys.modules, BACKENDS[name.replace("_", "-")].target.partition(":")[0], raising=False
         )
-    assert at_hand("cuda") == at_hand("cuda:1") == ("onnxruntime", "onnxruntime-tensorrt")
-    assert at_hand("pycuda") == ()
+    assert (
+        available_backends("cuda") == available_backends("cuda:1") == ("onnxruntime", "onnxruntime-tensorrt")
+    )
+    assert available_backends("pycuda") == ()
     with pytest.raises(
         BackendError, match=r"^unknown device 'tpu'; known: cpu, cuda, pycuda, and cuda:1 and"
     ):
-        at_hand("tpu")
+        available_backends("tpu")
 
 
 def test_unknown_backend_lists_the_known_ones(artifact):
@@ -145,5 +147,5 @@ def test_a_runtime_of_which_half_is_left_is_one_that_is_not_there(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", types.ModuleType("onnxruntime"))
     monkeypatch.delitem(sys.modules, "fer_engine.backends.onnxruntime", raising=False)
     with pytest.raises(BackendError, match=r"'onnxruntime' cannot be imported .*; install its runtime with"):
-        find("onnxruntime")
-    assert "onnxruntime" not in at_hand("cpu")
+        find_backend("onnxruntime")
+    assert "onnxruntime" not in available_backends("cpu")

@@ -26,7 +26,7 @@ def probes(monkeypatch):
         speeds = {name: Probes.speeds[str(name)] for name in candidates if str(name) in Probes.speeds}
         return Measured(speeds, {name: f"{name} is broken" for name in candidates if name not in speeds})
 
-    monkeypatch.setattr(speed_probe, "measure", measure)
+    monkeypatch.setattr(speed_probe, "measure_speeds", measure)
     return Probes
 
 
@@ -226,7 +226,7 @@ def test_no_precision_is_accepted(artifact):
 
 
 def test_no_runtime_is_installed(artifact, monkeypatch):
-    monkeypatch.setattr("fer_engine.selection.select.at_hand", lambda _: ())
+    monkeypatch.setattr("fer_engine.selection.select.available_backends", lambda _: ())
     with pytest.raises(BackendError, match=r"^no runtime is installed; .*pip install 'fer-engine\[cpu\]'$"):
         load(artifact)
 

@@ -8,7 +8,7 @@ from fer_engine.backends.null import NullBackend
 from fer_engine.errors import BackendError
 from fer_engine.runtime.backend import Model
 from fer_engine.runtime.sharder import Sharder
-from fer_engine.selection.speed_probe import FACES, Candidate, measure
+from fer_engine.selection.speed_probe import FACES, Candidate, measure_speeds
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def model(artifact):
 
 def test_gives_a_speed_for_every_candidate(model):
     candidates = [Candidate("fp32", name) for name in ("onnxruntime", "openvino", "null")]
-    measured = measure({"fp32": model}, candidates, BackendOptions(threads=2))
+    measured = measure_speeds({"fp32": model}, candidates, BackendOptions(threads=2))
     assert list(measured.speeds) == candidates
     assert all(speed > 0 for speed in measured.speeds.values())
     assert measured.failures == {}
@@ -27,7 +27,7 @@ def test_gives_a_speed_for_every_candidate(model):
 def test_says_why_a_candidate_cannot_run(model):
     damaged = dataclasses.replace(model, precision="int8", content=b"garbage")
     candidates = [Candidate("int8", "openvino"), Candidate("fp32", "null"), Candidate("fp32", "abacus")]
-    measured = measure({"fp32": model, "int8": damaged}, candidates, BackendOptions())
+    measured = measure_speeds({"fp32": model, "int8": damaged}, candidates, BackendOptions())
     assert list(measured.speeds) == [candidates[1]]
     assert list(measured.failures) == [candidates[0], candidates[2]]
     assert "openvino cannot load the int8 graph" in measured.failures[candidates[0]]
@@ -48,7 +48,7 @@ def test_closes_what_it_loaded_also_where_it_failed(model, monkeypatch):
     monkeypatch.setattr(NullBackend, "close", lambda _: events.append("close"))
     monkeypatch.setattr(NullBackend, "infer", fail)
     candidate = Candidate("fp32", "null")
-    measured = measure({"fp32": model}, [candidate], BackendOptions(threads=2))
+    measured = measure_speeds({"fp32": model}, [candidate], BackendOptions(threads=2))
     assert measured.failures == {candidate: "out of memory"}
     assert events == ["load", "close"]
 
@@ -58,7 +58,9 @@ def test_measures_single_faces_where_latency_is_asked_for(model, monkeypatch, mo
     sizes = []
     infer = Sharder.infer
     monkeypatch.setattr(Sharder, "infer", lambda self, faces: sizes.append(len(faces)) or infer(self, faces))
-    measure({"fp32": model}, [Candidate("fp32", "null")], BackendOptions(threads=1, mode=mode), rounds=3)
+    measure_speeds(
+        {"fp32": model}, [Candidate("fp32", "null")], BackendOptions(threads=1, mode=mode), rounds=3
+    )
     warming, *measured = sizes
     assert warming == FACES
     assert set(measured) == {size}

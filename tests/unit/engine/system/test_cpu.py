@@ -9,25 +9,25 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 
 def test_every_feature_has_an_answer_or_none():
-    assert tuple(cpu.features()) == cpu.FEATURES
-    assert set(cpu.features().values()) <= {True, False, None}
+    assert tuple(cpu.cpu_features()) == cpu.FEATURES
+    assert set(cpu.cpu_features().values()) <= {True, False, None}
 
 
 def test_the_key_is_stable_and_says_what_it_is():
-    assert cpu.key() == cpu.key()
-    assert (cpu.name() or "") in cpu.key()
+    assert cpu.cpu_key() == cpu.cpu_key()
+    assert (cpu.cpu_name() or "") in cpu.cpu_key()
 
 
 def test_the_key_tells_machines_apart(monkeypatch):
-    keys = {cpu.key()}
+    keys = {cpu.cpu_key()}
     monkeypatch.setattr(cpu, "usable_cores", lambda: 999)
-    keys.add(cpu.key())
-    monkeypatch.setattr(cpu, "features", lambda: {"amx_int8": True, "avx2": None})
-    keys.add(cpu.key())
-    monkeypatch.setattr(cpu, "name", lambda: "Imaginary 9000")
-    keys.add(cpu.key())
+    keys.add(cpu.cpu_key())
+    monkeypatch.setattr(cpu, "cpu_features", lambda: {"amx_int8": True, "avx2": None})
+    keys.add(cpu.cpu_key())
+    monkeypatch.setattr(cpu, "cpu_name", lambda: "Imaginary 9000")
+    keys.add(cpu.cpu_key())
     assert len(keys) == 4
-    assert cpu.key() == "Imaginary 9000 [amx_int8] x 999"
+    assert cpu.cpu_key() == "Imaginary 9000 [amx_int8] x 999"
 
 
 @LINUX
@@ -49,14 +49,14 @@ def test_the_key_tells_machines_apart(monkeypatch):
 def test_linux(monkeypatch, tmp_path, text, name, present):
     (tmp_path / "cpuinfo").write_text(text)
     monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "cpuinfo")
-    assert cpu.name() == name
-    assert cpu.features() == {feature: feature in present for feature in cpu.FEATURES}
+    assert cpu.cpu_name() == name
+    assert cpu.cpu_features() == {feature: feature in present for feature in cpu.FEATURES}
 
 
 @LINUX
 def test_what_linux_does_not_tell_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "none")
-    assert cpu.features() == dict.fromkeys(cpu.FEATURES)
+    assert cpu.cpu_features() == dict.fromkeys(cpu.FEATURES)
 
 
 def test_macos(monkeypatch):
@@ -74,8 +74,8 @@ def test_macos(monkeypatch):
 
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(subprocess, "check_output", sysctl)
-    assert cpu.name() == "Apple M9"
-    known = {feature: there for feature, there in cpu.features().items() if there is not None}
+    assert cpu.cpu_name() == "Apple M9"
+    known = {feature: there for feature, there in cpu.cpu_features().items() if there is not None}
     assert known == {"asimd": True, "asimddp": True, "i8mm": False}
 
 
@@ -90,5 +90,5 @@ def test_windows(monkeypatch):
 
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr("ctypes.windll", Windll, raising=False)
-    known = {feature: there for feature, there in cpu.features().items() if there is not None}
+    known = {feature: there for feature, there in cpu.cpu_features().items() if there is not None}
     assert known == {"avx2": True, "avx512f": False, "asimddp": False}

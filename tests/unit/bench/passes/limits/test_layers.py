@@ -16,7 +16,7 @@ from fer_engine import BackendOptions, ModelSpec
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.manifest import Manifest
 from fer_engine.artifact.schema import from_json
-from fer_engine.runtime.backend import Model, find
+from fer_engine.runtime.backend import Model, find_backend
 
 # Of the graph below, by hand: positions x weights.
 STEM, BODY, SHORTCUT = 36 * 9 * 16, 36 * 16 * 16, 9 * 16 * 16
@@ -118,7 +118,7 @@ def test_openvino_is_counted_with_the_settings_of_the_engine(file, tmp_path, mon
 
     monkeypatch.setattr(openvino, "Core", Core)
     operators.profile_operators(np.zeros((4, 8, 8), np.uint8), "openvino", file, "fp32", threads=1)
-    find("openvino").load(model_of(file, "fp32", tmp_path), BackendOptions(threads=1))
+    find_backend("openvino").load(model_of(file, "fp32", tmp_path), BackendOptions(threads=1))
     counted, _, engine = seen  # the engine's model of single faces comes before that of batches
     assert counted == engine | {properties.enable_profiling: True}
 
@@ -134,7 +134,7 @@ def test_onnx_runtime_is_counted_with_the_settings_of_the_engine(file, tmp_path,
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
     operators.profile_operators(np.zeros((4, 8, 8), np.uint8), "onnxruntime", file, "fp32", threads=1)
-    find("onnxruntime").load(model_of(file, "fp32", tmp_path), BackendOptions(threads=1))
+    find_backend("onnxruntime").load(model_of(file, "fp32", tmp_path), BackendOptions(threads=1))
     assert seen[0] == seen[1]
 
 

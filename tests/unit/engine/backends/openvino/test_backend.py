@@ -131,7 +131,7 @@ def test_a_cpu_without_vnni_does_not_get_the_graph_that_saturates_there(artifact
     data["files"]["int8"] = data["files"]["fp32"]
     path.write_text(json.dumps(data))
     features = dict.fromkeys(cpu.FEATURES, vnni) | {"avx2": True}
-    monkeypatch.setattr(cpu, "features", lambda: features)
+    monkeypatch.setattr(cpu, "cpu_features", lambda: features)
     if refused:
         with pytest.raises(BackendError, match=r"without VNNI.*use precision 'int8-cpu'"):
             load(artifact, precision="int8")

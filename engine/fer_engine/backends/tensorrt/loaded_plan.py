@@ -9,7 +9,7 @@ from fer_engine.backends.tensorrt.context_settings import context_settings
 from fer_engine.backends.tensorrt.log import Log
 from fer_engine.errors import ConfigError
 from fer_engine.runtime.backend import Model
-from fer_engine.runtime.validate import Port, check_interface
+from fer_engine.runtime.validate import TensorInfo, check_interface
 
 # Buckets within a profile that takes a range of batches; its largest batch is one as well.
 BATCHES = (1, 8, 32, 64, 128, 256)
@@ -39,19 +39,19 @@ class LoadedPlan:
             raise self.log.failure("deserialize_cuda_engine", advice)
         self._engine: ICudaEngine = engine
         self._settings = context_settings(trt, engine, self.log)
-        check_interface(model, self._ports(trt))
+        check_interface(model, self._tensors(trt))
 
-    def _ports(self, trt: TensorRt) -> list[Port]:
+    def _tensors(self, trt: TensorRt) -> list[TensorInfo]:
         """Return the inputs, then the outputs; the profiles tell which batches there are."""
         engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         names.sort(key=lambda name: engine.get_tensor_mode(name) != trt.TensorIOMode.INPUT)
-        ports = []
+        tensors = []
         for name in names:
             kind = engine.get_tensor_dtype(name).name
             shape = tuple(engine.get_tensor_shape(name))
-            ports.append(Port(name, KINDS.get(kind, kind), ("batch", *shape[1:])))
-        return ports
+            tensors.append(TensorInfo(name, KINDS.get(kind, kind), ("batch", *shape[1:])))
+        return tensors
 
     def buckets(self, largest: int | None) -> dict[int, int]:
         """Return the batches to run, ascending, and the profile of each; none is above `largest`.
