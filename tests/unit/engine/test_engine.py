@@ -173,7 +173,7 @@ def wait_until_closed(engine, faces):
 
 
 def test_close_waits_for_the_calls_under_way(artifact, monkeypatch):
-    monkeypatch.setattr("fer_engine.engine.find", lambda _: Slow)
+    monkeypatch.setattr("fer_engine.engine.find_backend", lambda _: Slow)
     engine = Engine.load(artifact.folder, backend="slow", threads=2)
     results = []
     caller = threading.Thread(target=lambda: results.append(engine.logits(artifact.faces(100))))
