@@ -1,4 +1,4 @@
-"""Clients of the Open Inference Protocol that cost little; for serve_load.py."""
+"""Clients of the Open Inference Protocol that cost little."""
 
 from __future__ import annotations
 

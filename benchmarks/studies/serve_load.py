@@ -13,8 +13,11 @@ import argparse
 import contextlib
 import json
 import random
+import re
+import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,6 @@ from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.shipped import MODEL, shipped_artifact
 from studies.serve_client import Load, patches, read, request_of
-from studies.serve_server import Server
 
 # Without dynamic batching each request runs the engine alone: one after another, two at once, or each in a
 # thread of its own, as frameworks do with handlers that block.
@@ -41,7 +43,34 @@ CEILING = "ceiling: no engine"
 CONTENDERS = (*ALONE, BATCHED, CEILING)
 PREPARED = 512  # different requests that a turn sends over and over
 WARMUP_SECONDS = 0.5
+READY = re.compile(r"http://127\.0\.0\.1:(\d+) is ready")  # what fer-serve prints
 NEAR = 1e-3  # between logits of one face in batches of different sizes, in float32
+
+
+class Server:
+    """A fer-serve in a process of its own."""
+
+    def __init__(self, artifact: Path, backend: str, precision: str, options: Sequence[str] = ()) -> None:
+        words = ["--artifact", str(artifact), "--backend", backend, "--precision", precision]
+        words += ["--port", "0", "--drain-delay", "0", *options]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fer_engine.serve", *words], stdout=subprocess.PIPE, text=True
+        )
+        ready = READY.search(self._process.stdout.readline())  # type: ignore[union-attr]
+        if ready is None:
+            self.stop()
+            raise FerError(f"fer-serve {' '.join(words)} did not start; its error stands above")
+        self.port = int(ready[1])
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+    def count(self, name: str) -> float:
+        """Return the value of one of the server's metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
 
 class Case(NamedTuple):
