@@ -268,7 +268,7 @@ def test_a_recipe_runs_its_stages_and_goes_on_where_it_stopped(data, tmp_path, c
     assert "a recipe names the networks itself" in error_of(capsys, [*given, "--model", "cnn3"])
     weights = str(output / "best" / "model.safetensors")
     qat = ["--qat", "--model", "simple_cnn", "--data", str(data), "--output", str(tmp_path / "qat")]
-    assert "as a checkpoint folder" in error_of(capsys, [*qat, "--init", weights])
+    assert "expected a checkpoint folder" in error_of(capsys, [*qat, "--init", weights])
     teacher = ["--teacher", str(output / "teacher" / "best")]
     assert "trains a teacher of its own" in error_of(capsys, [*given, *teacher])
     assert "no recipe 'none'" in error_of(capsys, ["--recipe", "none", "--data", str(data)])
