@@ -1,8 +1,8 @@
 """Dataclasses from parsed JSON or TOML: the one reader of every file that this project writes.
 
-The fields' annotations are the schema. Understood are str, int, float, bool, None, Any, Literal, unions,
-tuples, lists, dictionaries with text keys, and dataclasses. A key may be missing where its field has a
-default, unless the dataclass has `COMPLETE = True`. A dataclass with a field `extra` keeps the keys that it
+The fields' annotations are the schema. Understood are str, int, float, bool, None, Any, Path, Literal,
+unions, tuples, lists, dictionaries with text keys, and dataclasses. A key may be missing where its field has
+a default, unless the dataclass has `COMPLETE = True`. A dataclass with a field `extra` keeps the keys that it
 does not know there; others refuse them. What types cannot say a dataclass checks in its `__post_init__`.
 """
 
@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 T = TypeVar("T")
@@ -93,7 +94,9 @@ def to_json(value: Any) -> Any:
         value = fields | fields.pop(EXTRA, {})
     if isinstance(value, Mapping):
         return {key: to_json(entry) for key, entry in value.items()}
-    return [to_json(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [to_json(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 @cache
@@ -121,6 +124,8 @@ def _value(hint: Any, data: object, path: str) -> Any:
         return _object(typing.get_args(hint), data, path)
     if dataclasses.is_dataclass(origin):
         return from_json(typing.cast("type[Any]", origin), data, path)
+    if origin is Path:
+        return Path(_scalar(str, data, path))
     return data if origin is Any else _scalar(origin, data, path)
 
 

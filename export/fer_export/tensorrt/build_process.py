@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fer_engine.artifact import files
+from fer_engine.artifact.schema import from_json, to_json
 from fer_engine.errors import BackendError
 from fer_engine.exporter import PLAN_OPTIONS
 from fer_export.tensorrt.build_worker import ERRORS, Reply, Request
@@ -66,7 +67,7 @@ def _listen(
     """Return the child's reply, None where it ends without one."""
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes
     try:
-        process.stdin.write(request.dumps() + "\n")
+        process.stdin.write(json.dumps(to_json(request)) + "\n")
         process.stdin.flush()
     except BrokenPipeError:
         return None
@@ -77,8 +78,7 @@ def _listen(
         elif "error" in message:
             raise ERRORS[message["kind"]](message["error"])
         else:
-            reply = message["reply"]
-            return Reply(**reply | {"compute_capabilities": tuple(reply["compute_capabilities"])})
+            return from_json(Reply, message["reply"])
     return None
 
 

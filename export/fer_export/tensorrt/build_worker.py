@@ -12,10 +12,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from fer_engine.artifact.schema import from_json, to_json
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.tensorrt.log import Log
@@ -35,19 +36,6 @@ class Request:
     plan: str
     face_shape: tuple[int, ...]
     options: BuildOptions
-
-    def dumps(self) -> str:
-        return json.dumps(asdict(self), default=str)
-
-    @classmethod
-    def loads(cls, text: str) -> Request:
-        data = json.loads(text)
-        options = data["options"]
-        options["profiles"] = tuple(tuple(profile) for profile in options["profiles"])
-        options["targets"] = tuple(options["targets"])
-        if options["timing_cache"] is not None:
-            options["timing_cache"] = Path(options["timing_cache"])
-        return cls(data["graph"], data["plan"], tuple(data["face_shape"]), BuildOptions(**options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +88,13 @@ def main() -> None:
             channel.flush()
 
         try:
-            reply = build_requested(Request.loads(sys.stdin.readline()), lambda share: send({"share": share}))
+            request = from_json(Request, json.loads(sys.stdin.readline()))
+            reply = build_requested(request, lambda share: send({"share": share}))
         except FerError as error:
             kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
             send({"error": str(error), "kind": kind})
         else:
-            send({"reply": asdict(reply)})
+            send({"reply": to_json(reply)})
 
 
 def _channel() -> TextIO:

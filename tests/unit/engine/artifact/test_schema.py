@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -28,6 +29,7 @@ class Outer:
     parts: dict[str, Inner] = field(default_factory=dict)
     free: Mapping[str, Any] = field(default_factory=dict)
     on: bool = False
+    place: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ WHOLE = {
     "parts": {"p": {"size": 4, "share": 0.5}},
     "free": {"any": [1, {"x": None}]},
     "on": True,
+    "place": str(Path("a", "b")),
 }
 
 
 def test_what_was_written_is_read():
     read = from_json(Outer, WHOLE)
     assert read.pair == (1, 2.5)
+    assert read.place == Path("a", "b")
     assert read.parts == {"p": Inner(4, 0.5)}
     assert to_json(read) == WHOLE
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fer_engine.artifact.schema import from_json, to_json
 from fer_engine.errors import BackendError, ConfigError, ExportError
 from fer_export.cli import main
 from fer_export.tensorrt import flavour, reader
@@ -125,7 +126,7 @@ def test_a_build_that_nobody_waits_for_is_stopped():
 def test_a_request_survives_its_way_to_the_child():
     options = BuildOptions("tensorrt", timing_cache=Path("times"), optimization_level=2)
     request = Request("graph", "plan", (48, 48), options)
-    assert Request.loads(request.dumps()) == request
+    assert from_json(Request, json.loads(json.dumps(to_json(request)))) == request
 
 
 @pytest.mark.parametrize(
