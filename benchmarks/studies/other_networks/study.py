@@ -47,6 +47,21 @@ def start(contender: Contender) -> Worker:
     return Worker(contender)
 
 
+def line_up(artifact: Artifact) -> list[Contender]:
+    """Return the baseline and the other networks; their environments are made where they are missing.
+
+    Raises:
+        FerError: an environment cannot be made.
+    """
+    folder = str(artifact.folder)
+    contenders = [Contender(BASELINE, "onnxruntime", folder, str(artifact.graph("fp32")))]
+    for name, network in NETWORKS.items():
+        isolated.install(name)
+        file = str(isolated.installed_file(name, str(network.reads)))
+        contenders.append(Contender(name, name, folder, file, precision=network.precision))
+    return contenders
+
+
 def measure(
     artifact: Artifact, faces: Inputs, options: BenchOptions, start: Callable[[Contender], Worker] = start
 ) -> dict[str, Any]:
@@ -55,12 +70,7 @@ def measure(
     Raises:
         FerError: an environment cannot be made, or a contender fails.
     """
-    folder = str(artifact.folder)
-    contenders = [Contender(BASELINE, "onnxruntime", folder, str(artifact.graph("fp32")))]
-    for name, network in NETWORKS.items():
-        isolated.install(name)
-        file = str(isolated.installed_file(name, str(network.reads)))
-        contenders.append(Contender(name, name, folder, file, precision=network.precision))
+    contenders = line_up(artifact)
     meters, speed = Meters(options.device), []
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         faces_path = str(Path(scratch) / "faces.npy")
