@@ -12,6 +12,8 @@ from fer_bench.report.figures import plot as plots
 from fer_bench.report.figures.plot import NARROW, WIDE
 from fer_engine.errors import FerError
 
+pytestmark = pytest.mark.slow  # every figure is drawn
+
 EVERY_PLOT = pytest.mark.parametrize("plot", figures.PLOTS, ids=lambda plot: plot.name)
 EVIL = "</text><script>alert('$\\frac{1$')</script>\x00\n&amp;"
 
