@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from fer_engine.artifact.schema import SchemaError
 from fer_engine.system import cpu
 from fer_engine.system.cpu import usable_cores
 
@@ -38,6 +39,10 @@ class Environment:
     python: str
     packages: dict[str, str]
     load_average: LoadAverage = LoadAverage()
+
+    def __post_init__(self) -> None:
+        if self.usable_cores < 1:
+            raise SchemaError("usable_cores", "at least 1", str(self.usable_cores))
 
 
 def describe(gpu: str = "not measured") -> Environment:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fer_engine.artifact.schema import SchemaError
 
+NUMBER_TYPES = ("fp32", "fp16", "bf16", "int8")  # that a runtime computes in
 Rates = dict[str, float]  # a second, by the number of threads, which JSON writes as text
 
 
@@ -67,6 +68,8 @@ class NetworkNeeds:
     def __post_init__(self) -> None:
         if self.multiply_adds < 1:
             raise SchemaError("multiply_adds", "at least 1", str(self.multiply_adds))
+        if not {*self.bytes} <= {*NUMBER_TYPES}:
+            raise SchemaError("bytes", f"of {', '.join(NUMBER_TYPES)}", ", ".join(self.bytes))
 
 
 @dataclass(frozen=True, slots=True)

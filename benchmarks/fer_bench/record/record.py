@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from fer_bench.contenders.contender import OVERHEAD, Contender, Skipped
+from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
 from fer_bench.contenders.reference import PYTORCH, TITLES, Reference
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record.environment import Environment
@@ -21,6 +21,9 @@ from fer_bench.record.statistics import Latency, Ratio
 from fer_engine.artifact.schema import SchemaError
 from fer_engine.artifact.spec import ModelSpec
 from fer_export.verify import parity
+
+OPENVINO_TYPES = {"f32": "fp32", "f16": "fp16"}  # as it calls the types that it settled on
+OTHER_NETWORK = "its own"  # the precision of a peer with a network of its own, in earlier records
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class RuntimeInfo:
     executed: dict[str, int | float] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.threads, int) and self.threads < 1:
+            raise SchemaError("threads", "at least 1, or a word", str(self.threads))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredContender(Contender):
@@ -83,6 +90,17 @@ class MeasuredContender(Contender):
 
     bytes: int
     info: RuntimeInfo
+
+    @property
+    def number_type(self) -> str:
+        """The type that it computes in by its graph: what it says of itself, or was asked for."""
+        precision = (self.info.precision or self.precision).partition("-")[0]  # "int8-cpu" is int8 too
+        return OPENVINO_TYPES.get(precision, precision)
+
+    @property
+    def runs_network_on_cpu(self) -> bool:
+        """Whether the CPU does the work of the artifact's network."""
+        return self.device == CPU and self.name != OVERHEAD and self.precision != OTHER_NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +252,12 @@ class Record(Subject):
                 raise SchemaError("speed", "of the same rounds for every contender", f"others at {batch}")
         for name, found in self.parity.items():
             self._check_answers(f"parity.{name}", found)
-        for name in self.limits.operators if self.limits else ():
-            _check_known("limits.operators", name, names)
+        if self.limits is not None:
+            for contender in self.contenders:
+                if contender.runs_network_on_cpu:
+                    _check_known("the precision of limits", contender.number_type, self.limits.model.bytes)
+            for name in self.limits.operators:
+                _check_known("limits.operators", name, names)
         for run in self.scenarios or ():
             _check_known("scenarios", run.contender, working)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fer_engine.artifact.schema import SchemaError
 from fer_export.verify.parity import Parity
+
+PERCENTILES = ("p50.00", "p90.00", "p99.00")  # that a report shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,10 @@ class PerformanceRun(ScenarioRun):
     late_queries: int | None
     search: tuple[RateTried, ...] | None
     accuracy: None = None
+
+    def __post_init__(self) -> None:
+        if self.latency_ms is not None and not {*PERCENTILES} <= {*self.latency_ms}:
+            raise SchemaError("latency_ms", f"of {', '.join(PERCENTILES)}", ", ".join(self.latency_ms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

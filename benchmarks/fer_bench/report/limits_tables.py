@@ -92,7 +92,7 @@ def _under(place: Place, roof: Roof) -> tuple[str, ...]:
 
 def _operators(contender: MeasuredContender, profile: Profile, machine: MachineLimits, cores: int) -> Table:
     threads = profile.threads or cores
-    precision = roofline.kind_of(contender)
+    precision = contender.number_type
     peak = roofline.peak_of(machine.products, precision, threads)
     operators = sorted(profile.operators, key=lambda operator: -operator.ms)
     total = sum(operator.ms for operator in operators)
@@ -126,7 +126,7 @@ def _operator_row(operator: OperatorTime, total: float, peak: float) -> tuple[st
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.1f}"
+    return f"{100 * part / whole:.1f}" if whole else ""
 
 
 def _mebibytes(count: int | None) -> str:

@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fer_bench.contenders.contender import CPU, OVERHEAD
 from fer_bench.record.machine_limits import Limits, Rates
 from fer_bench.record.record import MeasuredContender, Record
 
@@ -22,8 +21,6 @@ AT_LEAST = {
     "bf16": ("bf16", "fp32"),
     "int8": ("int8", "fp16", "bf16", "fp32"),
 }
-OTHER_NETWORK = "its own"  # the precision of such a contender
-ALIASES = {"f32": "fp32", "f16": "fp16"}  # what OpenVINO calls the types that it settled on
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +64,9 @@ def places(record: Record, limits: Limits, batch: int) -> Iterator[Place]:
     contenders = {entry.name: entry for entry in record.contenders}
     for entry in record.speed_at(batch):
         contender = contenders[entry.contender]
-        if contender.name == OVERHEAD or contender.device != CPU:
+        if not contender.runs_network_on_cpu:
             continue
-        if contender.precision == OTHER_NETWORK:
-            continue
-        precision = kind_of(contender)
+        precision = contender.number_type
         threads = threads_of(contender, record.environment.usable_cores)
         speed = statistics.median(entry.images_per_second)
         peak = peak_of(products, precision, threads)
@@ -113,12 +108,6 @@ def peak_of(products: Mapping[str, Rates], precision: str, threads: int) -> floa
 def rate(rates: Rates, threads: int) -> float:
     """Return the rate of so many threads: as measured, or between one and all what these allow."""
     return max(min(measured, threads / int(count) * measured) for count, measured in rates.items())
-
-
-def kind_of(contender: MeasuredContender) -> str:
-    """Return the type that a contender computes in by its graph: what it says of itself, or was asked for."""
-    precision = (contender.info.precision or contender.precision).partition("-")[0]  # "int8-cpu" is int8 too
-    return ALIASES.get(precision, precision)
 
 
 def threads_of(contender: MeasuredContender, cores: int) -> int:

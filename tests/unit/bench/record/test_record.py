@@ -1,7 +1,9 @@
+import copy
 import json
 
 import pytest
 
+from bench_record import add_contender
 from fer_bench.record import record_file
 from fer_engine.errors import FerError
 
@@ -63,3 +65,65 @@ def test_the_check_of_a_path_leaves_what_is_there(tmp_path):
     record_file.check_writable(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_bug_of_ours_is_no_damage(record, monkeypatch):
+    """The reader catches what it found wrong itself, and nothing else."""
+
+    def broken(_record, _path, _found):
+        raise AttributeError("'dict' object has no attribute 'flips'")
+
+    monkeypatch.setattr(record_file.Record, "_check_answers", broken)
+    with pytest.raises(AttributeError, match="flips"):
+        record_file.parse_record(record)
+
+
+def test_an_unknown_key_is_refused_but_in_what_a_runtime_tells(record):
+    record["contenders"][0]["info"]["streams"] = 4
+    assert record_file.parse_record(record).contenders[0].info.extra == {"streams": 4}
+    record["speed"][0]["streams"] = 4
+    with pytest.raises(FerError, match=r"damaged: speed\[0\] must be an object with the keys .*'streams'"):
+        record_file.parse_record(record)
+
+
+def test_earlier_records_lack_what_came_later(record):
+    for name in ("tta", "device", "optional", "threads", "micro_batch"):
+        assert name not in record["contenders"][0]
+    record["other_networks"] = {"fer": None}
+    add_contender(record, "fer", "onnxruntime", precision="its own")
+    del record["parity"]["fer"]
+    read = record_file.parse_record(record)
+    assert (read.reference, read.artifact.spec, read.limits, read.scenarios) == ("pytorch", None, None, None)
+    assert (read.contenders[0].tta, read.contenders[0].device) == ("none", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda record: record["speed"].pop(0), "speed at batch 64 must be of .*pytorch.*, got "),
+        (lambda record: record["speed"][0].update(ratio=None), r"speed\[0\].ratio must be there for all but"),
+        (
+            lambda record: record["speed"][0].update(images_per_second=[1.0, 0.0, 1.0]),
+            "must be rates above 0",
+        ),
+        (lambda record: record["speed"][0].update(samples_ns=[[1], [], [1]]), "durations of each round"),
+        (lambda record: record["startup"].pop("null"), "startup must be of engine.*null"),
+        (lambda record: record["startup"]["null"].update(cold_starts=[]), "startup.null.cold_starts must be"),
+        (lambda record: record["parity"].pop("pytorch"), "parity and other_networks must be of"),
+        (lambda record: record["inputs"].update(labelled=False), "labelled must be null where"),
+        (lambda record: record["artifact"]["labels"].pop(), "parity.pytorch.flips must be a face and"),
+        (lambda record: record["artifact"]["labels"].append("glad"), "labelled must be of 4 classes"),
+        (lambda record: record["contenders"][0]["info"].update(threads=0), "info.threads must be at least 1"),
+        (lambda record: record["options"].update(rounds=0), "rounds must be a whole number of at least 1"),
+        (lambda record: record["limits"]["model"]["bytes"].pop("int8"), "precision of limits must be of"),
+        (lambda record: record["limits"]["machine"]["products"].clear(), "limits.machine.products must be"),
+        (lambda record: record["scenarios"][0]["latency_ms"].pop("p99.00"), "latency_ms must be of p50.00"),
+        (lambda record: record["scenarios"][0].update(contender="null"), "scenarios must be of"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_named(made_full_record, damage, message):
+    record = copy.deepcopy(made_full_record)
+    record["options"]["batches"] = [64]
+    damage(record)
+    with pytest.raises(FerError, match=rf"damaged: .*{message}"):
+        record_file.parse_record(record)

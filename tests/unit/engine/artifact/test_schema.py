@@ -38,6 +38,20 @@ class Open:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Even:
+    size: int
+
+    def __post_init__(self):
+        if self.size % 2:
+            raise SchemaError("size", "even", str(self.size))
+
+
+@dataclass(frozen=True)
+class Pair:
+    both: tuple[Even, ...]
+
+
 WHOLE = {
     "name": "x",
     "kind": "b",
@@ -154,3 +168,14 @@ def test_text_that_is_no_file_of_ours(text, message):
 
 def test_text_of_the_version_is_parsed():
     assert parse('{"format_version": 1, "a": [1]}', 1) == {"format_version": 1, "a": [1]}
+
+
+def test_what_a_part_refuses_itself_is_named_by_its_place():
+    with pytest.raises(SchemaError, match=r"^both\[1\].size must be even, got 3$"):
+        from_json(Pair, {"both": [{"size": 2}, {"size": 3}]})
+
+
+def test_lists_and_mappings_of_dataclasses_are_written_too():
+    assert to_json({"a": [Inner(1), Inner(2, 0.5)]}) == {
+        "a": [{"size": 1, "share": None}, {"size": 2, "share": 0.5}]
+    }
