@@ -1,5 +1,6 @@
 """Each command runs as a module too, as where its script is not on the path."""
 
+import importlib
 import subprocess
 import sys
 
@@ -29,3 +30,13 @@ def test_a_command_runs_as_a_module(module, command):
 @pytest.mark.parametrize("module", COMMANDS)
 def test_its_exit_code_is_the_command_s(module):
     assert run(module, "--no-such-option").returncode == 2
+
+
+@pytest.mark.parametrize("module", ["fer_engine.predict", "fer_engine.serve"])
+def test_every_option_has_a_help_text_with_its_default(module):
+    parser = importlib.import_module(f"{module}.cli")._parser()
+    options = [action for action in parser._actions if action.option_strings]
+    told = {option for action in options for option in action.option_strings if "default: " in action.help}
+    every = {option for action in options for option in action.option_strings}
+    assert every - told == {"-h", "--help", "--version"}
+    assert {"-m", "--model"} <= told

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from fer_engine.vision.video.pipeline import Pipeline
 
 HAAR = "haar"
+INPUT_HELP = (
+    "image, video, folder (searched with its subfolders), pattern, number of a camera, or - for an image on "
+    "standard input"
+)
+SIZE_HELP = (
+    "shrink larger images to this longest side to detect faces; more finds smaller faces and takes longer "
+    "(default: 320, YuNet 640)"
+)
 # An error of a file is reported in one line; OpenCV and FFmpeg would print theirs as well.
 LOG_LEVELS = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
@@ -54,80 +62,39 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="fer-predict", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="INPUT",
-        help="image, video, folder (searched with its subfolders), pattern, number of a camera, or - for an "
-        "image on standard input",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", help=INPUT_HELP)
+    add(
         "--max-pixels",
         type=int,
         default=MAX_PIXELS,
         metavar="N",
         help="largest width x height of an image or frame (default: %(default)s)",
     )
-    parser.add_argument(
-        "-q",
-        "--quiet",
-        action="store_true",
-        help="print neither the model, the progress nor a summary, only errors (default: off)",
-    )
-    results = parser.add_argument_group("results (default: readable lines on standard output)")
-    results.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        help="annotated copy: a file for one input, a folder for several (default: none)",
-    )
-    results.add_argument(
-        "--json", metavar="FILE", help="JSON Lines, one for each face; - is standard output (default: none)"
-    )
-    results.add_argument(
-        "--csv", metavar="FILE", help="a table, one row for each face; - is standard output (default: none)"
-    )
-    results.add_argument(
-        "--show", action="store_true", help="show annotated images in a window, q closes it (default: off)"
-    )
-    faces = parser.add_argument_group("faces")
-    faces.add_argument(
-        "--crop", action="store_true", help="take each whole image as one face, detect nothing (default: off)"
-    )
-    faces.add_argument(
-        "--detector",
-        metavar="haar|FILE.onnx",
-        help=f"OpenCV's Haar cascade, or a YuNet file (default: {HAAR})",
-    )
-    faces.add_argument(
-        "--detect-size",
-        type=int,
-        metavar="PIXELS",
-        help="shrink larger images to this longest side for the detection; larger values find smaller faces "
-        "and take longer (default: 320, YuNet 640)",
-    )
-    faces.add_argument(
-        "--margin",
-        type=float,
-        help="margin of the crop at each side, as a share of the box's longer side (default: 0.02, measured)",
-    )
-    faces.add_argument(
-        "--every",
-        type=int,
-        metavar="K",
-        help="detect in every K-th frame, follow the faces in the others (default: 1)",
-    )
-    faces.add_argument(
-        "--smoothing",
-        type=float,
-        metavar="W",
-        help="weight of a face's earlier frames in its average, from 0 to below 1 (default: 0, off)",
-    )
-    model = model_options.add(parser)
-    model.add_argument(
-        "--tta", default="none", help="flip averages each face with its mirror image (default: %(default)s)"
-    )
+    add("-q", "--quiet", action="store_true", help="print results and errors only (default: off)")
+    _add_results(parser)
+    _add_faces(parser)
+    add_to_model = model_options.add(parser).add_argument
+    add_to_model("--tta", default="none", help="flip averages a face and its mirror image (default: none)")
     return parser
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("results (default: readable lines on standard output)").add_argument
+    add("-o", "--output", type=Path, help="annotated copy: a file, or a folder for several (default: none)")
+    add("--json", metavar="FILE", help="JSON Lines, one for each face; - is standard output (default: none)")
+    add("--csv", metavar="FILE", help="a table, one row for each face; - is standard output (default: none)")
+    add("--show", action="store_true", help="show annotated images in a window, q closes it (default: off)")
+
+
+def _add_faces(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("faces").add_argument
+    add("--crop", action="store_true", help="take each image as one face, detect nothing (default: off)")
+    add("--detector", metavar="haar|FILE.onnx", help="Haar cascade, or a YuNet file (default: haar)")
+    add("--detect-size", type=int, metavar="PIXELS", help=SIZE_HELP)
+    add("--margin", type=float, metavar="M", help="share of a box added at each side (default: 0.02)")
+    add("--every", type=int, metavar="K", help="detect in every K-th frame, else follow faces (default: 1)")
+    add("--smoothing", type=float, metavar="W", help="weight of a face's earlier frames (default: 0, off)")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PORT = 8000  # the usual port of servers with this protocol
+BATCHING, LIMITS = "dynamic batching", "limits"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,58 +40,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     model = model_options.add(parser)
     model.add_argument("--threads", type=int, metavar="N", help="cores that the engine uses (default: all)")
-    _add_batching(parser)
-    _add_limits(parser)
+    batch, limit = BatchOptions(), Limits()
+    rows: tuple[tuple[str, str, float, str, str], ...] = (
+        (BATCHING, "--max-batch", batch.max_batch, "FACES", "most faces in a batch; 1 turns batching off"),
+        (BATCHING, "--max-delay", batch.max_delay * 1000, "MS", "longest time that a batch waits for faces"),
+        (BATCHING, "--runners", batch.runners, "N", "batches that run at once"),
+        (LIMITS, "--max-body", limit.body, "BYTES", "largest body of a request"),
+        (LIMITS, "--max-pixels", limit.pixels, "N", "most pixels of an image"),
+        (LIMITS, "--max-faces", limit.faces, "N", "most faces of a request or an image"),
+        (LIMITS, "--max-in-flight", limit.in_flight, "N", "most requests served at once"),
+        (LIMITS, "--max-queue", limit.queue, "FACES", "most faces that wait for the engine"),
+        (LIMITS, "--max-connections", limit.connections, "N", "most open connections"),
+        (LIMITS, "--receive-timeout", limit.receive_seconds, "S", "time to read a request or send an answer"),
+        (LIMITS, "--request-timeout", limit.request_seconds, "S", "time from a request's end to its answer"),
+        (LIMITS, "--drain-delay", limit.drain_seconds, "S", "time to go on serving after a signal to end"),
+    )
+    groups = {title: parser.add_argument_group(title) for title in (BATCHING, LIMITS)}
+    for title, name, default, unit, text in rows:
+        told = f"{text} (default: %(default)s)"
+        groups[title].add_argument(name, type=type(default), metavar=unit, default=default, help=told)
     return parser
-
-
-def _add_batching(parser: argparse.ArgumentParser) -> None:
-    group, default = parser.add_argument_group("dynamic batching"), BatchOptions()
-    group.add_argument(
-        "--max-batch",
-        type=int,
-        metavar="FACES",
-        default=default.max_batch,
-        help="most faces in a batch; 1 turns batching off (default: %(default)s)",
-    )
-    group.add_argument(
-        "--max-delay",
-        type=float,
-        metavar="MS",
-        default=default.max_delay * 1000,
-        help="longest time that a batch waits for more faces (default: %(default)g)",
-    )
-    group.add_argument(
-        "--runners",
-        type=int,
-        metavar="N",
-        default=default.runners,
-        help="batches that run at once (default: %(default)s)",
-    )
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    group, default = parser.add_argument_group("limits"), Limits()
-    for name, kind, unit, value, text in (
-        ("--max-body", int, "BYTES", default.body, "largest body of a request"),
-        ("--max-pixels", int, "N", default.pixels, "most pixels of an image"),
-        ("--max-faces", int, "N", default.faces, "most faces of a request or an image"),
-        ("--max-in-flight", int, "N", default.in_flight, "most requests served at once"),
-        ("--max-queue", int, "FACES", default.queue, "most faces that wait for the engine"),
-        ("--max-connections", int, "N", default.connections, "most open connections"),
-        (
-            "--receive-timeout",
-            float,
-            "S",
-            default.receive_seconds,
-            "time to receive a request or send an answer",
-        ),
-        ("--request-timeout", float, "S", default.request_seconds, "time from a request's end to its answer"),
-        ("--drain-delay", float, "S", default.drain_seconds, "time to go on serving after a signal to end"),
-    ):
-        group.add_argument(
-            name, type=kind, metavar=unit, default=value, help=f"{text} (default: %(default)s)"
-        )
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -19,16 +19,15 @@ CONTINUE = b"HTTP/1.1 100 "  # an interim response: the client waits for it befo
 
 
 class _Deadline:
-    """A timer that calls `expired` unless it is stopped or started again in time."""
+    """A timer that calls `expired` after `seconds`, unless it is stopped or started again in time."""
 
     def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
-        self._seconds = seconds
-        self._expired = expired
+        self._call = (seconds, expired)
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self.stop()
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expired)
+        self._timer = asyncio.get_running_loop().call_later(*self._call)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -109,7 +108,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_request, self._in_head, self._head_size = True, True, None
-        self._receiving.stop()
+        self._receiving.stop()  # started again after this chunk, if the request is not complete by then
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_engine.errors import ConfigError, InputError
+from fer_engine.errors import ConfigError, InputError, first_line
 from fer_engine.vision.cascade import Cascades
 from fer_engine.vision.face import Boxes
 from fer_engine.vision.image import Image, check_image
@@ -111,7 +111,7 @@ class YuNetDetector:
             self(np.zeros((64, 64, 3), np.uint8))  # fails now if the file is another network
         except cv2.error as error:
             raise ConfigError(
-                f"{path} is no YuNet that OpenCV {cv2.__version__} can run: {_one_line(error)}; "
+                f"{path} is no YuNet that OpenCV {cv2.__version__} can run: {first_line(error)}; "
                 "expected the ONNX file of a YuNet, such as face_detection_yunet_2023mar.onnx"
             ) from error
 
@@ -217,7 +217,3 @@ def _check_share(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ConfigError(f"{name} must be from 0 to 1, got {value}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.errors import ConfigError, FerError, ImageError, ImageSizeError, InputError
+from fer_engine.errors import ConfigError, FerError, ImageError, ImageSizeError, InputError, first_line
 from fer_engine.vision.library import opencv, pillow
 
 Image = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
@@ -81,8 +81,9 @@ def _read_file(file: IO[bytes], name: str, max_pixels: int) -> Image:
     except FerError:
         raise
     except Exception as error:  # on damaged bytes, Pillow's decoders raise exceptions of any type
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{name} cannot be decoded: {reason}; it is damaged, get it again") from error
+        raise ImageError(
+            f"{name} cannot be decoded: {first_line(error)}; it is damaged, get it again"
+        ) from error
 
 
 def _open_header(file: IO[bytes], name: str) -> Any:
