@@ -33,6 +33,15 @@ SPLIT = "PublicTest"
 EXIT_REGRESSION = 3
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 DEFAULTS = BenchOptions()
+# The options that need a --scenario.
+LOADGEN = (
+    "loadgen-mode",
+    "target-qps",
+    "latency-bound",
+    "scenario-seconds",
+    "min-queries",
+    "samples-per-query",
+)
 COMMANDS = {
     "run": "Measure speed, cold start, memory and parity of an artifact; write one JSON record.",
     "show": "Show a record again: on the terminal, as Markdown, as an HTML page, as figures.",
@@ -255,11 +264,16 @@ def bench_options(options: Namespace) -> BenchOptions:
 
 
 def _scenarios(options: Namespace) -> ScenarioOptions | None:
-    """Return what is asked of LoadGen, or None where no scenario is.
+    """Return the scenarios to run with LoadGen, or None where there are none.
 
     Raises:
         ConfigError: an option is wrong or has no scenario, or LoadGen is not installed.
     """
+    if options.scenario is None:
+        idle = [f"--{name}" for name in LOADGEN if getattr(options, name.replace("-", "_")) is not None]
+        if idle:
+            raise ConfigError(f"{', '.join(idle)} given without a scenario; name one with --scenario")
+        return None
     given = {
         "target_qps": options.target_qps,
         "latency_bound_ms": None if options.latency_bound is None else _milliseconds(options.latency_bound),
@@ -268,21 +282,17 @@ def _scenarios(options: Namespace) -> ScenarioOptions | None:
         "samples_per_query": options.samples_per_query,
         "modes": names("--loadgen-mode", options.loadgen_mode) or None,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    if options.scenario is None:
-        if given:
-            raise ConfigError(
-                f"{', '.join(given).replace('_', ' ')} given without a scenario; name one with --scenario"
-            )
-        return None
-    logs = options.json.with_name(f"{options.json.stem}-loadgen")
-    asked = ScenarioOptions(names("--scenario", options.scenario), str(logs), **given)
+    scenarios = ScenarioOptions(
+        names("--scenario", options.scenario),
+        logs=str(options.json.with_name(f"{options.json.stem}-loadgen")),
+        **{name: value for name, value in given.items() if value is not None},
+    )
     if find_spec("mlperf_loadgen") is None:
         raise ConfigError(
             "--scenario needs MLPerf LoadGen, which is not installed; install it with "
             "pip install 'fer-engine[loadgen]'"
         )
-    return asked
+    return scenarios
 
 
 def faces(options: Namespace, spec: ModelSpec) -> Inputs:
@@ -301,7 +311,7 @@ def faces(options: Namespace, spec: ModelSpec) -> Inputs:
 
 
 def check_render(words: Sequence[str]) -> None:
-    """Make sure that no option on a command line with --render goes unheard.
+    """Make sure that no option on a command line with --render goes unused.
 
     Raises:
         ConfigError: an option has a meaning for a measurement only, even if it has its default's value.
@@ -309,8 +319,8 @@ def check_render(words: Sequence[str]) -> None:
     plain, absent = parser(None), object()
     plain.set_defaults(**dict.fromkeys(vars(plain.parse_args([])), absent))
     given = [name for name, value in vars(plain.parse_args(words)).items() if value is not absent]
-    heard = vars(parser("show").parse_args(["RECORD"]))
-    idle = [f"--{name.replace('_', '-')}" for name in given if name not in heard]
+    used = vars(parser("show").parse_args(["RECORD"]))
+    idle = [f"--{name.replace('_', '-')}" for name in given if name not in used]
     if idle:
         raise ConfigError(
             f"--render shows a record and measures nothing, so {', '.join(idle)} would change nothing; "

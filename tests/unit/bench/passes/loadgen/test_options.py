@@ -46,8 +46,11 @@ from fer_engine.errors import ConfigError
             ["--scenario", "offline", "--min-queries", "0"],
             "min queries must be a whole number of at least 1, got 0",
         ),
-        (["--scenario-seconds", "3"], "given without a scenario; name one with --scenario"),
-        (["--loadgen-mode", "accuracy"], "given without a scenario; name one with --scenario"),
+        (
+            ["--scenario-seconds", "3"],
+            "--scenario-seconds given without a scenario; name one with --scenario",
+        ),
+        (["--loadgen-mode", "accuracy"], "--loadgen-mode given without a scenario; name one with --scenario"),
     ],
 )
 def test_bad_options_are_refused(tmp_path, monkeypatch, capsys, arguments, message):
