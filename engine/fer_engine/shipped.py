@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import os
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ from fer_engine._version import __version__
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, ConfigError, FerError
+from fer_engine.system.cache import cache_folder
 
 LOG = logging.getLogger(__name__)
 MODEL = "mini_xception"
@@ -55,29 +54,6 @@ def shipped_artifact(model: str = MODEL, precision: str = "fp32") -> Path:
             f"cannot write {folder}: {error.strerror or error}; free the space, or export where you may "
             f"write with '{exporter.model_command(model, 'DIR')}' and give DIR as the artifact"
         ) from error
-
-
-def cache_folder() -> Path:
-    """Return the folder for what may be made again, by the rules of the operating system.
-
-    Raises:
-        FerError: the user has no home folder.
-    """
-    try:
-        if sys.platform == "win32":
-            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-            # The XDG Base Directory Specification has a relative path ignored.
-            base = given if given.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
-        raise FerError(
-            "no home folder to keep the exported model in; set HOME, or export it yourself with fer-export "
-            "and give its folder as the artifact"
-        ) from None
-    return base / "fer-engine"
 
 
 def _checkpoint(model: str) -> str:

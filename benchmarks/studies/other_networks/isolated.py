@@ -15,7 +15,7 @@ import studies
 from fer_bench.contenders.subprocess_run import output_of
 from fer_engine.artifact import files
 from fer_engine.errors import BackendError
-from fer_train.data.cache import user_folder
+from fer_engine.system.cache import cache_folder
 from studies.other_networks.networks import NETWORKS
 
 COMPLETE = "complete"  # written last, with what was installed: an environment without it was interrupted
@@ -86,4 +86,4 @@ def worker_command(name: str) -> list[str]:
 
 
 def _folder(name: str) -> Path:
-    return user_folder() / "fer-engine" / "peers" / f"{name}-environment"
+    return cache_folder() / "peers" / f"{name}-environment"

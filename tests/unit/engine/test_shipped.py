@@ -14,7 +14,8 @@ import pytest
 
 from fer_engine import ConfigError, ExportError, FerError, __version__, exporter, shipped
 from fer_engine.artifact.artifact import Artifact
-from fer_engine.shipped import cache_folder, shipped_artifact
+from fer_engine.shipped import shipped_artifact
+from fer_engine.system.cache import cache_folder
 
 EXPORTER = """
 import pathlib, shutil, sys, time
@@ -30,6 +31,7 @@ shutil.copytree(tiny, output)
 @pytest.fixture
 def cache(tmp_path, monkeypatch, artifact):
     """Give the log of the exports into an empty cache."""
+    monkeypatch.delenv("FER_ENGINE_CACHE", raising=False)
     for variable in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "cache"))
     log = tmp_path / "log"
@@ -161,11 +163,8 @@ def test_a_cache_that_cannot_be_written_is_told():
         shipped_artifact()
 
 
-@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the XDG rules are not those of this system")
-def test_the_cache_follows_xdg(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
-    assert cache_folder() == tmp_path / "elsewhere" / "fer-engine"
-    for ignored in ("", "relative"):
-        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
-        assert cache_folder() == tmp_path / ".cache" / "fer-engine"
+def test_the_named_folder_holds_it(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("FER_ENGINE_CACHE", str(tmp_path / "named"))
+    assert shipped_artifact().parent.parent == tmp_path / "named" / __version__
+    assert exports(cache) == ["--model mini_xception"]
+    assert not (tmp_path / "cache").exists()

@@ -9,19 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from fer_engine.artifact import files
 from fer_engine.errors import DataError, FerError
+from fer_engine.system.cache import VARIABLE, cache_folder, named_cache_folder
 from fer_train.data import image_folder, npz
 from fer_train.data.dataset import Dataset
 
 FORMAT_VERSION = 1
-VARIABLE = "FER_ENGINE_CACHE"
 LOG = logging.getLogger(__name__)
 
 
@@ -74,15 +72,9 @@ def _places(path: Path) -> list[Path]:
     """Where the cache of `path` may stand, best first."""
     path = path.resolve()
     elsewhere = f"{path.name}.{hashlib.sha256(bytes(path)).hexdigest()[:16]}.npz"
-    if named := os.environ.get(VARIABLE):
-        return [Path(named) / elsewhere]
-    return [path.with_name(f"{path.name}.cache.npz"), user_folder() / "fer-engine" / elsewhere]
-
-
-def user_folder() -> Path:
-    """The platform's folder for caches of this user."""
-    if named := os.environ.get("XDG_CACHE_HOME"):
-        return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    named = named_cache_folder()
+    return (
+        [named / elsewhere]
+        if named
+        else [path.with_name(f"{path.name}.cache.npz"), cache_folder() / elsewhere]
+    )

@@ -15,7 +15,7 @@ from fer_engine._version import __version__
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError
-from fer_train.data.cache import user_folder
+from fer_engine.system.cache import cache_folder
 
 SECONDS = 600  # the slowest takes half a minute on a quiet machine
 
@@ -39,7 +39,7 @@ def _cache_folder(conversion: Conversion, sha256: str) -> Path:
     versions = {module: metadata.version(module) for module in conversion.modules}
     versions["fer-engine"] = __version__
     converter = "-".join(f"{name}-{version}" for name, version in versions.items())
-    return user_folder() / "fer-engine" / "peers" / f"{converter}-{sha256[:16]}"
+    return cache_folder() / "peers" / f"{converter}-{sha256[:16]}"
 
 
 def _run(target: str, checkpoint: Path, path: Path) -> None:
