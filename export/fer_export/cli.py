@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fer_export.int8.make import Int8Options
     from fer_export.source.load import OnnxFile, UserNetwork
     from fer_export.tensorrt.options import BuildOptions
+    from fer_export.verify.acceptance import Thresholds
     from fer_train.data import Dataset
 
 COMMANDS = {
@@ -46,12 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parse(sys.argv[1:] if argv is None else argv)
     body = {"onnx": _onnx, "tensorrt": _tensorrt}.get(options.command, _both)
-
-    def run() -> int:
-        with progress.hidden(options.quiet):
-            return body(options)
-
-    return exit_codes.run_command(run)
+    with progress.hidden(options.quiet):
+        return exit_codes.run_command(lambda: body(options))
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -183,7 +180,7 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
 
 
 def _onnx(options: argparse.Namespace) -> int:
-    return _export(options)[1]
+    return _exit_code(options, _export(options))
 
 
 def _tensorrt(options: argparse.Namespace) -> int:
@@ -209,10 +206,10 @@ def _both(options: argparse.Namespace) -> int:
         if name in ("fp16", "int8") and name not in exported:
             raise ConfigError(f"--engine-precision {name} needs its graph: add --{name}, or give --artifact")
     check_build(plans, precisions or exported)
-    artifact, code = _export(options)
+    artifact = _export(options)
     # A precision that was asked for and that the gate refused is an error, not one plan less.
     _build(artifact, plans, precisions or exported, options.engines)
-    return code
+    return _exit_code(options, artifact)
 
 
 def _build(
@@ -224,15 +221,45 @@ def _build(
         print(f"plan: {path}: {plan.describe()}")
 
 
-def _export(options: argparse.Namespace) -> tuple[Artifact, int]:
+def _export(options: argparse.Namespace) -> Artifact:
     from fer_export.pipeline import ExportOptions, export_model
     from fer_export.source.load import find_spec
-    from fer_export.verify import acceptance
-    from fer_export.verify.samples import has_labels
 
     model = _model(options)
     spec = find_spec(model, options.checkpoint) if isinstance(model, str) else model.spec
     dataset = _dataset(options, spec)
+    thresholds = _thresholds(options, spec, dataset)
+    artifact = export_model(
+        ExportOptions(
+            model=model,
+            output=options.output or Path("artifacts") / spec.name,
+            checkpoint=options.checkpoint if isinstance(model, str) else None,
+            fp16=options.fp16,
+            int8=_int8_options(options),
+            dataset=dataset,
+            max_batch=options.max_batch,
+            mean=options.mean,
+            scale=options.scale,
+            thresholds=thresholds,
+            force=options.force,
+        )
+    )
+    print(artifact.report.read_text("utf-8"))
+    print(f"artifact: {artifact.folder}")
+    kept = "kept all the same" if options.force else "not kept; --force keeps it, as for another machine"
+    for precision, reason in artifact.gate.refusals().items():
+        print(f"refused: {precision}: {reason} ({kept})", file=sys.stderr)
+    return artifact
+
+
+def _exit_code(options: argparse.Namespace, artifact: Artifact) -> int:
+    return EXIT_REFUSED if options.strict and artifact.gate.refusals() else 0
+
+
+def _thresholds(options: argparse.Namespace, spec: ModelSpec, dataset: Dataset | None) -> Thresholds:
+    from fer_export.verify.acceptance import Thresholds
+    from fer_export.verify.samples import has_labels
+
     labelled = dataset is not None and spec.task == "classification" and has_labels(dataset, spec)
     if options.min_accuracy is not None and not labelled:
         raise ConfigError(
@@ -241,29 +268,8 @@ def _export(options: argparse.Namespace) -> tuple[Artifact, int]:
         )
     if options.min_agreement is not None and labelled:
         raise ConfigError("--min-agreement is for faces without labels; with --data use --min-accuracy")
-    int8 = _int8_options(options)
-    bars = {name: getattr(options, f"min_{name}") for name in ("accuracy", "agreement", "speed")}
-    export = ExportOptions(
-        model=model,
-        output=options.output or Path("artifacts") / spec.name,
-        checkpoint=options.checkpoint if isinstance(model, str) else None,
-        fp16=options.fp16,
-        int8=int8,
-        dataset=dataset,
-        max_batch=options.max_batch,
-        mean=options.mean,
-        scale=options.scale,
-        thresholds=acceptance.Thresholds(**{name: bar for name, bar in bars.items() if bar is not None}),
-        force=options.force,
-    )
-    artifact = export_model(export)
-    print(artifact.report.read_text("utf-8"))
-    print(f"artifact: {artifact.folder}")
-    refusals = artifact.gate.refusals()
-    for precision, reason in refusals.items():
-        kept = "kept all the same" if options.force else "not kept; --force keeps it, as for another machine"
-        print(f"refused: {precision}: {reason} ({kept})", file=sys.stderr)
-    return artifact, EXIT_REFUSED if refusals and options.strict else 0
+    given = {name: getattr(options, f"min_{name}") for name in ("accuracy", "agreement", "speed")}
+    return Thresholds(**{name: value for name, value in given.items() if value is not None})
 
 
 def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:

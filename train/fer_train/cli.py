@@ -54,12 +54,8 @@ AUGMENTATION = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
-
-    def run() -> int:
-        with progress.hidden(options.quiet):
-            return _list() if options.list else _train(options)
-
-    return exit_codes.run_command(run)
+    with progress.hidden(options.quiet):
+        return exit_codes.run_command(lambda: _list() if options.list else _train(options))
 
 
 def _parser() -> argparse.ArgumentParser:
