@@ -1,1 +1,1 @@
-"""Videos: threads, tracking, following and smoothing."""
+"""Videos: reading, writing, and the pipeline that detects, tracks and classifies the faces of each frame."""
