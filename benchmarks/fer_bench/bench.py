@@ -57,7 +57,7 @@ def subject(
     )
 
 
-def measure(
+def measure_contenders(
     artifact: Artifact,
     contenders: Sequence[Contender],
     skipped: Sequence[Skipped],
@@ -75,12 +75,7 @@ def measure(
     if options.scenarios is not None:
         options.scenarios.check_faces(len(inputs.faces))
     began, load_before = time.perf_counter(), environment.load_average()
-    seconds = options.expected_seconds(len(contenders))
-    print(
-        f"measuring {len(contenders)} contenders takes about {seconds:.0f} s, more where a call is long",
-        file=sys.stderr,
-        flush=True,
-    )
+    _announce(len(contenders), options)
     known, meters = subject(artifact, contenders, inputs, options), Meters(options.device)
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         faces_path = str(Path(scratch) / "faces.npy")
@@ -100,7 +95,7 @@ def measure(
         command=command,
         seconds=round(time.perf_counter() - began, 1),
         environment=replace(
-            environment.describe(meters.gpu),
+            environment.describe_machine(meters.gpu),
             load_average=LoadAverage(load_before, environment.load_average()),
         ),
         skipped=(*skipped, *failed),
@@ -110,12 +105,25 @@ def measure(
         gpu_energy=gpu_energy,
         gpu_energy_source=gpu_energy_source,
         runtime_sizes=packages.runtime_sizes(measured.contenders),
-        **measured._asdict(),
+        contenders=measured.contenders,
+        parity=measured.parity,
+        speed=measured.speed,
+        limits=measured.limits,
+        scenarios=measured.scenarios,
+    )
+
+
+def _announce(count: int, options: BenchOptions) -> None:
+    print(
+        f"measuring {count} contenders takes about {options.expected_seconds(count):.0f} s, "
+        "more where a call is long",
+        file=sys.stderr,
+        flush=True,
     )
 
 
 class _Measured(NamedTuple):
-    """What is measured while the workers run, under the record's names."""
+    """What is measured while the workers run."""
 
     contenders: tuple[MeasuredContender, ...]
     parity: dict[str, AnswerParity]

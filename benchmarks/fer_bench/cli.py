@@ -72,7 +72,7 @@ def _run(options: Namespace, line: str) -> int:
         contenders, skipped = [*contenders, *found], [*skipped, *absent]
     if earlier is not None:
         earlier.check(bench.subject(artifact, contenders, inputs, settings))
-    measured = bench.measure(artifact, contenders, skipped, inputs, settings, line)
+    measured = bench.measure_contenders(artifact, contenders, skipped, inputs, settings, line)
     record_file.write_record(options.json, measured)
     _show(measured, options)
     print(f"record: {options.json}")

@@ -214,7 +214,7 @@ def _measure(options: argparse.Namespace) -> int:
         work.add("artifacts", name, graph)
     reference = work.rows[0]["parity"]["labelled"]
     record = {
-        "environment": to_json(environment.describe()),
+        "environment": to_json(environment.describe_machine()),
         "checkpoint_sha256": work.spec.checkpoint_sha256,
         "dataset": work.dataset.fingerprint,
         "faces": len(work.faces),

@@ -26,7 +26,7 @@ from fer_bench.record import environment
 from fer_bench.record.environment import LoadAverage
 from fer_bench.record.record import AnswerParity
 from fer_bench.record.record_file import load_json
-from fer_bench.record.statistics import compare, throughput
+from fer_bench.record.statistics import compare_rounds, throughput
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.schema import SchemaError, from_json, to_json
@@ -162,7 +162,7 @@ def _speeds(subject: Subject, rates: Mapping[str, list[float]]) -> dict[str, Net
     for contender in subject.contenders:
         own, other = rates.get(f"{subject.name} {contender.name}"), rates.get(f"{YARDSTICK} {contender.name}")
         if own is not None:
-            ratio = None if other is None else compare(own, other)
+            ratio = None if other is None else compare_rounds(own, other)
             found[contender.name] = NetworkSpeed(tuple(own), statistics.median(own), ratio)
     return found
 
@@ -209,7 +209,7 @@ def _measured(options: argparse.Namespace) -> NetworksRecord:
     return NetworksRecord(
         date=date.isoformat(timespec="seconds"),
         command=shlex.join(["python", *sys.argv]),
-        environment=dataclasses.replace(environment.describe(), load_average=load),
+        environment=dataclasses.replace(environment.describe_machine(), load_average=load),
         faces=subjects[0].inputs.description,
         batch=BATCH,
         rounds=bench.rounds,

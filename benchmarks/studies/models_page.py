@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fer_bench.contenders.contender import REFERENCE
 from fer_bench.record.record import AnswerParity, LabelledAccuracy
-from fer_bench.record.statistics import compare
+from fer_bench.record.statistics import compare_rounds
 from fer_bench.report.table import number, pipes
 from studies.models_record import MeasuredNetwork, NetworkSpeed, NetworksRecord
 
@@ -125,7 +125,7 @@ def _share(speed: Mapping[str, NetworkSpeed], setting: str) -> str | None:
     plain, flipped = speed.get(setting), speed.get(f"{setting}/flip")
     if not plain or not flipped:
         return None
-    share = compare(flipped.images_per_second, plain.images_per_second)
+    share = compare_rounds(flipped.images_per_second, plain.images_per_second)
     return f"{share.median:.2f} [{share.low:.2f}, {share.high:.2f}]"
 
 

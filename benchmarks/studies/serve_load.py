@@ -177,11 +177,13 @@ def rows(turns: dict[str, list[Turn]]) -> list[dict[str, Any]]:
         {
             "name": name,
             "requests_per_second": rates[name],
-            "latency_ms": to_json(statistics.summarize([ns for turn in each for ns in turn.samples_ns])),
+            "latency_ms": to_json(
+                statistics.summarize_latency([ns for turn in each for ns in turn.samples_ns])
+            ),
             "mean_batch": sum(turn.faces for turn in each) / sum(turn.batches for turn in each),
             "client_cpu_us": 1e6 * sum(t.client_cpu_seconds for t in each) / sum(t.requests for t in each),
-            "batched_to_it": to_json(statistics.compare(rates[BATCHED], rates[name])),
-            "ceiling_to_it": to_json(statistics.compare(rates[CEILING], rates[name])),
+            "batched_to_it": to_json(statistics.compare_rounds(rates[BATCHED], rates[name])),
+            "ceiling_to_it": to_json(statistics.compare_rounds(rates[CEILING], rates[name])),
         }
         for name, each in turns.items()
     ]
@@ -281,7 +283,7 @@ def run(options: argparse.Namespace) -> int:
         measure(case, options.clients, options.rounds, options.seconds, options.seed) for case in cases
     ]
     record = {
-        "environment": to_json(environment.describe()),
+        "environment": to_json(environment.describe_machine()),
         "load_average": {"before": before, "after": environment.load_average()},
         "clients": options.clients,
         "cases": measured,

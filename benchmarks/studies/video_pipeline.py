@@ -159,7 +159,7 @@ def measure(artifact: Path, count: int, rounds: int, every: Sequence[int]) -> di
         "contenders": [_row(contender, seconds, answers, reference, count) for contender in contenders],
         "detection_cpu_ms": detection_cost(images),
         "between_detections": [between(images, answers[reference], step) for step in every],
-        "environment": to_json(environment.describe()) | {"opencv": cv2.__version__},
+        "environment": to_json(environment.describe_machine()) | {"opencv": cv2.__version__},
     }
 
 

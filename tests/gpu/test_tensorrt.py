@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_bench.record.statistics import summarize, throughput
+from fer_bench.record.statistics import summarize_latency, throughput
 from fer_engine import BackendOptions, Engine
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
@@ -134,7 +134,7 @@ def test_throughput_is_reported(built, flavour, device, cudart):
                 for backend, taken in zip(backends, samples, strict=True):
                     taken.extend(timed(backend, faces))
             (with_graphs, without) = (throughput(taken, batch) for taken in samples)
-            latency = summarize(samples[0])
+            latency = summarize_latency(samples[0])
             rows.append(
                 f"| {precision} | {batch} | {with_graphs:,.0f} | {latency.p50:.3f} | {latency.p99:.3f} "
                 f"| {without:,.0f} | {with_graphs / without:.2f}x |"

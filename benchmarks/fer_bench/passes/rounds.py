@@ -63,9 +63,9 @@ def summarize_rounds(samples: Mapping[str, list[list[int]]], batch: int) -> list
             batch=batch,
             contender=name,
             images_per_second=tuple(rates[name]),
-            latency_ms=statistics.summarize([sample for turn in rounds for sample in turn]),
+            latency_ms=statistics.summarize_latency([sample for turn in rounds for sample in turn]),
             # What computes nothing has no speed to compare.
-            ratio=None if name == OVERHEAD else statistics.compare(rates[name], rates[BASELINE]),
+            ratio=None if name == OVERHEAD else statistics.compare_rounds(rates[name], rates[BASELINE]),
             samples_ns=tuple(map(tuple, rounds)),
         )
         for name, rounds in samples.items()

@@ -45,7 +45,7 @@ class Environment:
             raise SchemaError("usable_cores", "at least 1", str(self.usable_cores))
 
 
-def describe(gpu: str = "not measured") -> Environment:
+def describe_machine(gpu: str = "not measured") -> Environment:
     """Return what is known of this machine, and of the GPU; the load average is the caller's to take."""
     return Environment(
         cpu=cpu.cpu_name(),

@@ -38,7 +38,7 @@ class Ratio:
     high: float
 
 
-def summarize(samples_ns: Sequence[int]) -> Latency:
+def summarize_latency(samples_ns: Sequence[int]) -> Latency:
     milliseconds = np.asarray(samples_ns, np.float64) / 1e6
     p50, p90, p99 = np.percentile(milliseconds, (50, 90, 99))
     return Latency(
@@ -70,7 +70,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(ordered[left_out]), float(ordered[-1 - left_out])
 
 
-def compare(contender: Sequence[float], baseline: Sequence[float]) -> Ratio:
+def compare_rounds(contender: Sequence[float], baseline: Sequence[float]) -> Ratio:
     """Compare the throughputs of the same rounds.
 
     The two ran in turn within a round, so what slows the machine for a while slows both and

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fer_bench.contenders.contender import OVERHEAD
 from fer_bench.record.record import Record
-from fer_bench.record.statistics import Ratio, compare
+from fer_bench.record.statistics import Ratio, compare_rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def headlines(record: Record) -> list[Headline]:
         if rivals:
             best = max(rivals, key=lambda entry: entry.ratio_to_baseline.median)
             rates = best.images_per_second
-            against_reference = compare(rates, entries[record.reference].images_per_second)
+            against_reference = compare_rounds(rates, entries[record.reference].images_per_second)
             found.append(
                 Headline(
                     batch, best.contender, statistics.median(rates), best.ratio_to_baseline, against_reference

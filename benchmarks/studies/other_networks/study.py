@@ -88,7 +88,7 @@ def measure(
     record = {
         "kind": "other-networks",
         "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "environment": environment.describe(meters.gpu),
+        "environment": environment.describe_machine(meters.gpu),
         "inputs": faces.described(),
         "options": options,
         "contenders": [entry.to_json() | {"info": infos[entry.name]} for entry in contenders],

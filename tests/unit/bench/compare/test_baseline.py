@@ -7,7 +7,7 @@ from bench_record import add_contender, drop_contender
 from fer_bench import cli
 from fer_bench.compare.baseline import Bars, Baseline, table
 from fer_bench.record.record_file import parse_record, write_record
-from fer_bench.record.statistics import compare
+from fer_bench.record.statistics import compare_rounds
 from fer_engine.artifact.schema import to_json
 from fer_engine.errors import ConfigError, FerError
 
@@ -84,7 +84,7 @@ def test_noise_raises_no_alarm_and_half_the_speed_does(old, new, true_ratio, ala
     for _ in range(100):
         for record, expected in ((old, 1.6), (new, true_ratio)):
             rounds = (expected * draw.lognormal(0, 0.15, 15)).tolist()
-            ratio(record, **to_json(compare(rounds, [1.0] * 15)))
+            ratio(record, **to_json(compare_rounds(rounds, [1.0] * 15)))
         raised += bool(found(old, new))
     assert raised in alarms
 

@@ -10,7 +10,7 @@ import pytest
 from fer_bench.contenders.kinds import Kind
 from fer_bench.contenders.runtime import Runtime
 from fer_bench.passes import worker_main
-from fer_bench.record.statistics import summarize
+from fer_bench.record.statistics import summarize_latency
 from fer_engine.errors import BackendError
 
 
@@ -37,7 +37,7 @@ def test_a_known_latency_distribution_comes_back():
     clock = Clock()
     latencies = np.random.default_rng(0).gamma(4.0, 2.0, 1_000)
     samples = worker_main.take_samples(fake_call(clock, latencies), 1e6, 1_000, 0, clock)
-    found = summarize(samples)
+    found = summarize_latency(samples)
     assert (found.p50, found.p90, found.p99) == pytest.approx(
         np.percentile(latencies, (50, 90, 99)), abs=1e-5
     )
