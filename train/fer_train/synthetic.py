@@ -2,7 +2,7 @@
 
 A face is drawn from a Gaussian in the space of eigenfaces (Turk & Pentland, "Eigenfaces for
 Recognition", 1991) of faces of equal brightness and contrast, sharpened by an unsharp mask, and then
-given a brightness and contrast. `fer_train.eigenfaces` measures all of it on FER2013 Training.
+given a brightness and contrast. `benchmarks/studies/eigenfaces.py` measures all of it on FER2013 Training.
 The faces have no labels, for they carry next to no expression.
 """
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fer_engine.errors import ConfigError, DataError
-from fer_train import eigenfaces, synthetic
+from fer_train import synthetic
 from fer_train.synthetic import UNIT, Eigenfaces, draw, faces
+from studies import eigenfaces
 
 # The same with NumPy 1.26 and 2.4, with and without AVX2: sums are of whole numbers, the rest is elementwise.
 SHA256 = "d27986695bf0a5ddbb4d6ff79064ed97f51dff0ded76987735001745e77b2a13"

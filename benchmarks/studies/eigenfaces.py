@@ -1,6 +1,6 @@
 """Measure the eigenfaces of FER2013 Training that `fer_train.synthetic` draws faces from.
 
-python -m fer_train.eigenfaces --data fer2013.csv --output train/fer_train/pretrained/eigenfaces.npz
+python -m studies.eigenfaces --data fer2013.csv --output train/fer_train/pretrained/eigenfaces.npz
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def measure_eigenfaces(images: NDArray[np.uint8]) -> Eigenfaces:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m fer_train.eigenfaces", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m studies.eigenfaces", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--data", type=Path, required=True, help="FER2013: a csv, a folder or an .npz")
     parser.add_argument("--output", type=Path, required=True, help="the .npz to write")
