@@ -1,6 +1,7 @@
 """The lean runtime of fer-engine: numpy and, on demand, one inference library."""
 
 from fer_engine._version import __version__
+from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.engine import Engine, EngineInfo, Prediction
 from fer_engine.errors import (
@@ -22,6 +23,7 @@ from fer_engine.selection.select import Choice
 
 __all__ = [
     "BACKENDS",
+    "Artifact",
     "ArtifactError",
     "BackendError",
     "BackendOptions",

@@ -118,7 +118,7 @@ class Engine:
         """Load one graph of an artifact and run it once.
 
         Args:
-            path: The folder that `fer-export` wrote, or its `fer_engine.artifact.artifact.Artifact`.
+            path: The folder that `fer-export` wrote, or the `fer_engine.Artifact` of it.
             precision: One of those that the artifact holds, or "auto" for the fastest of those that
                 the export's gate accepted.
             device: Where to run; it is an error where the backend cannot run there.

@@ -135,7 +135,7 @@ def _session(
 
 
 def _check_placement(session: onnxruntime.InferenceSession, provider: str) -> None:
-    """Hold the session against the provider that shall run every node of it.
+    """Check that the provider has started and runs every node of the session.
 
     Raises:
         BackendError: the provider did not start, or leaves nodes to another.

@@ -79,7 +79,7 @@ class TensorInfo(NamedTuple):
 
 
 def check_interface(model: Model, tensors: Iterable[TensorInfo]) -> None:
-    """Hold the inputs and outputs of a graph, in order, against the model's spec.
+    """Check the inputs and outputs of a graph, in order, against the model's spec.
 
     Raises:
         ArtifactError: a name, type or shape differs, or the batch is fixed.

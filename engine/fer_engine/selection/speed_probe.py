@@ -1,4 +1,4 @@
-"""How fast each precision runs on each backend, here and now."""
+"""Measures how fast each precision runs on each backend of this machine."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def probe_batch(options: BackendOptions) -> int:
 def _start(
     stack: contextlib.ExitStack, context: contextlib.AbstractContextManager[Run], faces: Faces
 ) -> Run | str:
-    """Return what runs batches until `stack` is left, warm, or why nothing does."""
+    """Return a warm function that runs batches until `stack` is left, or why there is none."""
     try:
         run = stack.enter_context(context)
         run(faces)  # it settles the micro-batch, and a runtime may compile in it
@@ -94,7 +94,7 @@ def _start(
 
 @contextlib.contextmanager
 def open_runner(model: Model, backend: str, options: BackendOptions) -> Iterator[Run]:
-    """Give what maps any number of faces to their logits, until the context is left.
+    """Yield a function from any number of faces to their logits; close the backend at the end.
 
     Raises:
         FerError: the backend is not known, not installed, or cannot load the model.

@@ -47,7 +47,7 @@ class DeviceArray:
             weakref.finalize(self, _give_back, cuda, os.getpid(), owned.pop_all())
 
     def mark_ready(self, stream: int) -> None:
-        """Have the results be there when the stream's work up to now is done."""
+        """Let the results count as ready once the stream's work so far is done."""
         self._cuda.record_event(self._ready, stream)
 
     def numpy(self) -> NDArray[np.float32]:

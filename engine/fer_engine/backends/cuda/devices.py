@@ -1,4 +1,4 @@
-"""From a device's name to the device."""
+"""The GPU that a device name such as "cuda:1" stands for."""
 
 from __future__ import annotations
 

@@ -98,13 +98,13 @@ class Cuda(Protocol):
         """Give a stream back."""
 
     def upload(self, device: int, host: int, size: int, stream: int) -> None:
-        """Copy pinned memory to the device when the stream gets there."""
+        """Put a copy of pinned memory to the device into the stream."""
 
     def download(self, host: int, device: int, size: int, stream: int) -> None:
-        """Copy device memory to pinned memory when the stream gets there."""
+        """Put a copy of device memory to pinned memory into the stream."""
 
     def copy(self, to: int, of: int, size: int, stream: int) -> None:
-        """Copy device memory to device memory when the stream gets there."""
+        """Put a copy of device memory to device memory into the stream."""
 
     def owns(self, address: int) -> bool:
         """Return whether the address lies in memory of this device."""
@@ -119,10 +119,10 @@ class Cuda(Protocol):
         """Give an event back; streams that wait for it go on doing so."""
 
     def record_event(self, event: int, stream: int) -> None:
-        """Have the event happen when the stream's work up to now is done; any stream of this device."""
+        """Record the event behind the stream's work so far; any stream of this device."""
 
     def wait_event(self, stream: int, event: int) -> None:
-        """Hold the stream's later work back until the event has happened; any stream of this device.
+        """Let the stream's later work wait for the event; any stream of this device.
 
         Where a library cannot do that with a stream of others, this thread waits.
         """

@@ -63,11 +63,11 @@ class Buffers:
         self._pinned = self.host.ctypes.data
 
     def upload(self, stream: int) -> None:
-        """Copy from the host to the device when the stream gets there."""
+        """Put a copy from the host to the device into the stream."""
         self._cuda.upload(self.device, self._pinned, self._size, stream)
 
     def download(self, stream: int) -> None:
-        """Copy from the device to the host when the stream gets there."""
+        """Put a copy from the device to the host into the stream."""
         self._cuda.download(self._pinned, self.device, self._size, stream)
 
 

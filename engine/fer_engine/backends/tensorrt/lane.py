@@ -21,7 +21,7 @@ from fer_engine.runtime.backend import Faces, Logits
 
 
 def check_device_faces(faces: ExternalArray, face_shape: tuple[int, ...]) -> None:
-    """Hold faces on the device against the model: uint8 [n, *face_shape], any n.
+    """Check faces on the device against the model: uint8 [n, *face_shape], any n.
 
     Raises:
         InputError: they have another type, rank or size.
@@ -165,7 +165,7 @@ class Lanes:
             return self._lend(self._idle.get(), borrowed).run_on_device(faces, cut)
 
     def _lend(self, lane: Lane, borrowed: contextlib.ExitStack) -> Lane:
-        """Have the lane come back, with nothing under way, when `borrowed` is closed."""
+        """Make the lane idle again, with no run under way, when `borrowed` is closed."""
         borrowed.callback(self._idle.put, lane)
         borrowed.callback(lane.abandon)
         return lane

@@ -1,4 +1,4 @@
-"""TensorRT's own words, kept for the error that follows them."""
+"""The errors that TensorRT logs, kept for the message about the call that failed."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_engine import Engine
+from fer_engine import BACKENDS, Artifact, Engine
 from fer_engine.artifact import artifact as layout
-from fer_engine.artifact.artifact import MANIFEST_NAME, Artifact
+from fer_engine.artifact.artifact import MANIFEST_NAME
 
 ROOT = Path(__file__).parents[4]
 SOURCES = [path for part in ("engine", "export", "train") for path in (ROOT / part).rglob("*.py")]
@@ -42,3 +42,7 @@ def test_a_path_may_be_a_text(artifact):
 def test_what_is_there_is_told_from_what_is_not(artifact, tmp_path):
     assert Artifact.is_at(artifact.folder)
     assert not Artifact.is_at(tmp_path / "nothing")
+
+
+def test_the_registry_of_backends_is_public():
+    assert {"onnxruntime", "openvino", "tensorrt"} <= set(BACKENDS)
