@@ -70,7 +70,7 @@ def _steps(int8: Manifest) -> Iterator[str]:
     """Give the sections that `fer-export --report` asks for."""
     if "steps" not in int8:
         return
-    yield from ("", "## What each step of INT8 buys", "")
+    yield from ("", "## What each step of INT8 gains", "")
     rows = []
     for step, parity in int8["steps"].items():
         labelled = parity["labelled"]

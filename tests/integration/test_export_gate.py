@@ -22,7 +22,7 @@ def test_what_the_gate_refuses_is_not_kept_and_its_reason_is(tmp_path, capsys):
     assert not verdict.accepted
     assert verdict.trials["onnxruntime"].speed > 0
     assert "| fp16 | refused | " in (output / "report.md").read_text()
-    with pytest.raises(ArtifactError, match=r"the gate refused it: .*1000.00x is asked.*--force"):
+    with pytest.raises(ArtifactError, match=r"the gate refused it: .*1000.00x is required.*--force"):
         Engine.load(output, precision="fp16")
 
 

@@ -1,6 +1,6 @@
 """One training run in a folder of its own: log, figures, and a state from which it goes on.
 
-run.json           what was asked for; a resumed run must ask for the same
+run.json           the options of the run; a resumed run must have the same
 state.pt           network, average, optimizer, epochs done: replaced whole after each epoch
 best/              the checkpoint with the best score so far: validation accuracy, the mean concordance
                    of a regression, or agreement with the float network in quantization-aware training,

@@ -5,7 +5,7 @@ its weights by the same one, as long as only positive-homogeneous operators stan
 computes the same function. Nagel et al. ("Data-Free Quantization Through Weight Equalization and Bias
 Correction", 2019) choose the numbers by the weights of both layers. Here the weights have a scale for
 each channel and only the activations share one, so the activations are made alike, as Xiao et al. do
-("SmoothQuant", 2022; its balance alpha is 1 here: a smaller one, which spares the weights, bought less).
+("SmoothQuant", 2022; its balance alpha is 1 here: a smaller one, which spares the weights, helped less).
 """
 
 from __future__ import annotations

@@ -44,22 +44,22 @@ def check_logits(logits: Logits, spec: ModelSpec) -> None:
         )
 
 
-def check_repeats(answer: Callable[[NDArray[np.uint8]], Logits], faces: NDArray[np.uint8], name: str) -> None:
+def check_repeats(run: Callable[[NDArray[np.uint8]], Logits], faces: NDArray[np.uint8], name: str) -> None:
     """Run some of `faces` twice, then each alone, and compare the logits.
 
     Raises:
         ConfigError: the logits differ.
     """
-    first, second = answer(faces[:REPEAT_FACES]), answer(faces[:REPEAT_FACES])
+    first, second = run(faces[:REPEAT_FACES]), run(faces[:REPEAT_FACES])
     accepted = REPEAT_TOLERANCE * float(np.ptp(first))
     if np.abs(first - second).max() > accepted:
         raise ConfigError(
-            f"{name} answers differently when asked twice: leave out what draws at random, such as dropout, "
-            "in evaluation mode"
+            f"{name} gives other values when it is run twice; leave out what draws at random in evaluation "
+            "mode, such as dropout"
         )
-    alone = np.concatenate([answer(faces[row : row + 1]) for row in range(len(first))])
+    alone = np.concatenate([run(faces[row : row + 1]) for row in range(len(first))])
     if np.abs(first - alone).max() > accepted:
         raise ConfigError(
-            f"{name} answers for a face depending on the others in the batch, as batch norm without running "
-            "statistics or a softmax over the batch does; each face must be computed by itself"
+            f"{name} gives values for a face that depend on the others in the batch, as batch norm without "
+            "running statistics or a softmax over the batch does; compute each face by itself"
         )

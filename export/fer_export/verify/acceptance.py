@@ -133,9 +133,9 @@ class _Bar:
         speed = f"{ratio:.2f}x the speed of FP32 ({backend} against {self._rival})"
         failings = []
         if not passing:
-            failings.append(f"{answers} on {backend}, at least {self._least:.2%} is asked")
+            failings.append(f"{answers} on {backend}, at least {self._least:.2%} is required")
         if ratio < self._least_speed:
-            failings.append(f"{speed}, at least {self._least_speed:.2f}x is asked")
+            failings.append(f"{speed}, at least {self._least_speed:.2f}x is required")
         reason = "; ".join(failings) or f"{answers}; {speed}"
         return Verdict(not failings, reason, trials, failures, tuple(passing), backend, ratio)
 

@@ -49,10 +49,10 @@ def test_an_answer_that_depends_on_the_face_alone_passes():
 
 def test_an_answer_that_is_drawn_is_told():
     random = np.random.default_rng(0)
-    with pytest.raises(ConfigError, match="given answers differently when asked twice"):
+    with pytest.raises(ConfigError, match="given gives other values when it is run twice"):
         check_repeats(lambda faces: answer(faces) * random.uniform(0.5, 2), FACES, "given")
 
 
 def test_an_answer_that_depends_on_the_others_in_the_batch_is_told():
-    with pytest.raises(ConfigError, match="given answers for a face depending on the others in the batch"):
+    with pytest.raises(ConfigError, match="given gives values for a face that depend on the others"):
         check_repeats(lambda faces: answer(faces) - answer(faces).mean(0), FACES, "given")

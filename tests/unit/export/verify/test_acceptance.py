@@ -45,14 +45,14 @@ def test_accepts_what_keeps_the_answers_and_the_speed():
 
 def test_refuses_lost_accuracy_with_the_figures():
     found = gate(wrong=11, speeds=EVEN)
-    assert found.refusals() == {"int8": "98.90% of the accuracy on onnxruntime, at least 99.00% is asked"}
+    assert found.refusals() == {"int8": "98.90% of the accuracy on onnxruntime, at least 99.00% is required"}
     assert gate(wrong=11, speeds=EVEN, accuracy=0.98).verdicts["int8"].accepted
 
 
 def test_refuses_what_is_slower_and_names_the_rivals():
     found = gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0})
     assert found.refusals()["int8"] == (
-        "0.35x the speed of FP32 (onnxruntime against onnxruntime), at least 1.00x is asked"
+        "0.35x the speed of FP32 (onnxruntime against onnxruntime), at least 1.00x is required"
     )
     assert not gate(speeds={"fp32/onnxruntime": 100.0, "int8/onnxruntime": 35.0}, speed=0.3).refusals()
 
@@ -92,7 +92,7 @@ def test_without_labels_agreement_decides():
     found = gate(wrong=80, labels=None, speeds=EVEN)
     assert found.answers == "agreement"
     assert found.refusals() == {
-        "int8": "92.00% agreement with the reference on onnxruntime, at least 93.00% is asked"
+        "int8": "92.00% agreement with the reference on onnxruntime, at least 93.00% is required"
     }
     assert not gate(wrong=70, labels=None, speeds=EVEN).refusals()
 
