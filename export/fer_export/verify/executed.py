@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 from onnx import TensorProto
 
 from fer_engine.backends.openvino.layers import executed_layers, inference_precision
@@ -119,6 +118,8 @@ def _in_onnxruntime(model: onnx.ModelProto) -> Precisions:
 
     At the extended level: the last one only changes layouts, and hides names behind them.
     """
+    import onnxruntime  # here: who builds plans from declared precisions needs no runtime
+
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 3  # it warns that a saved graph is tied to this machine: it stays here
