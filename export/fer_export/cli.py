@@ -97,18 +97,10 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         help="checkpoint folder of fer-train, or a bare .pth or .safetensors file (default: the one that "
         "ships with the package)",
     )
-    add(
-        "--mean",
-        type=float,
-        help="of a bare file: the gray level that training mapped to 0 (default: none, it must be given)",
-    )
-    add(
-        "--scale",
-        type=float,
-        help="of a bare file: how many gray levels training mapped to 1 (default: none, it must be given)",
-    )
+    add("--mean", type=float, help="of a bare file: gray level that training mapped to 0 (default: needed)")
+    add("--scale", type=float, help="of a bare file: gray levels that it mapped to 1 (default: needed)")
     add("--fp16", action="store_true", help="write a float16 graph too (default: no)")
-    add("--int8", action="store_true", help="write int8 graphs too, for GPUs and for CPUs (default: no)")
+    add("--int8", action="store_true", help="write int8 graphs for GPUs and for CPUs too (default: no)")
     add(
         "--data",
         type=Path,
@@ -116,11 +108,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "are verified on PublicTest (default: none, synthetic faces)",
     )
     add("--labels", help="labels of --data, in order, as in calm,tense (default: those of FER2013)")
-    add(
-        "--images",
-        type=Path,
-        help="folder of the images that the csv of --data names (default: the csv's own)",
-    )
+    add("--images", type=Path, help="folder of the images that a csv of --data names (default: its own)")
     add("--max-batch", type=int, default=64, help="largest batch to verify (default: %(default)s)")
 
 
@@ -146,8 +134,8 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="checkpoint folder of 'fer-train --qat' to make INT8 from (default: none, no training)",
     )
-    add("--calibration-size", type=int, help="number of calibration faces (default: 512, or all of fewer)")
-    add("--calibration-method", help="how ranges are chosen: max, percentile, entropy or mse (default: mse)")
+    add("--calibration-size", type=int, help="calibration faces (default: 512, or all of fewer)")
+    add("--calibration-method", help="max, percentile, entropy or mse (default: mse)")
     add(
         "--float-layers",
         type=float,
@@ -157,7 +145,7 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
     add(
         "--report",
         action="store_true",
-        help="measure what each step of INT8 gains and what each layer costs (default: no)",
+        help="measure what each step gains and each layer costs (default: no)",
     )
 
 
@@ -165,18 +153,10 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
     gate = parser.add_argument_group("gate: a precision that falls short of FP32 is refused and not kept")
     add = gate.add_argument
     add("--min-accuracy", type=float, help="least share of FP32's accuracy (default: 0.99)")
-    add(
-        "--min-agreement",
-        type=float,
-        help="without labels: least share of the reference's answers (default: 0.93)",
-    )
+    add("--min-agreement", type=float, help="without labels: least share of equal answers (default: 0.93)")
     add("--min-speed", type=float, help="least speed on this machine, as a multiple of FP32's (default: 1.0)")
     add("--force", action="store_true", help="keep a refused precision, marked as refused (default: no)")
-    add(
-        "--strict",
-        action="store_true",
-        help=f"exit with code {EXIT_REFUSED} if a precision is refused (default: with 0)",
-    )
+    add("--strict", action="store_true", help=f"exit with {EXIT_REFUSED} if one is refused (default: with 0)")
 
 
 def _onnx(options: argparse.Namespace) -> int:

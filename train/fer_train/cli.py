@@ -151,11 +151,7 @@ def _train(options: argparse.Namespace) -> int:
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     runs = _runs(stages, options)
     dataset = load_dataset(
-        options.data,
-        names=names,
-        images=options.images,
-        face_shape=spec.face_shape,
-        votes=options.votes,
+        options.data, names=names, images=options.images, face_shape=spec.face_shape, votes=options.votes
     )
     print(dataset.report())
     for stage, run in zip(stages, runs, strict=True):

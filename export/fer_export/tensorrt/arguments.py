@@ -32,43 +32,27 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--artifact",
         type=Path,
-        help="artifact folder whose graphs to build from, without an export (default: the one just exported)",
+        help="build from the graphs of this artifact (default: the one just exported)",
     )
-    add("--engine-precision", help="precisions, such as fp16,int8 (default: all that the artifact has)")
+    add("--engine-precision", help="such as fp16,int8 (default: all that the artifact has)")
     add(
         "--engine-batch",
         help="fixed batches as in 1,8,64, or least:best:largest "
         "(default: 1,8,32,64,128,256; for RTX 1:64:256)",
     )
-    add("--target", help=f"RTX alone: compute capabilities to build for (default: {','.join(RTX_DEFAULT)})")
+    add("--target", help=f"RTX alone: compute capabilities (default: {','.join(RTX_DEFAULT)})")
     add("--engines", type=Path, help="folder for the plans (default: engines/ of the artifact)")
-    add(
-        "--timing-cache",
-        type=Path,
-        help="folder that keeps the timings of kernels between builds (default: none, they are not kept)",
-    )
-    add(
-        "--optimization-level",
-        type=int,
-        help="0 to 5: a higher one takes longer to build (default: the library's own)",
-    )
-    add(
-        "--workspace-mib",
-        type=int,
-        help="most scratch memory of a layer, in MiB (default: the library's own limit)",
-    )
-    add(
-        "--version-compatible",
-        action="store_true",
-        help="the plan also runs in later versions of the library, perhaps slower (default: no)",
-    )
+    add("--timing-cache", type=Path, help="folder that keeps kernel timings between builds (default: none)")
+    add("--optimization-level", type=int, help="0 to 5, more takes longer (default: the library's)")
+    add("--workspace-mib", type=int, help="most scratch memory of a layer, MiB (default: the library's)")
+    add("--version-compatible", action="store_true", help="also run in later versions (default: no)")
     add(
         "--hardware-compatibility",
         default="none",
         help=f"GPUs that the plan also runs on, perhaps slower: {', '.join(COMPATIBILITY)} "
         "(default: %(default)s)",
     )
-    add("--verbose", action="store_true", help="show everything that TensorRT logs (default: errors alone)")
+    add("--verbose", action="store_true", help="show all that TensorRT logs (default: errors alone)")
 
 
 def check(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
