@@ -87,6 +87,7 @@ def test_the_command_measures_training_alone(images, measured):
     assert measured.light[0] == pytest.approx(images.mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_measured_model_draws_images_like_those_it_was_measured_on(images, measured):
     drawn = draw(measured, np.random.default_rng(2), 400).astype(np.float32)
     assert drawn.mean() == pytest.approx(images.mean(), abs=3)
