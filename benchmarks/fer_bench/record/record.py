@@ -139,6 +139,10 @@ class LabelledAccuracy(parity.Accuracy):
 
     confusion: tuple[tuple[int, ...], ...] | None = None
 
+    def __post_init__(self) -> None:
+        if any(count < 0 for row in self.confusion or () for count in row):
+            raise SchemaError("confusion", "counts of at least 0", str(self.confusion))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerParity(parity.Parity):
