@@ -93,7 +93,7 @@ def _verdict(earlier: Baseline | None, measured: Record) -> int:
     if not found:
         print(f"no regression against {earlier.name}: {earlier.compared(measured)}")
         return 0
-    print(render.plain([], [baseline.table(found)]))
+    print(render.plain_text([], [baseline.table(found)]))
     return arguments.EXIT_REGRESSION
 
 
@@ -108,10 +108,10 @@ def _import_renderers(options: Namespace) -> None:
 
 
 def _show(measured: Record, options: Namespace) -> None:
-    from fer_bench.report.render import render_markdown, render_table
+    from fer_bench.report.render import render_markdown, render_text
     from fer_engine.artifact import files
 
-    print(render_table(measured))
+    print(render_text(measured))
     if options.markdown is not None:
         files.write_text(options.markdown, render_markdown(measured))
         print(f"report: {options.markdown}")

@@ -1,4 +1,4 @@
-"""The answer that most readers look for: which engine to take here, and what it gains."""
+"""The fastest accepted engine at each batch size, and how much faster it is than others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fer_bench.record.statistics import Ratio, compare_rounds
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The fastest engine at one batch size that the export's gate did not refuse.
+    """The fastest engine at one batch size whose precision the export accepted.
 
     The ratios are medians of the rounds with their 95 % intervals.
     """

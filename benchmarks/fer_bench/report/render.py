@@ -11,33 +11,32 @@ from rich.table import Table as RichTable
 
 from fer_bench.contenders.reference import PYTORCH
 from fer_bench.record.record import Record
-from fer_bench.report import limits_tables, loadgen_tables, sections
-from fer_bench.report.peers_tables import peers
+from fer_bench.report import contender_tables, limits_tables, loadgen_tables
 from fer_bench.report.table import UNKNOWN, Table, number, pipes
 
 WIDTH = 120  # of the terminal's tables
 # Each makes the tables of one part of the record; none where the record has no such part.
-SECTIONS: tuple[Callable[[Record], Iterable[Table]], ...] = (
-    sections.speed,
-    sections.startup,
-    sections.memory,
-    sections.sizes,
-    sections.energy,
-    sections.parity,
-    peers,
+TABLES: tuple[Callable[[Record], Iterable[Table]], ...] = (
+    contender_tables.speed,
+    contender_tables.startup,
+    contender_tables.memory,
+    contender_tables.sizes,
+    contender_tables.energy,
+    contender_tables.parity,
+    contender_tables.peers,
     lambda record: loadgen_tables.tables(record.scenarios or (), record.reference_title),
     limits_tables.tables,
-    sections.skipped,
+    contender_tables.skipped,
 )
 
 
-def render_table(record: Record) -> str:
+def render_text(record: Record) -> str:
     """Return the record as tables of plain text."""
-    head, tables = parts(record)
-    return plain(head, tables)
+    head, tables = head_and_tables(record)
+    return plain_text(head, tables)
 
 
-def plain(head: Iterable[str], tables: Iterable[Table]) -> str:
+def plain_text(head: Iterable[str], tables: Iterable[Table]) -> str:
     """Return lines and tables as plain text."""
     text = io.StringIO()
     console = Console(file=text, width=WIDTH, highlight=False, markup=False)
@@ -54,16 +53,16 @@ def plain(head: Iterable[str], tables: Iterable[Table]) -> str:
 
 def render_markdown(record: Record) -> str:
     """Return the record as Markdown."""
-    head, tables = parts(record)
+    head, tables = head_and_tables(record)
     lines = [f"# {head[0]}", "", *(f"- {line}" for line in head[1:])]
     for table in tables:
         lines += ["", f"## {table.title}", "", *pipes(table.columns, table.rows), "", table.note]
     return "\n".join(lines) + "\n"
 
 
-def parts(record: Record) -> tuple[list[str], list[Table]]:
+def head_and_tables(record: Record) -> tuple[list[str], list[Table]]:
     """Return the title with the lines that say what was measured where, and the tables."""
-    return _head(record), [table for section in SECTIONS for table in section(record)]
+    return _head(record), [table for tables in TABLES for table in tables(record)]
 
 
 def _head(record: Record) -> list[str]:

@@ -1,4 +1,4 @@
-"""What several figures are laid out of: panels, a legend, labelled axes, the cells of a matrix."""
+"""The parts that several figures share: panels, a legend, labelled axes, the cells of a matrix."""
 
 from __future__ import annotations
 

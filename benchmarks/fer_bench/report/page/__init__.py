@@ -16,7 +16,7 @@ from fer_bench.report.figures.plot import NARROW, WIDE, Plot, svg
 from fer_bench.report.headline import Headline, headlines
 from fer_bench.report.page import flips
 from fer_bench.report.page.flips import Faces
-from fer_bench.report.render import parts
+from fer_bench.report.render import head_and_tables
 from fer_bench.report.table import Table
 from fer_engine.selection.select import AUTO
 
@@ -37,7 +37,7 @@ def render_page(record: Record, faces: Faces | None = None) -> str:
 
     `faces`, uint8 [n, h, w] or [n, h, w, 3], are those of the record; with them the page shows the flips.
     """
-    head, tables = parts(record)
+    head, tables = head_and_tables(record)
     return TEMPLATES.get_template("page.html.jinja").render(
         title=head[0],
         facts=head[1:],

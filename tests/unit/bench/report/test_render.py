@@ -3,12 +3,12 @@ import copy
 import pytest
 
 from fer_bench.record.record_file import parse_record
-from fer_bench.report.render import render_markdown, render_table
+from fer_bench.report.render import render_markdown, render_text
 from fer_engine.errors import FerError
 
 
 def table(record):
-    return render_table(parse_record(record))
+    return render_text(parse_record(record))
 
 
 def markdown(record):

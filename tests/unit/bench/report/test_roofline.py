@@ -7,7 +7,7 @@ from fer_bench.contenders.peers.registry import PEERS
 from fer_bench.record.record_file import parse_record
 from fer_bench.report import limits_tables as limit_tables
 from fer_bench.report import roofline
-from fer_bench.report.render import render_table
+from fer_bench.report.render import render_text
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_top_ten_says_where_the_time_goes(profiled_record):
 
 
 def test_a_report_shows_the_limits_where_there_are_any(profiled_record, unlabelled_record):
-    shown = render_table(parse_record(profiled_record))
+    shown = render_text(parse_record(profiled_record))
     assert "torch/fp32, G multiply-adds/s" in shown
     assert "no theoretical peak" in shown
-    assert "Limits of this machine" not in render_table(parse_record(unlabelled_record))
+    assert "Limits of this machine" not in render_text(parse_record(unlabelled_record))

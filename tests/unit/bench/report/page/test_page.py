@@ -14,7 +14,7 @@ from fer_bench.contenders import inputs
 from fer_bench.record.record_file import parse_record
 from fer_bench.report import figures, page
 from fer_bench.report.page import flips
-from fer_bench.report.render import parts
+from fer_bench.report.render import head_and_tables
 from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import FerError
@@ -69,7 +69,7 @@ def test_where_the_baseline_is_the_reference_it_is_compared_with_once(full_recor
 
 
 def test_the_page_holds_every_table_and_fact(full_page, made_full_record):
-    head, tables = parts(parse_record(made_full_record))
+    head, tables = head_and_tables(parse_record(made_full_record))
     text = html.unescape(full_page)
     for table in tables:
         assert f">{table.title}</h3>" in text

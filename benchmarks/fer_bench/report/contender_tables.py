@@ -1,4 +1,4 @@
-"""The sections of a report: tables from the record alone."""
+"""The tables of a report with a row a contender or runtime."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import statistics
 from collections.abc import Iterator
 
 from fer_bench.contenders.contender import OVERHEAD
+from fer_bench.contenders.peers.registry import PEERS
 from fer_bench.record.record import MeasuredContender, Memory, Record, Speed
 from fer_bench.report.table import UNKNOWN, Table, milliseconds, number, percent
 from fer_export.verify.parity import Accuracy
+
+SPEED_COLUMNS = ("contender", "threads", "images/s", "calls", "p50 ms", "p90 ms", "p99 ms", "ratio")
 
 
 def speed(record: Record) -> Iterator[Table]:
@@ -18,16 +21,7 @@ def speed(record: Record) -> Iterator[Table]:
         overhead = entries.pop(OVERHEAD).latency_ms
         yield Table(
             f"Speed, batch {batch}",
-            (
-                "contender",
-                "threads",
-                "images/s",
-                "calls",
-                "p50 ms",
-                "p90 ms",
-                "p99 ms",
-                "ratio",
-            ),
+            SPEED_COLUMNS,
             [_speed_row(entry, contenders[name]) for name, entry in entries.items()],
             f"Median of {record.options.rounds} interleaved rounds, each contender in a process of its own; "
             "the ratio is the median of the rounds' ratios to a plain onnxruntime session (fp32, default "
@@ -191,3 +185,25 @@ def _accuracy(found: Accuracy, *, itself: bool) -> tuple[str, ...]:
 def _recall(found: Accuracy, *, itself: bool) -> Iterator[str]:
     shares, form = (found.recall, ".1f") if itself else (found.recall_difference, "+.1f")
     return (number(None if share is None else 100 * share, form) for share in shares)
+
+
+def peers(record: Record) -> Iterator[Table]:
+    found = [entry for entry in record.contenders if entry.kind in PEERS]
+    if found:
+        sources = dict.fromkeys(str(entry.info.source) for entry in found)
+        yield Table(
+            "Peers",
+            ("contender", "version", "computes in", "settings"),
+            [
+                (entry.name, str(entry.info.version), _computed_in(entry), str(entry.info.settings))
+                for entry in found
+            ],
+            f"The settings stand in the runtimes' documentation: {', '.join(sources)}.",
+        )
+
+
+def _computed_in(entry: MeasuredContender) -> str:
+    """Return the precision that the runtime says it computed the convolutions in, else the one asked for."""
+    if not entry.info.executed:
+        return entry.precision
+    return ", ".join(f"{kind}: {count}" for kind, count in entry.info.executed.items())
