@@ -39,7 +39,7 @@ from fer_bench.record.record import (
 )
 from fer_bench.record.scenario_runs import AccuracyRun, PerformanceRun
 from fer_engine.artifact.artifact import Artifact
-from fer_engine.artifact.schema import from_json
+from fer_engine.artifact.schema import from_json, to_json
 from fer_engine.errors import BackendError
 from fer_engine.system.progress import bar
 
@@ -176,7 +176,7 @@ def _described(contender: Contender, reply: dict[str, Any]) -> MeasuredContender
     info, size = from_json(RuntimeInfo, reply), contender.file_bytes
     if size is None:
         size = Artifact.open(contender.artifact).files[str(info.precision)].bytes
-    known = contender.to_json() | {"file": _without_home(contender.file)}
+    known = to_json(contender) | {"file": _without_home(contender.file)}
     return MeasuredContender(**known, bytes=size, info=info)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fer_bench.contenders import reference
 from fer_bench.contenders.sweep import Setting, Sweep
@@ -40,9 +38,6 @@ class Contender:
     tta: str = "none"
     optional: bool = False
     device: str = CPU
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
     @property
     def file_bytes(self) -> int | None:

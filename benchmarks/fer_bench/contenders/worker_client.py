@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from fer_bench.contenders.contender import Contender
 from fer_bench.contenders.subprocess_run import error_tail
+from fer_engine.artifact.schema import to_json
 from fer_engine.errors import BackendError
 
 COMMAND = (sys.executable, "-m", "fer_bench.passes.worker_main")
@@ -45,7 +46,7 @@ class Worker:
             encoding="utf-8",
         )
         try:
-            self.loaded = self._exchange(contender.to_json())
+            self.loaded = self._exchange(to_json(contender))
         except BaseException:
             self.kill()
             raise

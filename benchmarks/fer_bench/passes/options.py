@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
 
 from fer_bench.contenders.sweep import Sweep
 from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
@@ -66,9 +64,6 @@ class BenchOptions:
         profile = PROBES_SECONDS + contenders * PROCESS_SECONDS if self.profile else 0.0
         played = len(self.scenarios.scenarios) * self.scenarios.seconds if self.scenarios else 0.0
         return contenders * (rounds + played + (self.cold_starts + 1) * PROCESS_SECONDS) + profile
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def _check_whole(name: str, value: object, least: int) -> None:

@@ -91,7 +91,7 @@ def measure(
         "environment": environment.describe_machine(meters.gpu),
         "inputs": faces.described(),
         "options": options,
-        "contenders": [entry.to_json() | {"info": infos[entry.name]} for entry in contenders],
+        "contenders": [to_json(entry) | {"info": infos[entry.name]} for entry in contenders],
         "startup": started,
         "other_networks": answers,
         "speed": speed,

@@ -1,10 +1,15 @@
+import contextlib
 import copy
+import itertools
 import json
+import random
 
 import pytest
 
 from bench_record import add_contender
+from fer_bench.compare.baseline import Bars, Baseline
 from fer_bench.record import record_file
+from fer_bench.report.render import render_markdown
 from fer_engine.errors import FerError
 
 
@@ -127,3 +132,32 @@ def test_parts_that_contradict_each_other_are_named(made_full_record, damage, me
     damage(record)
     with pytest.raises(FerError, match=rf"damaged: .*{message}"):
         record_file.parse_record(record)
+
+
+def places(value, *keys):
+    """The keys that lead to every value of parsed JSON; of a list's entries, to the first two."""
+    if keys:
+        yield keys
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    )
+    for key, entry in entries:
+        yield from places(entry, *keys, key)
+
+
+def test_whatever_a_record_holds_it_is_shown_or_refused(made_full_record):
+    draw = random.Random(0)  # noqa: S311 - no secret
+    damages = [*itertools.product(places(made_full_record), (None, -1, 0, "", [], {}, 10**30))]
+    sound, shown = record_file.parse_record(copy.deepcopy(made_full_record)), 0
+    for (*path, last), value in draw.sample(damages, 400):
+        record = copy.deepcopy(made_full_record)
+        part = record
+        for key in path:
+            part = part[key]
+        part[last] = value
+        with contextlib.suppress(FerError):
+            read = record_file.parse_record(record)
+            render_markdown(read)
+            Baseline("sound", sound, Bars(0.1, 0.3)).regressions(read)
+            shown += 1
+    assert shown > 10
