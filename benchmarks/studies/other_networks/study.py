@@ -1,7 +1,8 @@
 """Packages with a facial-expression network of their own, on the same faces as an artifact's network.
 
 They are measured beside plain ONNX Runtime on the artifact, in the rounds of fer-bench. Their answers have an
-accuracy and no parity: the network is another.
+accuracy and no parity: the network is another. Their packages seldom go beside ours, so they run on the Python
+of another environment.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import fer_bench
+import fer_engine
+import studies
 from fer_bench import arguments
 from fer_bench.contenders import inputs
 from fer_bench.contenders.contender import BASELINE, Contender
 from fer_bench.contenders.inputs import Inputs
+from fer_bench.contenders.subprocess_run import output_of
 from fer_bench.contenders.worker_client import SupportsAsk, Worker, running_workers
 from fer_bench.passes import rounds, startup
 from fer_bench.passes.energy.meters import Meters
@@ -33,44 +39,87 @@ from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.schema import to_json
 from fer_engine.cli import exit_codes
+from fer_engine.errors import BackendError
 from fer_export.verify import parity
-from studies.other_networks import isolated
 from studies.other_networks.networks import NETWORKS
 
+ADVICE = "make an environment with: python -m venv ENV && ENV/bin/pip install fer 'setuptools<81'"
 OWN = ("accuracy", "interval", "recall", "ece")  # what a network's answers say without another's
 
 
-def start(contender: Contender) -> Worker:
-    """Start a worker, that of another network in its own environment."""
+# Our packages alone are added: not the folder that they lie in, which may hold all of this environment.
+WORKER = """
+import importlib.util, os, sys
+for folder in sys.argv[1:]:
+    name = os.path.basename(folder)
+    spec = importlib.util.spec_from_file_location(
+        name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+from fer_bench.contenders.kinds import KINDS, Kind
+from fer_bench.passes.worker_main import main
+from studies.other_networks.networks import NETWORKS
+KINDS.update({name: Kind(network.modules, network.load) for name, network in NETWORKS.items()})
+sys.exit(main())
+"""
+
+
+def worker_command(python: Path) -> list[str]:
+    """Return the command that starts a worker of the benchmark on another environment's Python."""
+    packages = [str(Path(module.__path__[0])) for module in (fer_bench, fer_engine, studies)]
+    return [str(python), "-c", WORKER, *packages]
+
+
+def start_worker(python: Path, contender: Contender) -> Worker:
+    """Start a worker: of another network on `python`, of what is ours on this one."""
     if contender.kind in NETWORKS:
-        return Worker(contender, isolated.worker_command(contender.kind))
+        return Worker(contender, worker_command(python))
     return Worker(contender)
 
 
-def line_up(artifact: Artifact) -> list[Contender]:
-    """Return the baseline and the other networks; their environments are made where they are missing.
+def site_packages(python: Path) -> Path:
+    """Return the folder of the packages of another environment.
 
     Raises:
-        FerError: an environment cannot be made.
+        BackendError: its Python does not run.
+    """
+    ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    try:
+        return Path(output_of(str(python), ask).strip())
+    except OSError as error:
+        raise BackendError(f"{python} does not run: {error.strerror}; {ADVICE}") from None
+
+
+def line_up(artifact: Artifact, packages: Path) -> list[Contender]:
+    """Return the baseline and the other networks, whose packages are in the folder `packages`.
+
+    Raises:
+        BackendError: a network is not installed there.
     """
     folder = str(artifact.folder)
     contenders = [Contender(BASELINE, "onnxruntime", folder, str(artifact.graph("fp32")))]
     for name, network in NETWORKS.items():
-        isolated.install(name)
-        file = str(isolated.installed_file(name, str(network.reads)))
-        contenders.append(Contender(name, name, folder, file, precision=network.precision))
+        file = packages / str(network.reads)
+        if not file.exists():
+            raise BackendError(f"{name} is not installed in {packages}: {file} is missing; {ADVICE}")
+        contenders.append(Contender(name, name, folder, str(file), precision=network.precision))
     return contenders
 
 
 def measure(
-    artifact: Artifact, faces: Inputs, options: BenchOptions, start: Callable[[Contender], Worker] = start
+    artifact: Artifact,
+    faces: Inputs,
+    options: BenchOptions,
+    packages: Path,
+    start: Callable[[Contender], Worker],
 ) -> dict[str, Any]:
     """Return the record: start-up, accuracy, speed and energy, under the names of a record of fer-bench.
 
     Raises:
-        FerError: an environment cannot be made, or a contender fails.
+        FerError: a network is not installed in `packages`, or a contender fails.
     """
-    contenders = line_up(artifact)
+    contenders = line_up(artifact, packages)
     meters, speed = Meters(options.device), []
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         faces_path = str(Path(scratch) / "faces.npy")
@@ -165,6 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=arguments.ARTIFACT,
         help="folder of fer-export (default: %(default)s)",
     )
+    parser.add_argument(
+        "--python", type=Path, required=True, help=f"Python of the environment of the networks; {ADVICE}"
+    )
     parser.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
     parser.add_argument("--split", default=arguments.SPLIT, help="of --data (default: %(default)s)")
     parser.add_argument("--batch", default="64", help="batch sizes, as in 1,64 (default: %(default)s)")
@@ -184,7 +236,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             faces = inputs.dataset_inputs(options.data, options.split, artifact.spec)
         line = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
-        record = {"command": line} | measure(artifact, faces, bench)
+        record = {"command": line} | measure(
+            artifact, faces, bench, site_packages(options.python), partial(start_worker, options.python)
+        )
         files.write_text(options.json, json.dumps(record, indent=2) + "\n")
         print(render(record))
         print(f"record: {options.json}")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.options import BenchOptions
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.errors import BackendError
-from studies.other_networks import isolated, study
+from studies.other_networks import study
 from studies.other_networks.networks import NETWORKS
 
 
@@ -27,15 +28,9 @@ def only(monkeypatch, packages):
     )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def test_a_worker_in_another_environment_sees_our_packages_alone(artifact, tmp_path):
     only_ours = "import fer_train"
-    packages = isolated.worker_command("fer")[3:]
+    packages = study.worker_command(Path("python"))[3:]
     assert [Path(package).name for package in packages] == ["fer_bench", "fer_engine", "studies"]
     settings = {"name": "null", "kind": "engine", "artifact": str(artifact), "precision": "fp32"}
     settings |= {"backend": "null", "threads": 1, "micro_batch": None, "tta": "none", "file": ""}
@@ -43,7 +38,7 @@ def test_a_worker_in_another_environment_sees_our_packages_alone(artifact, tmp_p
     # -S: no site-packages, and so none of the ways in which this environment finds our packages.
     numpy = f"import sys; sys.path.append({str(Path(np.__file__).parents[1])!r})\n"
     run = subprocess.run(
-        [sys.executable, "-S", "-c", numpy + isolated.WORKER, *packages],
+        [sys.executable, "-S", "-c", numpy + study.WORKER, *packages],
         input=json.dumps(settings) + "\n",
         capture_output=True,
         text=True,
@@ -54,44 +49,12 @@ def test_a_worker_in_another_environment_sees_our_packages_alone(artifact, tmp_p
     assert found.returncode == 1
 
 
-def test_an_environment_that_pip_could_not_fill_is_not_taken_for_complete(monkeypatch, cache):
-    only(monkeypatch, "--no-index ghost-pip")
-    # A new environment with pip takes seconds; this one's pip fails as well.
-    monkeypatch.setattr(isolated.venv, "create", lambda folder, **_: folder.mkdir(parents=True))
-    monkeypatch.setattr(isolated, "python", lambda _: sys.executable)
-    with pytest.raises(BackendError, match=r"ghost: pip, .* failed \(exit code 1\): .*ghost-pip"):
-        isolated.install("ghost")
-    assert not list(cache.rglob(isolated.COMPLETE))
-
-
-@pytest.mark.slow
-def test_an_environment_of_other_packages_is_made_anew(monkeypatch):
-    made = []
-
-    def create(folder, **_):
-        made.append(folder)
-        folder.mkdir(parents=True)
-
-    monkeypatch.setattr(isolated.venv, "create", create)
-    monkeypatch.setattr(isolated, "python", lambda _: sys.executable)
-    for packages, times in (("pip", 1), ("pip", 1), ("pip packaging", 2)):  # installed: pip has nothing to do
-        only(monkeypatch, packages)
-        isolated.install("ghost")
-        assert len(made) == times
-
-
-@pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), subprocess.CalledProcessError(1, ["-m", "ensurepip"])]
-)
-def test_an_environment_that_cannot_be_made_is_an_error_with_advice(monkeypatch, cache, error):
-    def create(*_, **__):
-        raise error
-
-    only(monkeypatch, "ghost-pip")
-    monkeypatch.setattr(isolated.venv, "create", create)
-    with pytest.raises(BackendError, match=r"ghost gets no environment in .*apt-get install python3-venv"):
-        isolated.install("ghost")
-    assert not list(cache.rglob(isolated.COMPLETE))
+def test_what_is_not_installed_is_told_with_the_way_to_install_it(artifact, tmp_path):
+    with pytest.raises(BackendError, match=r"fer is not installed in .*ENV/bin/pip install fer"):
+        study.line_up(Artifact.open(artifact), tmp_path)
+    with pytest.raises(BackendError, match=r"nowhere does not run: No such file.*python -m venv"):
+        study.site_packages(tmp_path / "nowhere")
+    assert study.site_packages(Path(sys.executable)) == Path(sysconfig.get_path("purelib"))
 
 
 class Answers:
@@ -142,11 +105,10 @@ class FakeWorker:
 
 def test_the_study_measures_the_other_network_beside_plain_onnxruntime(artifact, monkeypatch, tmp_path):
     only(monkeypatch, "pip")
-    monkeypatch.setattr(isolated, "install", lambda _: None)
-    monkeypatch.setattr(isolated, "installed_file", lambda name, path: tmp_path / name / path)
+    (tmp_path / "model.bin").write_bytes(b"a network")
     faces = Inputs("seven faces", np.zeros((7, 48, 48), np.uint8), np.arange(7, dtype=np.uint8))
     found = study.measure(
-        Artifact.open(artifact), faces, BenchOptions(batches=(1, 64), cold_starts=1), FakeWorker
+        Artifact.open(artifact), faces, BenchOptions(batches=(1, 64), cold_starts=1), tmp_path, FakeWorker
     )
     ratios = {(entry["contender"], entry["batch"]): entry["ratio"]["median"] for entry in found["speed"]}
     assert ratios == {
@@ -157,7 +119,7 @@ def test_the_study_measures_the_other_network_beside_plain_onnxruntime(artifact,
     }
     assert found["other_networks"]["ghost"]["accuracy"] == 1.0
     assert found["startup"]["ghost"]["memory"]["peak_bytes"] == 1
-    assert found["contenders"][1]["file"] == str(tmp_path / "ghost" / "model.bin")
+    assert found["contenders"][1]["file"] == str(tmp_path / "model.bin")
     json.dumps(found)
     found["date"] = "2026-01-02"
     found["other_networks"] = {"fer": {"accuracy": 0.6543, "interval": [0.64, 0.67], "ece": 0.123}}
@@ -171,7 +133,7 @@ def test_the_worker_of_another_network_starts_in_its_environment(monkeypatch):
     started = []
     monkeypatch.setattr(Worker, "__init__", lambda _self, _contender, *command: started.append(command))
     for kind in ("fer", "onnxruntime"):
-        study.start(study.Contender(kind, kind, "artifact", "model"))
+        study.start_worker(Path("other/python"), study.Contender(kind, kind, "artifact", "model"))
     (command,), ours = started
-    assert command[0] == str(isolated.python("fer"))
+    assert command[0] == str(Path("other/python"))
     assert ours == ()
