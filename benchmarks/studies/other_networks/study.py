@@ -1,8 +1,8 @@
 """Packages with a facial-expression network of their own, on the same faces as an artifact's network.
 
 They are measured beside plain ONNX Runtime on the artifact, in the rounds of fer-bench. Their answers have an
-accuracy and no parity: the network is another. Their packages seldom go beside ours, so they run on the Python
-of another environment.
+accuracy and no parity: the network is another. Their packages seldom go beside ours, so they run in another
+environment.
 """
 
 from __future__ import annotations
