@@ -135,10 +135,12 @@ def _one_of(hints: tuple[Any, ...], data: object, path: str) -> Any:
         try:
             return _value(hint, data, path)
         except SchemaError as error:  # noqa: PERF203 - a union has few members
-            errors.append(error)
+            # A traceback would tie this frame, and with it all callers', to a list of its own until the
+            # garbage collector comes.
+            errors.append(error.with_traceback(None))
     deepest = max(errors, key=lambda error: len(error.path))
     if deepest.path != path:  # one of the kinds fits but for what lies in it
-        raise deepest
+        raise SchemaError(deepest.path, deepest.expected, deepest.got)
     raise SchemaError(path, " or ".join(error.expected for error in errors), _shown(data))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,3 +182,23 @@ def test_lists_and_mappings_of_dataclasses_are_written_too():
     assert to_json({"a": [Inner(1), Inner(2, 0.5)]}) == {
         "a": [{"size": 1, "share": None}, {"size": 2, "share": 0.5}]
     }
+
+
+@pytest.mark.parametrize("share", [None, "half"])
+def test_what_the_caller_holds_is_freed_without_the_garbage_collector(share):
+    """The members of a union that do not fit raise: their tracebacks must not outlive the call."""
+
+    class Held:
+        pass
+
+    def read():
+        held = Held()
+        with contextlib.suppress(SchemaError):
+            from_json(Inner, {"size": 1, "share": share})
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert read()() is None
+    finally:
+        gc.enable()
