@@ -152,7 +152,7 @@ def _slower(old: Record, new: Record, name: str, slowdown: float) -> Iterator[Re
                 name,
                 f"speed, batch {batch}",
                 f"{before[batch].median:.2f}x",
-                f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]",
+                str(ratio),
                 f"{bar:.2f}x",
             )
 

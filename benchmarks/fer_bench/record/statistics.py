@@ -37,6 +37,9 @@ class Ratio:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.median:.2f}x [{self.low:.2f}, {self.high:.2f}]"
+
 
 def summarize_latency(samples_ns: Sequence[int]) -> Latency:
     milliseconds = np.asarray(samples_ns, np.float64) / 1e6

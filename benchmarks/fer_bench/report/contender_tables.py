@@ -15,14 +15,13 @@ SPEED_COLUMNS = ("contender", "threads", "images/s", "calls", "p50 ms", "p90 ms"
 
 
 def speed(record: Record) -> Iterator[Table]:
-    contenders = {entry.name: entry for entry in record.contenders}
     for batch in record.options.batches:
         entries = {entry.contender: entry for entry in record.speed_at(batch)}
         overhead = entries.pop(OVERHEAD).latency_ms
         yield Table(
             f"Speed, batch {batch}",
             SPEED_COLUMNS,
-            [_speed_row(entry, contenders[name]) for name, entry in entries.items()],
+            [_speed_row(entry, record.contender(name)) for name, entry in entries.items()],
             f"Median of {record.options.rounds} interleaved rounds, each contender in a process of its own; "
             "the ratio is the median of the rounds' ratios to a plain onnxruntime session (fp32, default "
             "options), with its 95 % interval (fewer than 6 rounds have none: their whole range). Engine "
@@ -38,14 +37,14 @@ def _choices(record: Record) -> str:
 
 
 def _speed_row(entry: Speed, contender: MeasuredContender) -> tuple[str, ...]:
-    latency, ratio = entry.latency_ms, entry.ratio_to_baseline
+    latency = entry.latency_ms
     return (
         contender.name,
         str(contender.info.threads),
         f"{statistics.median(entry.images_per_second):,.0f}",
         f"{latency.samples:,}",
         *map(milliseconds, (latency.p50, latency.p90, latency.p99)),
-        f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]",
+        str(entry.ratio_to_baseline),
     )
 
 

@@ -61,9 +61,8 @@ def places(record: Record, limits: Limits, batch: int) -> Iterator[Place]:
     What ran a network of its own, in records of before, has none: its work is not that of the model.
     """
     products, needs = limits.machine.products, limits.model
-    contenders = {entry.name: entry for entry in record.contenders}
     for entry in record.speed_at(batch):
-        contender = contenders[entry.contender]
+        contender = record.contender(entry.contender)
         if not contender.runs_network_on_cpu:
             continue
         precision = contender.number_type

@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from fer_bench.contenders.contender import BASELINE
 from fer_bench.record.record import Record
-from fer_bench.record.statistics import Ratio
 from fer_bench.report.figures import PLOTS, theme
 from fer_bench.report.figures.plot import NARROW, WIDE, Plot, svg
 from fer_bench.report.headline import Headline, headlines
@@ -64,19 +63,15 @@ def _card(found: Headline, record: Record) -> dict[str, Any]:
     else:
         right, expected = parity.labelled.accuracy, parity.labelled.reference_accuracy
         answers = f"{right:.2%} right, {held_against} {expected:.2%}"
-    speeds = [f"{_ratio(found.against_onnxruntime)} plain onnxruntime"]
+    speeds = [f"{found.against_onnxruntime} plain onnxruntime"]
     if record.reference != BASELINE:
-        speeds.append(f"{_ratio(found.against_reference)} {held_against}")
+        speeds.append(f"{found.against_reference} {held_against}")
     return {
         "batch": found.batch,
         "contender": found.contender + runs,
         "rate": f"{found.images_per_second:,.0f}",
         "lines": [*speeds, answers],
     }
-
-
-def _ratio(ratio: Ratio) -> str:
-    return f"{ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
 def _prose(table: Table) -> set[int]:
