@@ -68,6 +68,9 @@ def _suit_page(element: ET.Element) -> None:
         element.remove(style)
     if element.tag == f"{{{SVG}}}g":  # the same names in every figure, and nothing refers to them
         element.attrib.pop("id", None)
+    if "d" in element.attrib:  # a path: hundredths of a pixel are enough
+        words = element.attrib["d"].split()
+        element.attrib["d"] = " ".join(word if word.isalpha() else f"{float(word):.2f}" for word in words)
     if "style" in element.attrib:
         for name, colour in theme.LIGHT.items():
             element.attrib["style"] = element.attrib["style"].replace(colour, f"var(--{name})")
