@@ -42,17 +42,17 @@ ENTRIES = {"line_cnn": Entry(LineCnn, ModelSpec("line_cnn"), "a test", 4_079, 9_
 DATA_SET = """
 import numpy as np
 
-from fer_train.data.annotations import rows
+from fer_train.data.annotations import read_rows
 from fer_train.data.dataset import Dataset
-from fer_train.data.image import decode
+from fer_train.data.image import decode_image
 
 COLUMN = "portrait"
 LABELS = ("calm", "tense")
 
 
-def read(path, images, names, face_shape):
-    found = list(rows(path, (COLUMN, "mood")))
-    faces = np.stack([decode(row.file(COLUMN, images), 1) for row in found])
+def read_portraits(path, images, names, face_shape):
+    found = list(read_rows(path, (COLUMN, "mood")))
+    faces = np.stack([decode_image(row.file(COLUMN, images), 1) for row in found])
     labels = np.array([LABELS.index(row.fields["mood"]) for row in found], np.uint8)
     return Dataset.split_off(faces, labels, path.name, LABELS)
 """
@@ -162,7 +162,7 @@ def test_a_data_set_is_a_file_and_an_entry(house, tmp_path):
     house.register(
         "fer_train/data/__init__.py",
         "ANNOTATED",
-        "from fer_train.data import portraits\nportraits.COLUMN: portraits.read,",
+        "from fer_train.data import portraits\nportraits.COLUMN: portraits.read_portraits,",
     )
     lines = ["portrait,mood"]
     for index in range(40):
