@@ -47,7 +47,7 @@ def test_nothing_that_its_owner_alone_knows_has_a_default(write, name):
     [
         ({"classes": 7}, "unknown fields classes"),
         ({"mean": [0, 0]}, "one finite mean and one finite non-zero scale a channel"),
-        ({"height": "48"}, "'height' must be int"),
+        ({"height": "48"}, "'height' must be a whole number"),
         ({"task": "guessing"}, "task 'guessing'"),
         ({"labels": ["a", "a"]}, "distinct labels"),
         ({"name": "../elsewhere"}, "expected letters, digits"),
