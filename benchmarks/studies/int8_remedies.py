@@ -70,7 +70,7 @@ class Remedies:
         parity = measure_parity(self.reference, logits, self.labels)
         rmse = relative_rmse(self.reference, logits)
         self.rows.append(
-            {"part": part, "name": name, **settings, "relative_rmse": rmse, "parity": parity.to_json()}
+            {"part": part, "name": name, **settings, "relative_rmse": rmse, "parity": to_json(parity)}
         )
         print(
             f"{part}: {name} {settings} agreement {parity.agreement:.2%}, relative RMSE {rmse:.4f}",
@@ -168,8 +168,8 @@ def measure_float_layers(work: Remedies) -> dict[str, Any]:
         partly = leave_in_float(work.graph, calibration, METHOD, faces, chosen.names)
         name = f"for {target:.1%}: {len(chosen.names)} layers, {chosen.share:.1%} of the multiply-adds"
         work.add("float layers", name, quantize(work.graph, partly, METHOD), samples=SIZE, seed=0)
-        choices.append(chosen.to_json())
-    return {"sensitivity": sensitivity.to_json(), "float_layers": choices}
+        choices.append(to_json(chosen))
+    return {"sensitivity": to_json(sensitivity), "float_layers": choices}
 
 
 def read_artifact(work: Remedies, folder: Path) -> onnx.ModelProto:

@@ -12,7 +12,7 @@ from fer_bench.contenders.contender import OVERHEAD, REFERENCE
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.record.record import AnswerParity
-from fer_engine.artifact.schema import from_json
+from fer_engine.artifact.schema import from_json, to_json
 from fer_export.verify import parity
 
 LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
@@ -53,7 +53,7 @@ def _compare(
     reference: parity.Logits, candidate: parity.Logits, labels: parity.Labels | None
 ) -> AnswerParity:
     """Return the parity with the faces that changed and, where there are labels, the confusion counts."""
-    found = parity.measure_parity(reference, candidate, labels).to_json()
+    found = to_json(parity.measure_parity(reference, candidate, labels))
     was, now = reference.argmax(1), candidate.argmax(1)
     changed = np.flatnonzero(was != now)[:LISTED_FLIPS]
     found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()

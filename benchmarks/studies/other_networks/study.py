@@ -167,8 +167,8 @@ def accuracy(
             path = folder / "logits.npy"
             worker.ask("logits", path=str(path))
             logits = np.load(path)
-            labelled = parity.measure_parity(logits, logits, faces.labels).to_json()["labelled"]
-            found[name] = {key: labelled[key] for key in OWN}
+            labelled = parity.measure_parity(logits, logits, faces.labels).labelled
+            found[name] = {key: getattr(labelled, key) for key in OWN}
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
 from fer_engine.system import progress
@@ -107,13 +108,13 @@ def make_int8(
     if options.target is not None:
         chosen = choose_float_layers(equalized, ranges, faces, sensitivity, options.target)
         calibration = leave_in_float(graph, calibration, options.method, faces, chosen.names)
-        made["float_layers"] = chosen.to_json()
+        made["float_layers"] = to_json(chosen)
     graphs = _graphs(options, spec, graph, calibration, trained)
     if options.report:
         steps = quantize_in_steps(graph, calibration, options.method, faces, spec)
         steps |= {"the CPU file instead": graphs["int8-cpu"]}
         steps |= {"training instead": graphs["int8"]} if trained else {}
-        made |= {"steps": _parities(graph, steps, samples), "sensitivity": sensitivity.to_json()}
+        made |= {"steps": _parities(graph, steps, samples), "sensitivity": to_json(sensitivity)}
     return Int8(graphs, calibration, made)
 
 
@@ -163,8 +164,6 @@ def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples) -> dict[s
     parities = {}
     with progress.bar("measure what each step gains", len(steps)) as advance:
         for step, quantized in steps.items():
-            parities[step] = measure_parity(
-                reference, run_graph(quantized, samples.faces), samples.labels
-            ).to_json()
+            parities[step] = measure_parity(reference, run_graph(quantized, samples.faces), samples.labels)
             advance(1)
-    return parities
+    return to_json(parities)

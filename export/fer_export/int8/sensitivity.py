@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -48,9 +46,6 @@ class Sensitivity:
     all_int8: Closeness
     layers: tuple[LayerCost, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class FloatLayers:
@@ -63,9 +58,6 @@ class FloatLayers:
     share: float
     target: float
     agreement: float
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def measure_sensitivity(

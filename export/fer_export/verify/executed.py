@@ -6,13 +6,11 @@ computes the dequantized values. So the precision is read back from the runtime'
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import TensorProto
@@ -67,9 +65,6 @@ class Execution:
     multiply_adds: Shares
     layers: Shares
     deviating: Precisions
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:

@@ -6,7 +6,6 @@ a candidate is compared with its reference face by face.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -64,9 +63,6 @@ class Parity:
     mean_abs_difference: float
     logit_range: float
     labelled: Accuracy | None
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 def measure_parity(

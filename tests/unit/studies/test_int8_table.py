@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_engine.artifact.schema import to_json
 from fer_export.verify.parity import measure_parity
 from studies.int8_table import render
 
@@ -19,7 +20,7 @@ def row(name: str, wrong: int, **settings: int) -> dict:
     candidate = REFERENCE.copy()
     candidate[wrong] = [0, 0, 0]
     candidate[wrong, (REFERENCE[wrong].argmax() + 1) % 3] = 1
-    parity = measure_parity(REFERENCE, candidate, LABELS).to_json()
+    parity = to_json(measure_parity(REFERENCE, candidate, LABELS))
     return {"part": "remedies", "name": name, "relative_rmse": 0.5, "parity": parity, **settings}
 
 

@@ -18,7 +18,7 @@ from fer_bench.passes.loadgen import log, rules, search
 from fer_bench.passes.loadgen.scenario_options import MAX_BATCH, MODES, ScenarioOptions
 from fer_bench.record.scenario_runs import AccuracyRun, PerformanceRun
 from fer_engine.artifact import files
-from fer_engine.artifact.schema import from_json
+from fer_engine.artifact.schema import from_json, to_json
 from fer_export.verify import parity
 
 KINDS = ("onnxruntime", "engine")  # the baseline and the engine
@@ -96,7 +96,7 @@ class Runs:
             entry, _ = self._run(scenario, "accuracy", name, fields, folder)
             answers = log.read_answers(folder / log.ACCURACY, len(self.inputs.faces))
         measured = parity.measure_parity(self._reference, answers, self.inputs.labels)
-        return entry | {"accuracy": measured.to_json()}
+        return entry | {"accuracy": to_json(measured)}
 
     def _run(
         self, scenario: str, mode: str, name: str, fields: dict[str, Any], folder: Path

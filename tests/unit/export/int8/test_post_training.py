@@ -9,6 +9,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, ExportError
 from fer_export.graph.layers import find_layers
@@ -226,7 +227,7 @@ def test_sensitivity_finds_the_layer_whose_range_is_wrong(graph, calibration):
     assert list(costs) == [layer.name for layer in find_layers(graph)]
     assert max(costs, key=lambda name: costs[name].alone.relative_rmse) == "grouped"
     assert min(costs, key=lambda name: costs[name].left_out.relative_rmse) == "grouped"
-    assert sensitivity.to_json()["layers"][0]["name"] == "stem"
+    assert to_json(sensitivity)["layers"][0]["name"] == "stem"
     chosen = choose_float_layers(equalized, ranges, FACES, sensitivity, 0.9)
     assert chosen.names == ("grouped",)
     assert chosen.agreement >= 0.9 > sensitivity.all_int8.agreement

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from fer_engine.artifact.schema import to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import BackendError, ConfigError
 from fer_export.graph.layers import find_layers
@@ -97,7 +98,7 @@ def test_a_matrix_product_that_gives_the_logits_is_found(random_graph, runtime):
 
 def test_the_result_is_json(files, layers):
     result = read_back_precisions(files["int8-cpu"], layers)
-    assert json.loads(json.dumps(result.to_json()))["runtime"] == "onnxruntime"
+    assert json.loads(json.dumps(to_json(result)))["runtime"] == "onnxruntime"
 
 
 def test_a_runtime_that_is_unknown_or_missing_is_refused(files, layers, monkeypatch):

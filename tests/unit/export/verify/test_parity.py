@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fer_engine.artifact.schema import to_json
 from fer_engine.errors import ConfigError
 from fer_export.verify import parity
 
@@ -64,7 +65,7 @@ def test_a_regression_agrees_where_its_values_are_near_in_any_unit(unit):
 
 def test_the_result_survives_json():
     result = parity.measure_parity(logits_of([0, 1]), logits_of([0, 2]), np.array([0, 1]))
-    data = json.loads(json.dumps(result.to_json()))
+    data = json.loads(json.dumps(to_json(result)))
     assert data["agreement"] == 0.5
     assert data["labelled"]["right_to_wrong"] == 1
     assert data["labelled"]["recall"] == [1.0, 0.0, None]
