@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from fer_engine.errors import FerError
@@ -21,20 +20,20 @@ def cache_folder() -> Path:
     """Return the folder named in FER_ENGINE_CACHE, else `fer-engine` where the system keeps a user's caches.
 
     Raises:
-        FerError: none is named, and the user has no home folder.
+        FerError: none is named, and the user has no home folder or platformdirs is not installed.
     """
-    return named_cache_folder() or _user_cache_folder() / "fer-engine"
-
-
-def _user_cache_folder() -> Path:
+    named = named_cache_folder()
+    if named is not None:
+        return named
     try:
-        if sys.platform == "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches"
-        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        # The XDG Base Directory Specification has a relative path ignored.
-        return given if given.is_absolute() else Path.home() / ".cache"
+        import platformdirs
+
+        return platformdirs.user_cache_path("fer-engine", appauthor=False, opinion=False)
+    except ImportError:
+        raise FerError(
+            "the cache folder is found with platformdirs; install it with: pip install platformdirs, "
+            f"or name a folder in {VARIABLE}"
+        ) from None
     except RuntimeError:
         raise FerError(
             f"no home folder to keep a cache in; set HOME, or name a folder in {VARIABLE}"

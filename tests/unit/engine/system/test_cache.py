@@ -1,5 +1,4 @@
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,15 +14,20 @@ def test_the_named_folder_comes_first(monkeypatch, tmp_path):
     assert cache_folder().name == "fer-engine"
 
 
-def test_without_a_home_folder_the_variable_is_named(monkeypatch):
-    for variable in ("FER_ENGINE_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(variable, raising=False)
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError(), r"^no home folder .* set HOME, or name a folder in FER_ENGINE_CACHE$"),
+        (ImportError(), r"pip install platformdirs, or name a folder in FER_ENGINE_CACHE$"),
+    ],
+)
+def test_where_there_is_no_cache_folder_the_variable_is_named(monkeypatch, error, message):
+    def fail(*_, **__):
+        raise error
 
-    def nobody():
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", nobody)
-    with pytest.raises(FerError, match=r"^no home folder .* set HOME, or name a folder in FER_ENGINE_CACHE$"):
+    monkeypatch.delenv("FER_ENGINE_CACHE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", fail)
+    with pytest.raises(FerError, match=message):
         cache_folder()
 
 
