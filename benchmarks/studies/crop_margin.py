@@ -16,7 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer_engine import Engine, FerError
+from fer_engine import Engine
+from fer_engine.cli import exit_codes
 from fer_engine.vision import HaarDetector, crop_faces
 from fer_train.data import load_dataset
 
@@ -76,16 +77,15 @@ def main() -> int:
     parser.add_argument("artifact", type=Path, help="of a network that tells FER2013's expressions")
     parser.add_argument("--count", type=int, default=4000, help="faces of Training (default: %(default)s)")
     parser.add_argument("--json", type=Path, default=Path("docs/results/crop_margin.json"))
-    options = parser.parse_args()
-    try:
-        faces, labels = load_dataset(options.data).split("Training")
-        chosen = np.random.default_rng(0).permutation(len(faces))[: options.count]
-        with Engine.load(options.artifact) as engine:
-            result = {"model": engine.spec.name, "checkpoint_sha256": engine.spec.checkpoint_sha256}
-            result |= measure(faces[chosen], labels[chosen], engine)
-    except FerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_codes.run_command(lambda: _run(parser.parse_args()))
+
+
+def _run(options: argparse.Namespace) -> int:
+    faces, labels = load_dataset(options.data).split("Training")
+    chosen = np.random.default_rng(0).permutation(len(faces))[: options.count]
+    with Engine.load(options.artifact) as engine:
+        result = {"model": engine.spec.name, "checkpoint_sha256": engine.spec.checkpoint_sha256}
+        result |= measure(faces[chosen], labels[chosen], engine)
     options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))
     return 0

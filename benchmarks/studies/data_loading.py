@@ -14,9 +14,9 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 began = time.perf_counter()
 from fer_engine.errors import DataError
-from fer_train.data import load
+from fer_train.data import load_dataset
 try:
-    dataset = load(sys.argv[1], cache=False)
+    dataset = load_dataset(sys.argv[1], cache=False)
 except DataError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)

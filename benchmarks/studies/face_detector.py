@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import skimage
 
-from fer_engine import FerError
+from fer_engine.cli import exit_codes
 from fer_engine.vision import HaarDetector, read_image
 from fer_train.data import load_dataset
 
@@ -138,14 +138,13 @@ def main() -> int:
     parser.add_argument("data", help="FER2013, as fer-train takes it")
     parser.add_argument("--count", type=int, default=90, help="images of two faces (default: %(default)s)")
     parser.add_argument("--json", type=Path, default=Path("docs/results/face_detector.json"))
-    options = parser.parse_args()
+    return exit_codes.run_command(lambda: _run(parser.parse_args()))
+
+
+def _run(options: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
-    try:
-        faces, _ = load_dataset(options.data).split("Training")
-        more = list(scenes(faces, options.count * MORE))
-    except FerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    faces, _ = load_dataset(options.data).split("Training")
+    more = list(scenes(faces, options.count * MORE))
     made = more[: options.count]
     rows = [row for setting in SETTINGS for row in measure(setting, made, NEIGHBORS)]
     again = list(look_again(more))

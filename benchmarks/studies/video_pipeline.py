@@ -28,7 +28,8 @@ from skimage import data
 from fer_bench.record import environment
 from fer_engine import Engine
 from fer_engine.artifact.schema import to_json
-from fer_engine.errors import ConfigError, FerError
+from fer_engine.cli import exit_codes
+from fer_engine.errors import ConfigError
 from fer_engine.system.cpu import usable_cores
 from fer_engine.vision import (
     Boxes,
@@ -66,13 +67,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, metavar="N")
     parser.add_argument("--every", type=int, nargs="*", default=[2, 3, 5, 10], metavar="N")
     parser.add_argument("--json", type=Path, metavar="F", help="write the measurement here as well")
-    options = parser.parse_args()
-    try:
-        check(options)
-        result = measure(options.artifact, options.frames, options.rounds, options.every)
-    except FerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_codes.run_command(lambda: _measure_and_show(parser.parse_args()))
+
+
+def _measure_and_show(options: argparse.Namespace) -> int:
+    check(options)
+    result = measure(options.artifact, options.frames, options.rounds, options.every)
     print(table(result), following_table(result), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
