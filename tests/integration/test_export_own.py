@@ -16,9 +16,9 @@ from fer_engine import Engine
 from fer_engine.artifact.artifact import MANIFEST_NAME, Artifact
 from fer_engine.errors import ArtifactError
 from fer_export.cli import main
-from fer_export.source import reference
 from fer_train import checkpoint
 from fer_train.loop import logits
+from onnx_reference import load_reference
 
 LABELS = ["calm", "glad", "tense"]
 CODE = '''
@@ -158,7 +158,7 @@ def test_an_onnx_file_makes_the_whole_trip(here, small, tmp_path):
     argv = ["--onnx", "smile.onnx", "--outputs", "logits", "--spec", "spec.json", "--fp16", "--int8"]
     argv += ["--data", str(small), "--calibration-size", "64", "--force", "--output", str(output)]
     assert main(argv) == 0
-    manifest = check_every_precision(output, reference.load_reference(output / "checkpoint").logits(faces()))
+    manifest = check_every_precision(output, load_reference(output / "checkpoint").logits(faces()))
     made = manifest.made.checkpoint
     assert (made.path, made.outputs) == ("smile.onnx", "logits")
     assert made.extra["file_sha256"] == hashlib.sha256((here / "smile.onnx").read_bytes()).hexdigest()

@@ -42,9 +42,8 @@ def calibrate_int8(
     equalized = equalize(model, scales)
     calibration = calibrate(equalized, faces, source=source, seed=seed, spec=spec, advance=advance)
     shifts = {method: measure_bias_correction(equalized, calibration.of(method), faces, advance)}
-    cpu_ranges = measure_activation_ranges(
-        model, faces, spec, advance
-    )  # equalizing does not help the CPU's file
+    # Of the graph as it came: equalizing does not help the CPU's file.
+    cpu_ranges = measure_activation_ranges(model, faces, spec, advance)
     return dataclasses.replace(calibration, scales=scales, shifts=shifts, cpu_ranges=cpu_ranges)
 
 

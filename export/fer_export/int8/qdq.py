@@ -90,6 +90,23 @@ def add_parameters(
     return [add_constant(graph, f"{name}.quantize.{kind}", value) for kind, value in values.items()]
 
 
+def dequantize(
+    graph: onnx.GraphProto,
+    name: str,
+    source: str,
+    output: str,
+    scale: np.float32 | NDArray[np.float32],
+    zero_point: np.integer | NDArray[np.integer],
+    axis: int | None = None,
+) -> onnx.NodeProto:
+    """Make the node that turns the integers `source` into the float `output`, and store its constants.
+
+    `axis` is that of the channels, where each has a scale of its own.
+    """
+    inputs = [source, *add_parameters(graph, name, scale, zero_point)]
+    return helper.make_node("DequantizeLinear", inputs, [output], name=f"{name}.dequantize", axis=axis)
+
+
 def _quantize_input(graph: onnx.GraphProto, layer: Layer, amax: float) -> list[onnx.NodeProto]:
     """Make a pair for this layer alone: TensorRT fuses a layer with the pair that only it reads."""
     base = f"{layer.name}.input"
@@ -103,12 +120,6 @@ def _quantize_weights(graph: onnx.GraphProto, layer: Layer) -> onnx.NodeProto:
     base = f"{layer.name}.weight"
     values, scale = quantize_weights(layer.weights, layer.axis)
     stored = add_constant(graph, f"{base}.int8", values)
-    parameters = add_parameters(graph, base, scale, np.zeros(len(scale), np.int8))
     layer.node.input[1] = f"{base}.dequantized"
-    return helper.make_node(
-        "DequantizeLinear",
-        [stored, *parameters],
-        [f"{base}.dequantized"],
-        name=f"{base}.dequantize",
-        axis=layer.axis,
-    )
+    zero_point = np.zeros(len(scale), np.int8)
+    return dequantize(graph, base, stored, layer.node.input[1], scale, zero_point, layer.axis)

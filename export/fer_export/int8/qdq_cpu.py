@@ -20,7 +20,7 @@ from fer_export.graph.edit import add_constant, replace_nodes
 from fer_export.graph.layers import Layer, find_layers
 from fer_export.int8.activation_ranges import Ranges
 from fer_export.int8.activations import LEVELS, Activations, RawFaces, find_activations
-from fer_export.int8.qdq import INT8_MAX, add_parameters, make_pair
+from fer_export.int8.qdq import INT8_MAX, add_parameters, dequantize, make_pair
 
 # AVX2 and AVX-512 without VNNI add two products of uint8 and int8 in sixteen bits, and saturate. Two
 # weights of one sign that come to at most 128 together cannot: 255 * 128 < 2**15. Before rounding,
@@ -35,7 +35,7 @@ Quantization = tuple[np.float32, np.uint8]  # scale and zero point
 def to_int8_cpu(model: onnx.ModelProto, ranges: Ranges, spec: ModelSpec) -> onnx.ModelProto:
     """Return a copy of a float32 graph with uint8 activations, int8 weights and int32 biases.
 
-    `ranges` are those of `measure_ranges`: the key of an activation and its [lowest, highest].
+    `ranges` are those of `measure_activation_ranges`: the key of an activation and its [lowest, highest].
 
     Raises:
         ExportError: `ranges` does not name exactly the activations that the graph has.
@@ -115,7 +115,7 @@ def _dequantize_faces(
             made.append(helper.make_node(node.op_type, [tensor, *node.input[1:]], [moved], name=node.name))
             made[-1].attribute.extend(node.attribute)
             tensor = moved
-    return [*made, _dequantize(graph, INPUT_NAME, tensor, faces.normalized, scale, zero_point)]
+    return [*made, dequantize(graph, INPUT_NAME, tensor, faces.normalized, scale, zero_point)]
 
 
 def _quantize_constants(
@@ -132,24 +132,11 @@ def _quantize_constants(
     base = f"{layer.name}.weight"
     stored = add_constant(graph, f"{base}.int8", weights)
     node.input[1] = f"{base}.dequantized"
-    made = [_dequantize(graph, base, stored, node.input[1], scale, np.zeros(channels, np.int8), layer.axis)]
+    made = [dequantize(graph, base, stored, node.input[1], scale, np.zeros(channels, np.int8), layer.axis)]
     if len(node.input) > 2:
         base = f"{layer.name}.bias"
         scale = input_scale * scale
         stored = add_constant(graph, f"{base}.int32", np.rint(bias / scale).astype(np.int32))
         node.input[2] = f"{base}.dequantized"
-        made.append(_dequantize(graph, base, stored, node.input[2], scale, np.zeros(channels, np.int32), 0))
+        made.append(dequantize(graph, base, stored, node.input[2], scale, np.zeros(channels, np.int32), 0))
     return made
-
-
-def _dequantize(
-    graph: onnx.GraphProto,
-    name: str,
-    source: str,
-    output: str,
-    scale: np.float32 | NDArray[np.float32],
-    zero_point: np.integer | NDArray[np.integer],
-    axis: int | None = None,
-) -> onnx.NodeProto:
-    inputs = [source, *add_parameters(graph, name, scale, zero_point)]
-    return helper.make_node("DequantizeLinear", inputs, [output], name=f"{name}.dequantize", axis=axis)

@@ -159,26 +159,23 @@ def _of_network(network: nn.Module, spec: ModelSpec, target: str | None, made: d
 def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
     """Run the network: an error is easier to understand before tracing than after."""
     for count in (2, 1):  # an axis of one is what squeeze() takes away
-        _check_output(network, spec, target, count)
-
-
-def _check_output(network: nn.Module, spec: ModelSpec, target: str, count: int) -> None:
-    taken = f"float32 [{count}, {spec.channels}, {spec.height}, {spec.width}]"
-    try:
-        with torch.inference_mode():
-            given = network(normalize(torch.zeros((count, *spec.face_shape), dtype=torch.uint8), spec))
-    except Exception as error:  # whatever the user's code raises
-        raise ConfigError(
-            f"{target} fails on {taken} ({first_line(error)}); does the spec say what it takes?"
-        ) from error
-    found = type(given).__name__
-    if isinstance(given, Tensor):
-        found = f"{str(given.dtype).removeprefix('torch.')} {list(given.shape)}"
-    if found != f"float32 [{count}, {len(spec.labels)}]":
-        raise ConfigError(
-            f"{target} gives {found} on {taken}, expected float32 [{count}, {len(spec.labels)}]: one tensor, "
-            "one value a label of the spec"
-        )
+        taken = f"float32 [{count}, {spec.channels}, {spec.height}, {spec.width}]"
+        expected = f"float32 [{count}, {len(spec.labels)}]"
+        try:
+            with torch.inference_mode():
+                given = network(normalize(torch.zeros((count, *spec.face_shape), dtype=torch.uint8), spec))
+        except Exception as error:  # whatever the user's code raises
+            raise ConfigError(
+                f"{target} fails on {taken} ({first_line(error)}); does the spec say what it takes?"
+            ) from error
+        found = type(given).__name__
+        if isinstance(given, Tensor):
+            found = f"{str(given.dtype).removeprefix('torch.')} {list(given.shape)}"
+        if found != expected:
+            raise ConfigError(
+                f"{target} gives {found} on {taken}, expected {expected}: one tensor, one value a label of "
+                "the spec"
+            )
 
 
 def find_spec(model: str, path: Path | None) -> ModelSpec:

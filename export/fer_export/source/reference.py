@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +14,13 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import ONNX_NAME, SPEC_NAME
-from fer_engine.artifact.schema import from_json, parse, to_json
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import CheckpointError, ExportError, first_line
+from fer_engine.errors import ExportError, first_line
 from fer_export.source.onnx_file import to_logits
 
 OUTPUTS_NAME = "outputs.json"
 FORMAT_VERSION = 1
 BATCH = 64  # faces at once, where the file leaves it open
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """What a given ONNX file gives: "logits" or "probabilities"."""
-
-    format_version: int
-    outputs: str
 
 
 class OnnxReference:
@@ -85,31 +75,8 @@ class OnnxReference:
 
     def save(self, folder: Path) -> None:
         """Write the file, its spec and what it gives in place of `folder`."""
-        outputs = to_json(Outputs(FORMAT_VERSION, self.outputs))
+        outputs = {"format_version": FORMAT_VERSION, "outputs": self.outputs}
         with files.folder(folder) as fresh:
             (fresh / ONNX_NAME).write_bytes(self.content)
             (fresh / SPEC_NAME).write_text(json.dumps(self.spec.to_json(), indent=2) + "\n", "utf-8")
             (fresh / OUTPUTS_NAME).write_text(json.dumps(outputs, indent=2) + "\n", "utf-8")
-
-
-def load_reference(folder: Path) -> OnnxReference:
-    """Load what `OnnxReference.save` wrote.
-
-    Raises:
-        CheckpointError: a file is missing, damaged, or does not belong to the others.
-    """
-    try:
-        content = (folder / ONNX_NAME).read_bytes()
-        spec = ModelSpec.loads((folder / SPEC_NAME).read_text("utf-8"))
-        outputs = from_json(Outputs, parse((folder / OUTPUTS_NAME).read_bytes(), FORMAT_VERSION)).outputs
-    except (OSError, ValueError) as error:  # of the file system, of text, and SchemaError
-        raise CheckpointError(
-            f"{folder} holds no whole ONNX reference of this release ({error}); run fer-export again"
-        ) from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != spec.checkpoint_sha256:
-        raise CheckpointError(
-            f"{folder / ONNX_NAME} is not the file that {SPEC_NAME} vouches for: SHA-256 {digest[:12]}..., "
-            f"expected {spec.checkpoint_sha256[:12]}...; run fer-export again"
-        )
-    return OnnxReference(onnx.load_from_string(content), spec, outputs)

@@ -18,12 +18,13 @@ from fer_export.graph.layers import find_layers
 from fer_export.int8.activations import find_activations
 from fer_export.int8.post_training import calibrate_int8, quantize
 from fer_export.int8.qdq_cpu import to_int8_cpu
-from fer_export.source import reference
 from fer_export.source.load import OnnxFile, source_from_onnx
 from fer_export.source.onnx_file import read_onnx_file, to_logits
+from fer_export.source.reference import OUTPUTS_NAME
 from fer_export.verify.check import check_interface
 from fer_export.verify.executed import read_back_precisions
 from fer_export.verify.parity import measure_parity
+from onnx_reference import load_reference
 
 LABELS = ("calm", "glad", "tense")
 GRAY = ModelSpec("given", labels=LABELS, height=8, width=6, mean=(0.0,), scale=(255.0,))
@@ -256,14 +257,14 @@ def test_the_reference_is_loaded_from_its_folder_again(save, tmp_path):
     source = source_from_onnx(OnnxFile(save(model), COLOUR, "probabilities"))
     folder = tmp_path / "checkpoint"
     source.save(folder)
-    again = reference.load_reference(folder)
+    again = load_reference(folder)
     assert again.spec == source.spec
     np.testing.assert_array_equal(again.logits(faces(COLOUR)), source.logits(faces(COLOUR)))
     assert again.logits(faces(COLOUR, 0)).shape == (0, 3)
     content = (folder / ONNX_NAME).read_bytes()
     (folder / ONNX_NAME).write_bytes(content + b"\0")
     with pytest.raises(CheckpointError, match=r"not the file that spec\.json vouches for"):
-        reference.load_reference(folder)
-    (folder / reference.OUTPUTS_NAME).unlink()
+        load_reference(folder)
+    (folder / OUTPUTS_NAME).unlink()
     with pytest.raises(CheckpointError, match="no whole ONNX reference"):
-        reference.load_reference(folder)
+        load_reference(folder)
