@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,62 +18,26 @@ from fer_train.recipe import Recipe
 Measures = dict[str, float]
 
 
-class Objective(Protocol):
-    """A task's loss and measures; `outputs` are float32 [n, k], one column a label of the spec."""
-
-    def target(self, labels: NDArray[Any]) -> Tensor:
-        """Return labels as the other methods take them."""
-
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the training loss."""
-
-    def error(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the validation loss: without label smoothing."""
-
-    def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
-        """Return the loss against the logits of a teacher, float32 [n, k]."""
-
-    def agreement(self, outputs: Tensor, expected: Tensor) -> float:
-        """Return how far the outputs of two networks agree; 1 is fully."""
-
-    def measures(self, outputs: Tensor, target: Tensor) -> Measures:
-        """Return the measures for the log, by name."""
-
-    def score(self, measures: Measures) -> float:
-        """Return the number that chooses the best epoch: the highest wins."""
-
-
-def find_objective(spec: ModelSpec, recipe: Recipe) -> Objective:
-    """Return the objective of the spec's task.
-
-    Raises:
-        ConfigError: the recipe's `loss` is for another task.
-    """
-    if spec.task == "regression":
-        return Regression(spec.labels, recipe.loss or "mse")
-    if recipe.loss is not None:
-        raise ConfigError(f"loss {recipe.loss!r} is for regressions, {spec.name} has classes: leave it out")
-    return Classification(recipe.label_smoothing, recipe.temperature)
-
-
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Cross entropy and accuracy; the distillation loss is that of Hinton et al., 2015."""
+    """Cross entropy and accuracy of classes; `outputs` are logits, float32 [n, k], one column a label."""
 
     label_smoothing: float
     temperature: float
 
     def target(self, labels: NDArray[Any]) -> Tensor:
-        """Return classes, int64 [n], or soft labels, float32 [n, k], as they are."""
+        """Return labels as the other methods take them: classes, int64 [n], or soft ones, float32 [n, k]."""
         return torch.from_numpy(labels if labels.ndim > 1 else labels.astype(np.int64))
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, target, label_smoothing=self.label_smoothing)
 
     def error(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the validation loss: without label smoothing."""
         return functional.cross_entropy(outputs, target)
 
     def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
+        """Return the loss against a teacher's logits, float32 [n, k]; Hinton et al., 2015."""
         soft = functional.kl_div(
             (outputs / self.temperature).log_softmax(1),
             (teacher_logits / self.temperature).log_softmax(1),
@@ -83,19 +47,22 @@ class Classification:
         return soft * self.temperature**2  # keeps the gradient's size when the temperature changes
 
     def agreement(self, outputs: Tensor, expected: Tensor) -> float:
+        """Return how far the outputs of two networks agree; 1 is fully."""
         return float((outputs.argmax(1) == expected.argmax(1)).float().mean())
 
     def measures(self, outputs: Tensor, target: Tensor) -> Measures:
+        """Return the measures for the log, by name."""
         classes = target.argmax(1) if target.ndim > 1 else target
         return {"accuracy": float((outputs.argmax(1) == classes).float().mean())}
 
     def score(self, measures: Measures) -> float:
+        """Return the number that chooses the best epoch: the highest wins."""
         return measures["accuracy"]
 
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Mean squared error, or 1 - concordance; RMSE, PCC and CCC of each label."""
+    """The same for values: mean squared error, or 1 - concordance; RMSE, PCC and CCC of each label."""
 
     names: tuple[str, ...]
     kind: str
@@ -131,6 +98,19 @@ class Regression:
 
     def score(self, measures: Measures) -> float:
         return sum(measures[f"{name}_ccc"] for name in self.names) / len(self.names)
+
+
+def find_objective(spec: ModelSpec, recipe: Recipe) -> Classification | Regression:
+    """Return the objective of the spec's task.
+
+    Raises:
+        ConfigError: the recipe's `loss` is for another task.
+    """
+    if spec.task == "regression":
+        return Regression(spec.labels, recipe.loss or "mse")
+    if recipe.loss is not None:
+        raise ConfigError(f"loss {recipe.loss!r} is for regressions, {spec.name} has classes: leave it out")
+    return Classification(recipe.label_smoothing, recipe.temperature)
 
 
 def correlation(a: Tensor, b: Tensor) -> Tensor:

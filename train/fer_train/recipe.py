@@ -51,9 +51,7 @@ class Recipe:
     seed: int = 0
     distillation: float = 0.7  # weight of the teacher's word against the labels', where there is one
     temperature: float = 2.0  # softens both logits, so that the wrong classes count too
-    teacher_mirror: bool = (
-        False  # average the teacher over each face and its mirror image, for twice its work
-    )
+    teacher_mirror: bool = False  # average the teacher over each face and its mirror image: twice its work
     mixup: float = 0.0  # of Beta(mixup, mixup), the share of a second face in each; 0: none
     vote_weight: float = 1.0  # of FER+'s votes against the original label, where the data has votes
     vote_target: str = "distribution"  # what the votes stand for; "majority": all for the label that has it

@@ -283,7 +283,13 @@ def _save(output: Path, trainer: Trainer, epochs: list[Epoch], better: bool) -> 
 
 
 def _log(output: Path, epochs: list[Epoch]) -> None:
-    files.write_text(output / "log.csv", _csv([_row(epoch) for epoch in epochs]))
+    rows = [dataclasses.asdict(epoch) for epoch in epochs]
+    rows = [row | row.pop("measures") for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(output / "log.csv", text.getvalue())
     figures.learning_curves(epochs, output / "curves.png")
 
 
@@ -292,19 +298,6 @@ def _save_best(folder: Path, trainer: Trainer) -> None:
         qat.save_qat(folder, trainer.average, trainer.spec)
     else:
         checkpoint.save(folder, trainer.average, trainer.spec)
-
-
-def _row(epoch: Epoch) -> dict[str, Any]:
-    row = dataclasses.asdict(epoch)
-    return row | row.pop("measures")
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _summary(epoch: Epoch) -> str:

@@ -59,8 +59,6 @@ def load_dataset(
         ConfigError: `names`, `images` or `votes` do not go with the form.
     """
     eight = names is not None and list(names) == [EIGHT]
-    if votes is None and not eight:
-        return _load_labelled(path, cache, names, images, face_shape)
     dataset = _load_labelled(path, cache, None if eight else names, images, face_shape)
     if votes is not None:
         dataset = _with_votes(dataset, path, votes)

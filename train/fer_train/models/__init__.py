@@ -16,7 +16,7 @@ from fer_train.models import (
 )
 from fer_train.models.entry import Entry
 
-__all__ = ["MODELS", "Entry", "find"]
+__all__ = ["MODELS", "Entry", "find_model"]
 
 MODELS: dict[str, Entry] = {
     **mini_xception.ENTRIES,
