@@ -71,7 +71,6 @@ class Cascades:
 
 
 def _load_cascade(name: str) -> Any:
-
     cv2 = opencv()
     folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
     path = Path(folder, name)

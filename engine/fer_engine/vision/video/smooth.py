@@ -41,7 +41,6 @@ class Smoother:
                 smooth[row] += self._weight * (self._known[track][1] - smooth[row])
             self._known[track] = (self._frame, smooth[row])
         oldest = self._frame - MAX_ABSENCE
-
         self._known = {track: seen for track, seen in self._known.items() if seen[0] >= oldest}
         return smooth
 
