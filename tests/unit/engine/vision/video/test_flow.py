@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_engine.vision.video.flow import Flow
-from fer_engine.vision.video.follower import Follower
+from fer_engine.vision.video.follower import Flow, Follower
 
 cv2 = pytest.importorskip("cv2")
 BOX = (200, 150, 120, 120)
