@@ -16,7 +16,7 @@ from fer_engine.errors import ArtifactError, FerError
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` with `content` in one step; a reader sees the old file or the new one."""
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         name = temporary_beside(path)
         try:
@@ -52,7 +52,7 @@ def folder(path: Path) -> Iterator[Path]:
     """
     path = path.resolve()
     recover(path)
-    with _writing(path):
+    with writing(path):
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _take_place(fresh: Path, path: Path) -> None:
 def recover(path: Path) -> None:
     """Put back the folder that an interrupted `folder(path)` had moved aside, if it did."""
     if not path.exists() and _aside(path).exists():
-        with _writing(path):
+        with writing(path):
             os.replace(_aside(path), path)
 
 
@@ -91,7 +91,8 @@ def _aside(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Raise an OSError of the body, which writes `path`, as a FerError with advice."""
     try:
         yield
     except OSError as error:

@@ -6,11 +6,10 @@ import contextlib
 import math
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any, final
 
-from fer_engine.artifact.files import temporary_beside
-from fer_engine.errors import ConfigError, FerError, InputError
+from fer_engine.artifact.files import temporary_beside, writing
+from fer_engine.errors import ConfigError, InputError
 from fer_engine.vision.image import Image, check_image
 from fer_engine.vision.library import name_for_opencv, opencv
 
@@ -76,37 +75,32 @@ class VideoWriter:
         writer, self._writer = self._writer, None
         writer.release()
         try:
-            _check_video(self._temporary, self._count, self.path)
-            os.replace(self._temporary, self.path)
-        except OSError as error:
-            raise _unwritable(self.path, error.strerror or str(error)) from error
+            with writing(self.path):
+                _check_video(self._temporary, self._count)
+                os.replace(self._temporary, self.path)
         finally:
             self._remove_temporary()
 
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _open(self, size: tuple[int, int]) -> None:
         cv2 = opencv()
         suffix = self.path.suffix.lower()
-        try:
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary = temporary_beside(self.path, suffix)
             temporary.touch(exist_ok=False)
-        except OSError as error:
-            raise _unwritable(self.path, error.strerror or str(error)) from error
-        self._temporary = temporary
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*CODECS[suffix]), self._rate, size)
-        if not writer.isOpened():
-            self._remove_temporary()
-            raise _unwritable(
-                self.path, f"OpenCV cannot encode {size[0]}x{size[1]} at {self._rate:g} frames/s as {suffix}"
-            )
+            self._temporary = temporary
+            codec = cv2.VideoWriter.fourcc(*CODECS[suffix])
+            writer = cv2.VideoWriter(str(temporary), codec, self._rate, size)
+            if not writer.isOpened():
+                self._remove_temporary()
+                given = f"{size[0]}x{size[1]} at {self._rate:g} frames/s as {suffix}"
+                raise OSError(f"OpenCV cannot encode {given}")
         self._writer, self._size = writer, size
 
     def _remove_temporary(self) -> None:
@@ -116,8 +110,12 @@ class VideoWriter:
             self._temporary = None
 
 
-def _check_video(written: Path, count: int, path: Path) -> None:
-    """Read a video back, because OpenCV's writer does not report errors."""
+def _check_video(written: Path, count: int) -> None:
+    """Read a video back, because OpenCV's writer does not report errors.
+
+    Raises:
+        OSError: it has fewer than `count` frames.
+    """
     cv2 = opencv()
     capture = cv2.VideoCapture(str(written))
     try:
@@ -125,10 +123,6 @@ def _check_video(written: Path, count: int, path: Path) -> None:
         capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
         # Ctrl-C may come after a frame is written and before it is counted, so one more is no error.
         if held < count or not capture.read()[0]:
-            raise _unwritable(path, f"{count} frames were written, {held} can be read back")
+            raise OSError(f"{count} frames were written, {held} can be read back")
     finally:
         capture.release()
-
-
-def _unwritable(path: Path, reason: str) -> FerError:
-    return FerError(f"cannot write {path}: {reason}; free the space, or give a folder that you may write to")
