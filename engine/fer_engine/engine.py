@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -142,17 +141,16 @@ class Engine:
         """
         if tta not in TTA:
             raise ConfigError(f"tta must be one of {', '.join(TTA)}, got {tta!r}")
-        kept_in = None if cache is None else Path(cache)
-        options = BackendOptions(device, threads, micro_batch, mode, kept_in, rebuild)
+        cache_folder = None if cache is None else Path(cache)
+        options = BackendOptions(device, threads, micro_batch, mode, cache_folder, rebuild)
         artifact = path if isinstance(path, Artifact) else Artifact.open(path)
         chosen, choice = choose_candidate(artifact, Candidate(precision, backend), options)
         kind = find_backend(chosen.backend)
         model = Model.of_artifact(artifact, chosen.precision)
         loaded = kind.load(model, options)
         try:
-            loaded.infer(
-                np.zeros((1, *model.spec.face_shape), np.uint8)
-            )  # a graph that cannot run shows it now
+            # A graph that cannot run shows it now.
+            loaded.infer(np.zeros((1, *model.spec.face_shape), np.uint8))
         except BaseException:
             loaded.close()
             raise
@@ -263,9 +261,7 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -134,14 +134,10 @@ class Batcher:
             RefusedError: the queue is full, the deadline has passed, or the batcher was stopped.
             FerError: the engine failed.
         """
+        logits = np.empty((len(faces), self._classes), np.float32)
         if len(faces) == 0:
-            return np.empty((0, self._classes), np.float32)
-        job = _Job(
-            faces,
-            np.empty((len(faces), self._classes), np.float32),
-            self._loop.create_future(),
-            time.perf_counter(),
-        )
+            return logits
+        job = _Job(faces, logits, self._loop.create_future(), time.perf_counter())
         self._put(job)
         timer = self._loop.call_at(deadline, self._expire, job)
         try:

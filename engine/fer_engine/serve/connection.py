@@ -149,9 +149,8 @@ class Connection(HttpToolsProtocol):
             self._sending.stop()
 
     def shutdown(self) -> None:
-        if (
-            not self._in_head
-        ):  # else the request is still answered, as the last one, or refused at its deadline
+        # A request whose head is coming in is still answered, as the last one, or refused at its deadline.
+        if not self._in_head:
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:

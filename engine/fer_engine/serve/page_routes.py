@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import mimetypes
 from importlib import resources
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +23,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-# Some systems lack these types or map them wrongly.
+# By ending; the module mimetypes would depend on the system, some of which map these wrongly.
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 
 
@@ -49,5 +49,4 @@ class PageRoutes:
 
 
 def _media_type(name: str) -> str:
-    ending = name[name.rfind(".") :]
-    return TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return TYPES.get(Path(name).suffix, "application/octet-stream")
