@@ -151,7 +151,7 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
     assert set(engines) == {f"engine/onnxruntime/{name}/m{m}" for name in ("fp32", "auto") for m in (4, 8)}
     assert engines["engine/onnxruntime/fp32/m4"]["info"]["micro_batch"] == 4
     automatic = engines["engine/onnxruntime/auto/m8"]
-    assert automatic["info"]["choice"]["by"] in ("probe", "kept probe")
+    assert automatic["info"]["choice"]["by"] in ("probe", "cached probe")
     assert automatic["bytes"] == found["artifact"]["files"][automatic["info"]["precision"]]["bytes"]
     labelled = found["parity"]["engine/onnxruntime/fp32/m4"]["labelled"]
     low, high = labelled["interval"]

@@ -22,17 +22,17 @@ AUTO = "auto"
 class Choice:
     """How precision and backend were chosen.
 
-    `by` is "given", "only one" (candidate), "probe" (the fastest, measured at this load), or "kept
+    `by` is "given", "only one" (candidate), "probe" (the fastest, measured at this load), or "cached
     probe" (the fastest, by the measurement of an earlier load, cached in the artifact). `speeds` holds
     the faces per second of each candidate, named "backend/precision", at the batch of
-    `speed_probe.probe_batch`; `failures` says why others could not run, and `not_kept` why a
+    `speed_probe.probe_batch`; `failures` says why others could not run, and `not_cached` why a
     measurement could not be written into the artifact.
     """
 
     by: str
     speeds: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    not_kept: str | None = None
+    not_cached: str | None = None
 
 
 def choose_candidate(
@@ -56,17 +56,17 @@ def choose_candidate(
     files = {candidate.precision: artifact.file(candidate.precision) for candidate in candidates}
     conditions = _conditions(files, candidates, options)
     measured = probe_cache.read_measurement(artifact.probes, conditions, candidates)
-    by, not_kept = "kept probe", None
+    by, not_cached = "cached probe", None
     if measured is None:
         models = {name: Model.of_artifact(artifact, name) for name in files}
         by, measured = "probe", speed_probe.measure_speeds(models, candidates, options)
         if not measured.speeds:
             raise BackendError(f"no candidate can run: {'; '.join(measured.failures.values())}")
-        not_kept = _cache(artifact, conditions, measured, options.device)
+        not_cached = _cache(artifact, conditions, measured, options.device)
     fastest = max(measured.speeds, key=measured.speeds.__getitem__)
     speeds = {str(candidate): speed for candidate, speed in measured.speeds.items()}
     failures = {str(candidate): reason for candidate, reason in measured.failures.items()}
-    return fastest, Choice(by, speeds, failures, not_kept)
+    return fastest, Choice(by, speeds, failures, not_cached)
 
 
 def _cache(

@@ -59,7 +59,7 @@ def test_a_real_probe_takes_the_fastest_and_is_kept(artifact):
     assert set(first.choice.speeds) == set(SPEEDS)
     assert f"{first.backend}/{first.precision}" == max(first.choice.speeds, key=first.choice.speeds.get)
     again = load(artifact)
-    assert again.choice == Choice("kept probe", first.choice.speeds)
+    assert again.choice == Choice("cached probe", first.choice.speeds)
     assert again.backend == first.backend
 
 
@@ -70,7 +70,7 @@ def test_graphs_that_are_not_chosen_are_not_read_once_all_were_measured(artifact
     probes.speeds = SPEEDS | {"onnxruntime/int8": 50.0, "openvino/int8": 50.0}
     assert load(artifact).choice.by == "probe"
     (artifact.folder / "int8.onnx").unlink()
-    assert load(artifact).choice.by == "kept probe"
+    assert load(artifact).choice.by == "cached probe"
 
 
 def test_the_fastest_wins(artifact, probes):
@@ -129,7 +129,7 @@ def test_other_conditions_are_measured_anew(artifact, probes, place, value):
     load(artifact)
     change(artifact, lambda data: data["probes"][0]["conditions"].update({place: value}))
     assert load(artifact).choice.by == "probe"
-    assert load(artifact).choice.by == "kept probe"
+    assert load(artifact).choice.by == "cached probe"
     assert probes.count == 2
     kept = json.loads((artifact.folder / PROBES_NAME).read_text())["probes"]
     assert len(kept) == (2 if place == "cpu" else 1)  # other CPUs keep theirs, what is out of date goes
@@ -152,7 +152,7 @@ def test_damaged_figures_are_not_trusted(artifact, probes, edit):
     load(artifact)
     change(artifact, lambda data: edit(data["probes"][0]))
     assert load(artifact).choice == Choice("probe", SPEEDS)
-    assert load(artifact).choice == Choice("kept probe", SPEEDS)
+    assert load(artifact).choice == Choice("cached probe", SPEEDS)
     assert probes.count == 2
 
 
@@ -163,7 +163,7 @@ def test_damaged_figures_are_not_trusted(artifact, probes, edit):
 def test_a_damaged_file_is_not_trusted(artifact, probes, text):
     (artifact.folder / PROBES_NAME).write_text(text)
     assert load(artifact).choice.by == "probe"
-    assert load(artifact).choice.by == "kept probe"
+    assert load(artifact).choice.by == "cached probe"
     assert probes.count == 1
 
 
@@ -172,7 +172,7 @@ def test_an_artifact_that_cannot_be_written_is_measured_each_time(artifact, prob
     for count in (1, 2):
         choice = load(artifact).choice
         assert (choice.by, choice.speeds) == ("probe", SPEEDS)
-        assert re.match(r"cannot write .*probes\.json", choice.not_kept)
+        assert re.match(r"cannot write .*probes\.json", choice.not_cached)
         assert probes.count == count
     assert sorted(path.name for path in artifact.folder.iterdir()) == [
         MANIFEST_NAME,
@@ -188,7 +188,7 @@ def test_what_cannot_run_is_reported_and_tried_again(artifact, probes):
         assert info.backend == "onnxruntime"
         assert (info.choice.by, info.choice.speeds) == ("probe", probes.speeds)
         assert info.choice.failures == {"openvino/fp32": "openvino/fp32 is broken"}
-        assert "the next load tries it again" in info.choice.not_kept
+        assert "the next load tries it again" in info.choice.not_cached
         assert probes.count == count
 
 
