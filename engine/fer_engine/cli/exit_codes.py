@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from fer_engine.errors import FerError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_NO_READER = 141  # as shells tell of SIGPIPE
 
 # The extra that brings each optional library.
 EXTRAS = {
@@ -34,9 +36,17 @@ EXTRAS = {
 
 
 def run_command(body: Callable[[], int]) -> int:
-    """Return the exit code of `body`: its own, 2 for an error of ours, 130 for Ctrl-C."""
+    """Return the exit code of `body`: its own, 2 for an error of ours, 130 for Ctrl-C.
+
+    It is 141 where the reader of standard output has left, as `head` does.
+    """
     try:
-        return body()
+        code = body()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends, and would complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_NO_READER
     except FerError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -52,3 +62,4 @@ def run_command(body: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    return code
