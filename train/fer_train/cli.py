@@ -17,8 +17,18 @@ if TYPE_CHECKING:
     from fer_train.training_run import RunOptions
 
 DEFAULT_MODEL = "mini_xception"
-
-
+HELP = {
+    "recipe": "train as a recipe says; options beside it take the place of its own (default: none)",
+    "output": "folder of the run (default: runs/MODEL, with --qat runs/MODEL-qat)",
+    "qat": "train for INT8, from --init or the checkpoint that ships (default: no)",
+    "init": "checkpoint folder or state dict whose weights to start from (default: none, random weights)",
+    "teacher": "checkpoint folder to distill from; several teach by their mean (default: none)",
+    "data": "FER2013 or labelled faces of your own: a csv, npz or folder of images (no default: needed)",
+    "labels": "labels of a set of your own, in order, as in calm,tense; of AffectNet, those to learn "
+    "(default: those of the set)",
+    "votes": "FER+'s votes for --data: fer2013new.csv, or an npz; --labels ferplus has its eight labels "
+    "(default: those in --data, if any)",
+}
 # Fields of `Recipe` that are options, with what each means.
 RECIPE = {
     "epochs": "epochs that the learning rate's schedule lays out",
@@ -63,53 +73,20 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--version", action="version", version=f"%(prog)s {__version__}")
     add("-m", "--model", help=f"network to train (default: {DEFAULT_MODEL})")
-    add(
-        "--recipe",
-        metavar="NAME|FILE",
-        help="train as a recipe says; options beside it take the place of its own (default: none)",
-    )
+    add("--recipe", metavar="NAME|FILE", help=HELP["recipe"])
     add("--list", action="store_true", help="list the networks and recipes, and train nothing (default: no)")
-    add(
-        "-o", "--output", type=Path, help="folder of the run (default: runs/MODEL, with --qat runs/MODEL-qat)"
-    )
+    add("-o", "--output", type=Path, help=HELP["output"])
     add("--resume", action="store_true", help="go on with the run in --output (default: start a new one)")
-    add(
-        "--qat",
-        action="store_true",
-        default=None,
-        help="train for INT8, from --init or the checkpoint that ships (default: no)",
-    )
-    add(
-        "--init",
-        type=Path,
-        help="checkpoint folder or state dict whose weights to start from (default: none, random weights)",
-    )
-    add(
-        "--teacher",
-        type=Path,
-        action="append",
-        help="checkpoint folder to distill from; several teach by their mean (default: none)",
-    )
+    add("--qat", action="store_true", default=None, help=HELP["qat"])
+    add("--init", type=Path, help=HELP["init"])
+    add("--teacher", type=Path, action="append", help=HELP["teacher"])
     add("--threads", type=int, help="CPU threads; another number rounds sums in another way (default: 1)")
     add("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
     add = parser.add_argument_group("data").add_argument
-    add(
-        "--data",
-        type=Path,
-        help="FER2013 or labelled faces of your own: a csv, npz or folder of images (no default: needed)",
-    )
-    add(
-        "--labels",
-        help="labels of a set of your own, in order, as in calm,tense; of AffectNet, those to learn "
-        "(default: those of the set)",
-    )
+    add("--data", type=Path, help=HELP["data"])
+    add("--labels", help=HELP["labels"])
     add("--images", type=Path, help="folder of the images that a csv names (default: the csv's own)")
-    add(
-        "--votes",
-        type=Path,
-        help="FER+'s votes for --data: fer2013new.csv, or an npz; --labels ferplus has its eight labels "
-        "(default: those in --data, if any)",
-    )
+    add("--votes", type=Path, help=HELP["votes"])
     _add_fields(parser.add_argument_group("recipe", "With --qat some defaults are others."), Recipe(), RECIPE)
     _add_fields(parser.add_argument_group("augmentation"), Augmentation(), AUGMENTATION)
     return parser
