@@ -22,7 +22,7 @@ from fer_train.tracing import Layer, Norm, is_layer, is_norm, traced_layers
 
 INT8_MAX = 127
 INT8_MIN = -128  # QuantizeLinear saturates activations there; weights keep to -127..127
-RANGE_PACE = 60.0  # the small steps that suit finished weights would hardly move a range
+RANGE_PACE = 60.0  # times the weights' learning rate, whose small steps would hardly move a range
 
 
 def exact_amax(spec: ModelSpec) -> float | None:

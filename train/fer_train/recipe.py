@@ -49,7 +49,7 @@ class Recipe:
     ema_decay: float = 0.998  # an average over about two epochs; this average is what ships
     patience: int = 0  # epochs without a better validation accuracy before it stops; 0: never
     seed: int = 0
-    distillation: float = 0.7  # weight of the teacher's word against the labels', where there is one
+    distillation: float = 0.7  # weight of the teacher's outputs against the labels, where there is a teacher
     temperature: float = 2.0  # softens both logits, so that the wrong classes count too
     teacher_mirror: bool = False  # average the teacher over each face and its mirror image: twice its work
     mixup: float = 0.0  # of Beta(mixup, mixup), the share of a second face in each; 0: none
@@ -90,7 +90,7 @@ QAT = Recipe(
     weight_decay=0.0,  # the float run did the regularizing
     label_smoothing=0.0,
     ema_decay=0.99,  # an average over less than an epoch: there are few
-    distillation=1.0,  # the float network's answers are what to keep; the labels had their say in it
+    distillation=1.0,  # the float network's answers are what to keep; it has learned the labels already
     temperature=1.0,  # its probabilities as they are
     # Nearly as the faces come: it is their answers that have to stay the same.
     augmentation=Augmentation(

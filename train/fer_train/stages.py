@@ -110,14 +110,14 @@ def _stage(table: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
         raise ConfigError(f"{', '.join(sorted(missing))} missing")
     changes = table.get("augmentation", {})
     _check_keys(table, {*STAGE, *RECIPE, "augmentation"})
-    data: dict[str, Any] = {**_only(STAGE, table), **_only(STAGE, given)}
+    data: dict[str, Any] = {**_pick(STAGE, table), **_pick(STAGE, given)}
     if isinstance(data.get("teacher"), str):
         data["teacher"] = [data["teacher"]]
     defaults = to_json(QAT if data.get("qat") else Recipe())
-    data["recipe"] = defaults | _only(RECIPE, table) | _only(RECIPE, given) | {"augmentation": changes}
+    data["recipe"] = defaults | _pick(RECIPE, table) | _pick(RECIPE, given) | {"augmentation": changes}
     if isinstance(changes, dict):
         _check_keys(changes, AUGMENTATION)
-        data["recipe"]["augmentation"] = defaults["augmentation"] | changes | _only(AUGMENTATION, given)
+        data["recipe"]["augmentation"] = defaults["augmentation"] | changes | _pick(AUGMENTATION, given)
     try:
         return from_json(Stage, data)
     except SchemaError as error:
@@ -125,7 +125,7 @@ def _stage(table: Mapping[str, Any], given: Mapping[str, Any]) -> Stage:
         raise ConfigError(f"{name} must be {error.expected}, got {error.got}") from None
 
 
-def _only(names: Collection[str], table: Mapping[str, Any]) -> dict[str, Any]:
+def _pick(names: Collection[str], table: Mapping[str, Any]) -> dict[str, Any]:
     return {name: table[name] for name in names if name in table}
 
 

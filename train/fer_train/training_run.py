@@ -79,7 +79,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedOptions:
     """What run.json holds: the options that shape a run."""
 
     options: dict[str, Any]
@@ -210,7 +210,7 @@ def _teacher(folder: Path, spec: ModelSpec) -> nn.Module:
 
 
 def _claim(options: RunOptions, dataset: Dataset) -> None:
-    """Write run.json, or compare the one that is there with the options of now."""
+    """Write run.json; where a run to resume has one, make sure that it holds the same options."""
     asked = {
         "model": options.model,
         "init": _digest(options.start()),
@@ -229,15 +229,15 @@ def _claim(options: RunOptions, dataset: Dataset) -> None:
             f"{options.output} already holds a run; add --resume to go on with it, or give another --output"
         )
     try:
-        there = from_json(Asked, {"options": json.loads(path.read_text("utf-8"))}).options
+        recorded = from_json(RecordedOptions, {"options": json.loads(path.read_text("utf-8"))}).options
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}); start anew in another --output") from None
-    there = {**dataclasses.asdict(Recipe()), **there}  # of a release that had fewer options
+    recorded = {**dataclasses.asdict(Recipe()), **recorded}  # an earlier release had fewer options
     differing = sorted(
-        key for key in {**there, **asked} if key not in LENGTH and there.get(key) != asked.get(key)
+        key for key in {**recorded, **asked} if key not in LENGTH and recorded.get(key) != asked.get(key)
     )
     if differing:
-        was = ", ".join(f"{key} {there.get(key)!r} (now {asked.get(key)!r})" for key in differing)
+        was = ", ".join(f"{key} {recorded.get(key)!r} (now {asked.get(key)!r})" for key in differing)
         raise ConfigError(f"{options.output} was trained with {was}; resume with the same options and data")
 
 

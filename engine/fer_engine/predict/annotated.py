@@ -38,7 +38,10 @@ def plan_outputs(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
     except OSError as error:
         raise ConfigError(f"cannot write {output}: {error.strerror}; give another --output") from None
     if len(inputs) == 1 and output.suffix and not is_folder:
-        _check_suffix(inputs[0], output)
+        suffixes = _suffixes(inputs[0])
+        if output.suffix.lower() not in suffixes:
+            kind = "a video" if inputs[0].is_video else "an image"
+            raise ConfigError(f"{output}: {kind} is written as {', '.join(suffixes)}, or into a folder")
         return {inputs[0].name: output}
     names_a_file = output.suffix.lower() in (*IMAGE_SUFFIXES, *CODECS)
     if not is_folder and (is_there or names_a_file):
@@ -60,13 +63,6 @@ def _written_as(entry: Input) -> Path:
     """Return the copy's path in the output folder, with a suffix that can be written."""
     suffixes = _suffixes(entry)
     return entry.place if entry.place.suffix.lower() in suffixes else entry.place.with_suffix(suffixes[0])
-
-
-def _check_suffix(entry: Input, output: Path) -> None:
-    suffixes = _suffixes(entry)
-    if output.suffix.lower() not in suffixes:
-        kind = "a video" if entry.is_video else "an image"
-        raise ConfigError(f"{output}: {kind} is written as {', '.join(suffixes)}, or into a folder")
 
 
 def _suffixes(entry: Input) -> tuple[str, ...]:

@@ -128,11 +128,6 @@ def _decode(opened: Any, name: str) -> Image:
             f"{name} has 32-bit pixels, whose black and white are not known; save it with 8 or 16 bits"
         )
     if opened.has_transparency_data:
-        opened = _on_white(opened.convert("RGBA"))
+        white = pillow().new("RGBA", opened.size, "white")
+        opened = pillow().alpha_composite(white, opened.convert("RGBA"))
     return cv2.cvtColor(np.asarray(opened.convert("RGB")), cv2.COLOR_RGB2BGR)
-
-
-def _on_white(opened: Any) -> Any:
-    from PIL import Image
-
-    return Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened)
