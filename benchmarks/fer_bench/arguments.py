@@ -15,6 +15,7 @@ from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.options import BenchOptions
 from fer_engine._version import __version__
 from fer_engine.errors import ConfigError
+from fer_engine.shipped import MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,22 +27,12 @@ if TYPE_CHECKING:
     from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.spec import ModelSpec
 
-MODEL = "mini_xception"
 ARTIFACT = Path("artifacts") / MODEL
 RECORD = Path("reports") / "bench.json"
 SPLIT = "PublicTest"
 EXIT_REGRESSION = 3
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 DEFAULTS = BenchOptions()
-# The options that need a --scenario.
-LOADGEN = (
-    "loadgen-mode",
-    "target-qps",
-    "latency-bound",
-    "scenario-seconds",
-    "min-queries",
-    "samples-per-query",
-)
 COMMANDS = {
     "run": "Measure speed, cold start, memory and parity of an artifact; write one JSON record.",
     "show": "Show a record again: on the terminal, as Markdown, as an HTML page, as figures.",
@@ -55,7 +46,7 @@ def parser(command: str | None) -> argparse.ArgumentParser:
     if command == "show":
         made.add_argument("render", type=Path, metavar="RECORD", help="JSON file of fer-bench")
         _add_faces(made)
-        _add_outputs(made.add_argument_group("results"))
+        _add_results(made, record=False)
         made.set_defaults(baseline=None, max_slowdown=None, max_accuracy_drop=None)
     elif command == "compare":
         made.add_argument("baseline", type=Path, metavar="OLD", help="the earlier record")
@@ -63,8 +54,13 @@ def parser(command: str | None) -> argparse.ArgumentParser:
         _add_bars(made)
         made.set_defaults(show_faces=False)
     else:
-        for add in (_add_contenders, _add_faces, _add_method, _add_loadgen, _add_results, _add_gate):
+        for add in (_add_contenders, _add_faces, _add_method, _add_loadgen):
             add(made)
+        _add_results(made, record=True)
+        made.add_argument(
+            "--baseline", type=Path, metavar="JSON", help="an earlier record to compare with (default: none)"
+        )
+        _add_bars(made)
         if command is None:
             made.add_argument("--render", type=Path, metavar="JSON", help="show this record, measure nothing")
         made.add_argument("-q", "--quiet", action="store_true", help="show no progress (default: show it)")
@@ -87,39 +83,37 @@ def _parser_of(command: str | None) -> argparse.ArgumentParser:
 
 
 def _add_contenders(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what runs")
-    group.add_argument(
+    add = parser.add_argument_group("what runs").add_argument
+    add(
         "--artifact",
         type=Path,
         help=f"folder made by fer-export (default: {ARTIFACT}, made from the shipped checkpoint if missing)",
     )
-    group.add_argument(
+    add(
         "--precision",
         help="precisions of the engine, as in fp32,int8,auto (default: all of the artifact, and auto)",
     )
-    group.add_argument(
+    add(
         "--backend",
         help="backends of the engine, as in onnxruntime,openvino,auto (default: all installed, and auto)",
     )
-    group.add_argument(
+    add(
         "--device",
         default=DEFAULTS.device,
         help="device of the engine: cpu, cuda or cuda:1; the others run on the CPU (default: %(default)s)",
     )
-    group.add_argument(
+    add(
         "--threads",
         help="threads of the engine, as in 1,2; a single number holds for PyTorch and the peers too "
         "(default: the engine's own choice)",
     )
-    group.add_argument(
-        "--micro-batch", help="micro-batches of the engine, as in 4,8,32 (default: the engine's own choice)"
-    )
-    group.add_argument(
+    add("--micro-batch", help="micro-batches of the engine, as in 4,8,32 (default: the engine's own choice)")
+    add(
         "--tta",
         help="test-time augmentation of the engine, as in none,flip; flip averages each face with its mirror "
         "image (default: none)",
     )
-    group.add_argument(
+    add(
         "--peers",
         nargs="?",
         const="",
@@ -130,24 +124,24 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_faces(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("faces")
-    group.add_argument(
+    add = parser.add_argument_group("faces").add_argument
+    add(
         "--data",
         type=Path,
         help="FER2013 in any form, or your own data (default: synthetic faces without labels)",
     )
-    group.add_argument("--labels", help="labels of --data in order, as in calm,tense (default: FER2013's)")
-    group.add_argument(
+    add("--labels", help="labels of --data in order, as in calm,tense (default: FER2013's)")
+    add(
         "--images",
         type=Path,
         help="folder of the images that the csv of --data names (default: the csv's own)",
     )
-    group.add_argument("--split", help=f"split of --data (default: {SPLIT})")
+    add("--split", help=f"split of --data (default: {SPLIT})")
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how to measure")
-    group.add_argument("--batch", default="64", help="batch sizes, as in 1,64,1024 (default: %(default)s)")
+    add = parser.add_argument_group("how to measure").add_argument
+    add("--batch", default="64", help="batch sizes, as in 1,64,1024 (default: %(default)s)")
     for option, what in (
         ("rounds", "rounds, in each of which every contender has one turn"),
         ("seconds", "length of one turn in seconds"),
@@ -156,10 +150,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         ("seed", "seed of the order of the turns"),
     ):
         default = getattr(DEFAULTS, option.replace("-", "_"))
-        group.add_argument(
-            f"--{option}", type=type(default), default=default, help=f"{what} (default: %(default)s)"
-        )
-    group.add_argument(
+        add(f"--{option}", type=type(default), default=default, help=f"{what} (default: %(default)s)")
+    add(
         "--profile",
         action="store_true",
         help="measure the limits of the machine and the time of each operator too (default: no)",
@@ -167,70 +159,51 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_loadgen(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("scenarios of MLPerf LoadGen, after the rounds")
-    group.add_argument(
-        "--scenario", help="scenarios, as in single-stream,multi-stream,server,offline (default: none)"
-    )
-    group.add_argument(
-        "--loadgen-mode", help="modes of LoadGen, as in performance,accuracy (default: performance)"
-    )
-    group.add_argument(
+    add = parser.add_argument_group("scenarios of MLPerf LoadGen, after the rounds").add_argument
+    add("--scenario", help="scenarios, as in single-stream,multi-stream,server,offline (default: none)")
+    add("--loadgen-mode", help="modes of LoadGen, as in performance,accuracy (default: performance)")
+    add(
         "--target-qps",
         type=float,
         help="queries a second: the arrival rate of server (default: searched), or the rate that offline is "
         "expected to reach (default: estimated)",
     )
-    group.add_argument("--latency-bound", help="latency bound of server, as in 10ms (default: 10ms)")
-    group.add_argument(
-        "--scenario-seconds", type=float, help="least length of a run in seconds (default: 10)"
-    )
-    group.add_argument(
+    add("--latency-bound", help="latency bound of server, as in 10ms (default: 10ms)")
+    add("--scenario-seconds", type=float, help="least length of a run in seconds (default: 10)")
+    add(
         "--min-queries",
         type=int,
         help="least number of queries of a run, of offline the samples (default: MLPerf's, by scenario)",
     )
-    group.add_argument("--samples-per-query", type=int, help="samples a query of multi-stream (default: 8)")
+    add("--samples-per-query", type=int, help="samples a query of multi-stream (default: 8)")
 
 
-def _add_results(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("results")
-    group.add_argument(
-        "-o", "--json", type=Path, default=RECORD, help="file of the record (default: %(default)s)"
-    )
-    _add_outputs(group)
-
-
-def _add_outputs(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--markdown", type=Path, help="write the report as Markdown too (default: no)")
-    group.add_argument("--html", type=Path, help="write the report as one HTML page too (default: no)")
-    group.add_argument(
-        "--png", type=Path, metavar="FOLDER", help="write the figures of the page there too (default: no)"
-    )
-    group.add_argument(
+def _add_results(parser: argparse.ArgumentParser, *, record: bool) -> None:
+    """Add what is written; the `record` too where one is made."""
+    add = parser.add_argument_group("results").add_argument
+    if record:
+        add("-o", "--json", type=Path, default=RECORD, help="file of the record (default: %(default)s)")
+    add("--markdown", type=Path, help="write the report as Markdown too (default: no)")
+    add("--html", type=Path, help="write the report as one HTML page too (default: no)")
+    add("--png", type=Path, metavar="FOLDER", help="write the figures of the page there too (default: no)")
+    add(
         "--show-faces",
         action="store_true",
         help="show the faces of --data whose answers change in the page (default: synthetic faces alone)",
     )
 
 
-def _add_gate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--baseline", type=Path, metavar="JSON", help="an earlier record to compare with (default: none)"
-    )
-    _add_bars(parser)
-
-
 def _add_bars(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
+    add = parser.add_argument_group(
         "how much worse than the earlier record an engine may be",
         f"One is needed for a comparison; exit code {EXIT_REGRESSION} where an engine is worse than that.",
-    )
-    group.add_argument(
+    ).add_argument
+    add(
         "--max-slowdown",
         metavar="SHARE",
         help="of the ratios to plain onnxruntime, as in 10%% (default: not compared)",
     )
-    group.add_argument(
+    add(
         "--max-accuracy-drop",
         type=float,
         metavar="POINTS",
@@ -270,7 +243,10 @@ def _scenarios(options: Namespace) -> ScenarioOptions | None:
         ConfigError: an option is wrong or has no scenario, or LoadGen is not installed.
     """
     if options.scenario is None:
-        idle = [f"--{name}" for name in LOADGEN if getattr(options, name.replace("-", "_")) is not None]
+        own = argparse.ArgumentParser()
+        _add_loadgen(own)
+        known = vars(own.parse_args([]))
+        idle = [f"--{name.replace('_', '-')}" for name in known if getattr(options, name) is not None]
         if idle:
             raise ConfigError(f"{', '.join(idle)} given without a scenario; name one with --scenario")
         return None

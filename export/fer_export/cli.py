@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
+from fer_engine.shipped import MODEL
 from fer_engine.system import progress
 from fer_export.tensorrt import arguments
 
@@ -29,7 +30,6 @@ COMMANDS = {
     "tensorrt": "Build TensorRT plans from the graphs of an artifact.",
 }
 EXIT_REFUSED = 3
-MODEL = "mini_xception"
 # What goes with each way to name a network; the last two need all of theirs.
 MODEL_OPTIONS = {
     "model": ("checkpoint", "mean", "scale"),
