@@ -9,14 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fer_bench.contenders import packages, reference
 from fer_bench.contenders.contender import CPU, OVERHEAD, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.worker_client import SupportsAsk, Worker, running_workers
+from fer_bench.contenders.worker_client import SupportsAsk, running_workers
 from fer_bench.passes import accuracy, rounds, startup
 from fer_bench.passes.energy.meters import Meters
 from fer_bench.passes.limits import profile_pass
@@ -27,7 +27,6 @@ from fer_bench.record import environment
 from fer_bench.record.environment import LoadAverage
 from fer_bench.record.machine_limits import Limits
 from fer_bench.record.record import (
-    AnswerParity,
     GraphFile,
     MeasuredArtifact,
     MeasuredContender,
@@ -83,7 +82,20 @@ def measure_contenders(
         started, failed = _startup(contenders, faces_path, options)
         contenders = _left(contenders, started, failed)
         with running_workers(contenders, faces_path) as workers:
-            measured = _measure(contenders, workers, inputs, known, meters, Path(scratch))
+            title = f"parity with {known.reference_title}: {inputs.description}"
+            with bar(title, len(workers) - 1) as advance:
+                parities = accuracy.measure_parity(
+                    workers, inputs, Path(scratch), advance, reference=known.reference
+                )
+            speed: list[Speed] = []
+            metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
+            with rounds.busy_processes(options.busy):
+                for batch in options.batches:
+                    speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
+            # Asked at the end: an engine may settle on its micro-batch while it runs.
+            ran = tuple(_described(entry, workers[entry.name].ask("info")) for entry in contenders)
+            played = _scenarios(contenders, workers, inputs, options.scenarios, known.reference)
+            profiled = _limits(contenders, workers, options) if options.profile else None
     energy, energy_source = meters.joules_by_cpu()
     gpu_energy, gpu_energy_source = meters.joules_by_gpu()
     return Record(
@@ -104,12 +116,12 @@ def measure_contenders(
         energy_source=energy_source,
         gpu_energy=gpu_energy,
         gpu_energy_source=gpu_energy_source,
-        runtime_sizes=packages.runtime_sizes(measured.contenders),
-        contenders=measured.contenders,
-        parity=measured.parity,
-        speed=measured.speed,
-        limits=measured.limits,
-        scenarios=measured.scenarios,
+        runtime_sizes=packages.runtime_sizes(ran),
+        contenders=ran,
+        parity=parities,
+        speed=tuple(speed),
+        limits=profiled,
+        scenarios=played,
     )
 
 
@@ -120,40 +132,6 @@ def _announce(count: int, options: BenchOptions) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-class _Measured(NamedTuple):
-    """What is measured while the workers run."""
-
-    contenders: tuple[MeasuredContender, ...]
-    parity: dict[str, AnswerParity]
-    speed: tuple[Speed, ...]
-    limits: Limits | None
-    scenarios: tuple[PerformanceRun | AccuracyRun, ...] | None
-
-
-def _measure(
-    contenders: Sequence[Contender],
-    workers: Mapping[str, Worker],
-    inputs: Inputs,
-    known: Subject,
-    meters: Meters,
-    scratch: Path,
-) -> _Measured:
-    options = known.options
-    title = f"parity with {known.reference_title}: {inputs.description}"
-    with bar(title, len(workers) - 1) as advance:
-        parities = accuracy.measure_parity(workers, inputs, scratch, advance, reference=known.reference)
-    speed: list[Speed] = []
-    metered = meters.metered(workers, [entry.name for entry in contenders if entry.device != CPU])
-    with rounds.busy_processes(options.busy):
-        for batch in options.batches:
-            speed += _speed(metered if batch == max(options.batches) else workers, batch, options)
-    # Asked at the end: an engine may settle on its micro-batch while it runs.
-    described = [_described(contender, workers[contender.name].ask("info")) for contender in contenders]
-    played = _scenarios(contenders, workers, inputs, options.scenarios, known.reference)
-    profiled = _limits(contenders, workers, options) if options.profile else None
-    return _Measured(tuple(described), parities, tuple(speed), profiled, played)
 
 
 def _left(

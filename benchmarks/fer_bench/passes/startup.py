@@ -25,8 +25,7 @@ def measure_startup(
     A cold start is the import, the load and the first call with one face, in a new process; the
     interpreter's own start is left out. The last process of each, which finds what earlier ones left
     in caches, goes on to predict `memory_faces` faces, in one call where the contender splits any
-    batch by itself. `start` starts the process of a
-    contender. Calls `advance(1)` after each.
+    batch by itself. `start` starts the process of a contender. Calls `advance(1)` after each.
 
     Raises:
         BackendError: a contender that is not optional cannot run.

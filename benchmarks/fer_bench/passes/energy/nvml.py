@@ -8,7 +8,6 @@ processes are part of the figure. Source: NVIDIA, "NVML API Reference Guide", de
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fer_engine.backends.cuda.devices import CUDA
@@ -30,17 +29,31 @@ class Gpu(NamedTuple):
 
 
 class EnergyCounter:
-    """The energy counter of a GPU; `millijoules` reads it."""
+    """The energy counter of a GPU; `handle` is what `nvml` calls the GPU.
 
-    def __init__(self, millijoules: Callable[[], int]) -> None:
-        self._read = millijoules
-        self._began = millijoules()
+    Raises:
+        BackendError: it cannot be read, now or during a measurement.
+    """
+
+    def __init__(self, nvml: Any, handle: object) -> None:
+        self._nvml, self._handle = nvml, handle
+        self._began = self._read()
 
     def start(self) -> None:
         self._began = self._read()
 
     def stop(self) -> float:
         return (self._read() - self._began) / 1e3
+
+    def _read(self) -> int:
+        """Return the millijoules since the driver was loaded."""
+        try:
+            value: int = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        except self._nvml.NVMLError as error:
+            raise BackendError(
+                f"nvmlDeviceGetTotalEnergyConsumption failed during the measurement: {error}; run it again"
+            ) from error
+        return value
 
 
 def find_gpu(device: str) -> Gpu:
@@ -61,23 +74,8 @@ def find_gpu(device: str) -> Gpu:
             return Gpu(name, None, f"not available: {reason}")
     except (pynvml.NVMLError, LookupError) as error:
         return Gpu(name, None, f"not available: {error}")
-    meter = EnergyCounter(_reader(pynvml, handle))
+    meter = EnergyCounter(pynvml, handle)
     return Gpu(name, meter, f"NVML, {name}, its counter of energy, idle power and other processes included")
-
-
-def _reader(nvml: Any, handle: object) -> Callable[[], int]:
-    """Return what reads a GPU's counter of millijoules; it raises a BackendError where that fails."""
-
-    def read() -> int:
-        try:
-            value: int = nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-        except nvml.NVMLError as error:
-            raise BackendError(
-                f"nvmlDeviceGetTotalEnergyConsumption failed during the measurement: {error}; run it again"
-            ) from error
-        return value
-
-    return read
 
 
 def _handle(nvml: Any, device: str) -> object:

@@ -107,21 +107,12 @@ def _request(
     contender: Contender, info: Mapping[str, Any], graphs: Mapping[str, str], batch: int
 ) -> dict[str, Any] | None:
     """Return what to ask a contender's process for; None for a runtime whose counters nobody reads here."""
+    threads: int | None
     if contender.name == BASELINE:
-        return {
-            "batch": batch,
-            "backend": BASELINE,
-            "file": graphs["fp32"],
-            "precision": "fp32",
-            "threads": None,
-        }
-    if contender.kind != "engine" or contender.device != CPU or info["backend"] not in PROFILERS:
+        backend, precision, threads = BASELINE, "fp32", None
+    elif contender.kind == "engine" and contender.device == CPU and info["backend"] in PROFILERS:
+        backend, precision, batch, threads = info["backend"], info["precision"], info["micro_batch"], 1
+    else:
         return None
-    precision = info["precision"]
-    return {
-        "batch": info["micro_batch"],
-        "backend": info["backend"],
-        "file": graphs[precision],
-        "precision": precision,
-        "threads": 1,
-    }
+    file = graphs[precision]
+    return {"batch": batch, "backend": backend, "file": file, "precision": precision, "threads": threads}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import short
-from fer_bench.report.figures.plot import NARROW, Plot
+from fer_bench.report.figures.plot import Plot
 from fer_bench.report.figures.theme import LIGHT
 from fer_bench.report.headline import headlines
 
@@ -24,7 +24,7 @@ def draw(record: Record, width: int) -> Figure | None:
     counts = {name: found.confusion for name, found in labelled.items() if found and found.confusion}
     if len(counts) < len(names):
         return None
-    figure, panels = layout.panels(width, HEIGHT, [*names], 1 if width <= NARROW else 2)
+    figure, panels = layout.panels(width, HEIGHT, [*names], 2)
     for panel, (name, rows) in zip(panels, counts.items(), strict=True):
         panel.set_title(short(name))
         _matrix(panel, np.array(rows), record.artifact.labels)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fer_bench.record.record import Record
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
-from fer_bench.report.figures.plot import NARROW, Plot
+from fer_bench.report.figures.plot import Plot
 from fer_bench.report.figures.theme import LIGHT
 
 BINS = 60  # of equal ratio, over the whole span of a panel
@@ -19,8 +19,7 @@ BINS = 60  # of equal ratio, over the whole span of a panel
 
 def draw(record: Record, width: int) -> Figure | None:
     batches, marks = record.options.batches, marks_of(record)
-    columns = 1 if width <= NARROW else 3
-    figure, panels = layout.panels(width, 60 + layout.ROW * len(marks), batches, columns)
+    figure, panels = layout.panels(width, 60 + layout.ROW * len(marks), batches, 3)
     for panel, batch in zip(panels, batches, strict=True):
         samples = {
             entry.contender: np.maximum(list(chain.from_iterable(entry.samples_ns)), 1) / 1e6

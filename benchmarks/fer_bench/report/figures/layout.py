@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from fer_bench.report.figures.mark import Mark, short
+from fer_bench.report.figures.plot import NARROW
 from fer_bench.report.figures.theme import DEEPEST, UNITS
 
 ROW = 24  # CSS pixels of a chart's row
@@ -28,8 +29,9 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with one panel of `height` for each thing shown, at most `columns` beside each other.
 
-    `named` contenders get room for a legend.
+    A narrow figure has one column. `named` contenders get room for a legend.
     """
+    columns = 1 if width <= NARROW else columns
     rows = -(-len(shown) // columns)
     columns = -(-len(shown) // rows)
     drawn = figure(width, rows * height + legend_height(named, width))

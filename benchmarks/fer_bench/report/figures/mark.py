@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from matplotlib.lines import Line2D
 
@@ -21,7 +21,7 @@ PRECISIONS = {"fp32": "o", "bf16": "D", "fp16": "s", "int8": "^", "int8-cpu": "v
 PEERS = "PXdphH<>8"
 # Contenders of one colour and marker, as in a sweep over threads, differ in what is filled.
 Fill = Literal["full", "none", "left", "top", "right", "bottom"]
-FILLS: tuple[Fill, ...] = ("full", "none", "left", "top", "right", "bottom")
+FILLS: tuple[Fill, ...] = get_args(Fill)
 
 
 @dataclass(frozen=True, slots=True)

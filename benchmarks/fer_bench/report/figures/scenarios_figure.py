@@ -11,7 +11,7 @@ from fer_bench.record.record import Record
 from fer_bench.record.scenario_runs import PerformanceRun
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import Mark, marks_of
-from fer_bench.report.figures.plot import NARROW, Plot
+from fer_bench.report.figures.plot import Plot
 
 
 def draw(record: Record, width: int) -> Figure | None:
@@ -20,9 +20,7 @@ def draw(record: Record, width: int) -> Figure | None:
         return None
     scenarios = list(dict.fromkeys(run.scenario for run in timed))
     names = list(dict.fromkeys(run.contender for run in timed))
-    figure, panels = layout.panels(
-        width, 80 + layout.ROW * len(names), scenarios, 1 if width <= NARROW else 2
-    )
+    figure, panels = layout.panels(width, 80 + layout.ROW * len(names), scenarios, 2)
     for panel, scenario in zip(panels, scenarios, strict=True):
         runs = {run.contender: run for run in timed if run.scenario == scenario}
         _bars(panel, runs, names, marks_of(record))

@@ -11,7 +11,7 @@ from fer_bench.record.record import Record, Speed
 from fer_bench.record.statistics import median_interval
 from fer_bench.report.figures import layout
 from fer_bench.report.figures.mark import marks_of
-from fer_bench.report.figures.plot import NARROW, Plot
+from fer_bench.report.figures.plot import Plot
 from fer_export.verify.parity import wilson_interval
 
 Interval = tuple[float, list[list[float]]]  # a value, and how far its interval reaches below and above
@@ -20,7 +20,7 @@ PANEL = 250  # CSS pixels of height
 
 def draw(record: Record, width: int) -> Figure | None:
     batches, marks = record.options.batches, marks_of(record)
-    figure, panels = layout.panels(width, PANEL, batches, 1 if width <= NARROW else 3, len(marks))
+    figure, panels = layout.panels(width, PANEL, batches, 3, len(marks))
     answers = _answers(record)
     what = "top-1 accuracy" if record.inputs.labelled else f"same answer as {record.reference_title}"
     for panel, batch in zip(panels, batches, strict=True):
