@@ -61,7 +61,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one backend made of one precision.
+    """How one backend ran one precision.
 
     `answers` is the share of the reference's accuracy that is left or, without labels, the agreement with
     it; `speed` is in faces per second.
@@ -75,7 +75,7 @@ class Trial:
 class Verdict:
     """Whether a precision is accepted on the machine of the export, and why.
 
-    `trials` holds what every backend made of it, `failures` why others made nothing, `passing` the
+    `trials` holds how every backend ran it, `failures` why others could not, `passing` the
     backends whose answers pass; `backend` is the fastest of these, `speed` its ratio to the best FP32.
     """
 
@@ -90,7 +90,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Which precisions the export found worth using, and by what.
+    """Which precisions the export found worth using, and by what measurements.
 
     `machine` is where it was measured (`fer_engine.system.cpu`), `batch` the faces at once, `answers` what
     was compared ("accuracy" or "agreement"), `thresholds` what was asked of each figure; `verdicts` are by

@@ -7,7 +7,6 @@ import ctypes
 import math
 import os
 import weakref
-from contextlib import ExitStack
 from typing import Any, final
 
 import numpy as np
@@ -131,7 +130,7 @@ def _give_back(cuda: Cuda, process: int, owned: contextlib.ExitStack) -> None:
 
 
 def pinned_array(
-    cuda: Cuda, shape: tuple[int, ...], kind: type[np.generic], owned: ExitStack
+    cuda: Cuda, shape: tuple[int, ...], kind: type[np.generic], owned: contextlib.ExitStack
 ) -> NDArray[Any]:
     """Return an array in pinned memory, which is given back when `owned` is closed; not an empty one."""
     size = math.prod(shape) * np.dtype(kind).itemsize

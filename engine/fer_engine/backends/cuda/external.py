@@ -52,6 +52,25 @@ def acquire(array: Any, cuda: Cuda, stream: int, event: int) -> ExternalArray:
     return found
 
 
+def check_device_faces(faces: ExternalArray, face_shape: tuple[int, ...]) -> None:
+    """Check faces on the device against the model: uint8 [n, *face_shape], any n.
+
+    Raises:
+        InputError: they have another type, rank or size.
+    """
+    if faces.dtype != "uint8":
+        raise InputError(
+            f"faces must be uint8 pixels from 0 to 255, got {faces.dtype}; convert them on the GPU, as with "
+            "faces.clip(0, 255).to(torch.uint8) in PyTorch"
+        )
+    if len(faces.shape) == 0 or faces.shape[1:] != face_shape:
+        wanted = ", ".join(map(str, face_shape))
+        raise InputError(
+            f"faces must have the shape [n, {wanted}], got {list(faces.shape)}; give one face "
+            "as faces[None], and resize faces of another size"
+        )
+
+
 def _from_dlpack(array: Any, cuda: Cuda, stream: int) -> tuple[ExternalArray, tuple[int, ...] | None]:
     """Return the array and its strides in elements."""
     kind, index = map(int, array.__dlpack_device__())
@@ -97,7 +116,7 @@ def _from_interface(
     if masked:
         raise InputError("faces must be without a mask; fill in what is masked")
     if 0 not in shape and not cuda.owns(address):
-        raise _other_device(f"the address {address:#x}, which is none there", cuda)
+        raise _other_device(f"the address {address:#x}, which is not in it", cuda)
     return ExternalArray(address, shape, dtype.name, array), strides, producer
 
 

@@ -44,13 +44,13 @@ class PyCuda:
         self._streams: dict[int, Any] = {}
         self._events: dict[int, Any] = {}
         self._numbers = itertools.count(1)  # PyCUDA's events tell no handle
-        with self._told():
+        with self._cuda_errors():
             here = driver.Context.get_device()
             self.index = next(index for index in range(driver.Device.count()) if driver.Device(index) == here)
 
     def device(self) -> Device:
         driver = self._driver
-        with self._told():
+        with self._cuda_errors():
             device = driver.Context.get_device()
             major, minor = device.compute_capability()
             version = driver.get_driver_version()
@@ -66,27 +66,27 @@ class PyCuda:
         yield
 
     def allocate(self, size: int) -> int:
-        with self._told():
+        with self._cuda_errors():
             memory = self._driver.mem_alloc(size)
         self._memory[int(memory)] = memory
         return int(memory)
 
     def free(self, address: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._memory.pop(address).free()
 
     def allocate_pinned(self, size: int) -> int:
-        with self._told():
+        with self._cuda_errors():
             array = self._driver.pagelocked_empty(size, np.uint8)
         self._pinned[array.ctypes.data] = array
         return int(array.ctypes.data)
 
     def free_pinned(self, address: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._pinned.pop(address).base.free()
 
     def create_stream(self) -> int:
-        with self._told():
+        with self._cuda_errors():
             stream = self._driver.Stream(NON_BLOCKING)
         self._streams[stream.handle] = stream
         return int(stream.handle)
@@ -95,19 +95,19 @@ class PyCuda:
         del self._streams[stream]
 
     def upload(self, device: int, host: int, size: int, stream: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._driver.memcpy_htod_async(device, self._pinned[host][:size], self._streams[stream])
 
     def download(self, host: int, device: int, size: int, stream: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._driver.memcpy_dtoh_async(self._pinned[host][:size], device, self._streams[stream])
 
     def copy(self, to: int, of: int, size: int, stream: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._driver.memcpy_dtod_async(to, of, size, self._streams[stream])
 
     def owns(self, address: int) -> bool:
-        with self._told():
+        with self._cuda_errors():
             try:
                 self._driver.mem_get_address_range(address)
             except self._driver.LogicError:
@@ -115,11 +115,11 @@ class PyCuda:
             return True
 
     def synchronize(self, stream: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._streams[stream].synchronize()
 
     def create_event(self) -> int:
-        with self._told():
+        with self._cuda_errors():
             event = self._driver.Event(DISABLE_TIMING)
         number = next(self._numbers)
         self._events[number] = event
@@ -129,24 +129,25 @@ class PyCuda:
         del self._events[event]
 
     def record_event(self, event: int, stream: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             if stream not in self._streams and stream != LEGACY_STREAM:
                 self._driver.Context.synchronize()  # PyCUDA cannot name a stream of others
             self._events[event].record(self._streams.get(stream))
 
     def wait_event(self, stream: int, event: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             if stream in self._streams:
                 self._streams[stream].wait_for_event(self._events[event])
             else:
                 self._events[event].synchronize()
 
     def synchronize_event(self, event: int) -> None:
-        with self._told():
+        with self._cuda_errors():
             self._events[event].synchronize()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _cuda_errors(self) -> Iterator[None]:
+        """Raise an error of PyCUDA as a CudaError."""
         try:
             yield
         except self._driver.Error as error:

@@ -18,7 +18,7 @@ from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
 from fer_engine.backends.tensorrt.lane import Lane, Lanes
 from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
-from fer_engine.backends.tensorrt.plan_match import select_or_build_plan, select_plan
+from fer_engine.backends.tensorrt.plan_match import Target, select_or_build_plan, select_plan
 from fer_engine.backends.tensorrt.split import Splitter
 from fer_engine.errors import BackendError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model
@@ -147,17 +147,8 @@ def __getattr__(attribute: str) -> type[TensorRtBackend]:
 def _select(trt: TensorRt, cuda: Cuda, model: Model, options: BackendOptions) -> tuple[Plan, bytes]:
     """Return the plan for this library and GPU, and its bytes."""
     artifact, precision = model.artifact, model.precision
-    version, capability = trt.__version__, cuda.device().compute_capability
+    target = Target(trt.__name__, trt.__version__, cuda.device().compute_capability)
     if options.rebuild == "never":
-        plan = select_plan(
-            artifact, precision, flavour=trt.__name__, version=version, compute_capability=capability
-        )
+        plan = select_plan(artifact, precision, target)
         return plan, artifact.plans.read(plan)
-    return select_or_build_plan(
-        artifact,
-        precision,
-        flavour=trt.__name__,
-        version=version,
-        compute_capability=capability,
-        cache=options.cache or artifact.plans.path,
-    )
+    return select_or_build_plan(artifact, precision, target, options.cache or artifact.plans.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
@@ -11,33 +10,12 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 from fer_engine.backends.cuda.array import DeviceArray
-from fer_engine.backends.cuda.external import ExternalArray, acquire
+from fer_engine.backends.cuda.external import ExternalArray, acquire, check_device_faces
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.bucket import Bucket
 from fer_engine.backends.tensorrt.loaded_plan import LoadedPlan
 from fer_engine.backends.tensorrt.split import Part
-from fer_engine.errors import InputError
 from fer_engine.runtime.backend import Faces, Logits
-
-
-def check_device_faces(faces: ExternalArray, face_shape: tuple[int, ...]) -> None:
-    """Check faces on the device against the model: uint8 [n, *face_shape], any n.
-
-    Raises:
-        InputError: they have another type, rank or size.
-    """
-    if faces.dtype != "uint8":
-        raise InputError(
-            f"faces must be uint8 pixels from 0 to 255, got {faces.dtype}; convert them on the GPU, as with "
-            "faces.clip(0, 255).to(torch.uint8) in PyTorch"
-        )
-    if len(faces.shape) == 0 or faces.shape[1:] != face_shape:
-        wanted = ", ".join(map(str, face_shape))
-        raise InputError(
-            f"faces must have the shape [n, {wanted}], got {list(faces.shape)}; give one face "
-            "as faces[None], and resize faces of another size"
-        )
-
 
 TIMED_RUNS = 5
 
@@ -147,9 +125,9 @@ class Lanes:
 
     def run(self, parts: list[Part], faces: Faces, logits: Logits) -> None:
         """Fill `logits` with the results of `faces`; several threads may call at once."""
-        with contextlib.ExitStack() as borrowed:
+        with ExitStack() as borrowed:
             lanes = [self._lend(self._idle.get(), borrowed)]
-            with contextlib.suppress(Empty):
+            with suppress(Empty):
                 while len(lanes) < len(parts):
                     lanes.append(self._lend(self._idle.get_nowait(), borrowed))
             for index, (bucket, part) in enumerate(parts):
@@ -161,10 +139,10 @@ class Lanes:
 
     def run_on_device(self, faces: object, cut: Callable[[int], Iterable[Part]]) -> DeviceArray:
         """Start faces on the device on one lane: nothing has to be staged, so a second would not help."""
-        with contextlib.ExitStack() as borrowed:
+        with ExitStack() as borrowed:
             return self._lend(self._idle.get(), borrowed).run_on_device(faces, cut)
 
-    def _lend(self, lane: Lane, borrowed: contextlib.ExitStack) -> Lane:
+    def _lend(self, lane: Lane, borrowed: ExitStack) -> Lane:
         """Make the lane idle again, with no run under way, when `borrowed` is closed."""
         borrowed.callback(self._idle.put, lane)
         borrowed.callback(lane.abandon)

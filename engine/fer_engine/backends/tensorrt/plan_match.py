@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from fer_engine import exporter
@@ -13,16 +14,17 @@ from fer_engine.errors import ArtifactError, BackendError
 LOG = logging.getLogger(__name__)
 
 
-def select_plan(
-    artifact: Artifact,
-    precision: str,
-    *,
-    flavour: str,
-    version: str,
-    compute_capability: str,
-    plans: PlanFolder | None = None,
-) -> Plan:
-    """Return the plan of `precision` that this library, and a GPU of this capability, can run.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a plan has to run on: the library's module, its version, and the GPU's compute capability."""
+
+    flavour: str
+    version: str
+    compute_capability: str
+
+
+def select_plan(artifact: Artifact, precision: str, target: Target, plans: PlanFolder | None = None) -> Plan:
+    """Return the plan of `precision` that fits the target.
 
     `plans` is the folder to look in, by default that of the artifact.
 
@@ -32,27 +34,21 @@ def select_plan(
     """
     plans = plans or artifact.plans
     refusals: list[ArtifactError | BackendError] = []
-    for plan in plans.find(precision, flavour):
-        refusal = _refusal(plan, artifact, version, compute_capability)
+    for plan in plans.find(precision, target.flavour):
+        refusal = _refusal(plan, artifact, target)
         if refusal is None:
             return plan
         refusals.append(refusal)
     if refusals:
         raise refusals[0]
+    command = exporter.plan_command(artifact.folder, target.flavour, precision, target.compute_capability)
     raise ArtifactError(
-        f"{plans.path} holds no {precision!r} plan for {flavour}; "
-        f"build it with: {exporter.plan_command(artifact.folder, flavour, precision, compute_capability)}"
+        f"{plans.path} holds no {precision!r} plan for {target.flavour}; build it with: {command}"
     )
 
 
 def select_or_build_plan(
-    artifact: Artifact,
-    precision: str,
-    *,
-    flavour: str,
-    version: str,
-    compute_capability: str,
-    cache: Path,
+    artifact: Artifact, precision: str, target: Target, cache: Path
 ) -> tuple[Plan, bytes]:
     """Return a plan that fits and its bytes: from the artifact, or from below `cache`.
 
@@ -65,14 +61,7 @@ def select_or_build_plan(
     """
 
     def fitting(plans: PlanFolder) -> tuple[Plan, bytes]:
-        plan = select_plan(
-            artifact,
-            precision,
-            flavour=flavour,
-            version=version,
-            compute_capability=compute_capability,
-            plans=plans,
-        )
+        plan = select_plan(artifact, precision, target, plans)
         return plan, plans.read(plan)  # a plan that is damaged does not fit
 
     try:
@@ -80,16 +69,16 @@ def select_or_build_plan(
     except (ArtifactError, BackendError) as reason:
         why = str(reason)
     # One folder a graph and version: plans of others have the same name.
-    plans = PlanFolder(cache / artifact.file(precision).sha256[:16] / version)
+    plans = PlanFolder(cache / artifact.file(precision).sha256[:16] / target.version)
     try:
         return fitting(plans)
     except (ArtifactError, BackendError):
         LOG.warning("building a plan into %s, since %s", plans.path, why)
-    known = _known(artifact.plans, precision, flavour)
-    folder = artifact.folder.resolve()
-    exporter.build_plan(
-        exporter.plan_arguments(folder, flavour, precision, compute_capability, known), plans.path
+    known = _known(artifact.plans, precision, target.flavour)
+    arguments = exporter.plan_arguments(
+        artifact.folder.resolve(), target.flavour, precision, target.compute_capability, known
     )
+    exporter.build_plan(arguments, plans.path)
     return fitting(plans)
 
 
@@ -101,10 +90,9 @@ def _known(plans: PlanFolder, precision: str, flavour: str) -> Plan | None:
         return None
 
 
-def _refusal(
-    plan: Plan, artifact: Artifact, version: str, compute_capability: str
-) -> ArtifactError | BackendError | None:
+def _refusal(plan: Plan, artifact: Artifact, target: Target) -> ArtifactError | BackendError | None:
     """Return what differs, as the error to raise; None where the plan fits."""
+    version, compute_capability = target.version, target.compute_capability
     here = f"the {plan.precision!r} plan of {artifact.folder}"
     command = exporter.plan_command(artifact.folder, plan.flavour, plan.precision, compute_capability, plan)
     rebuild = f"build it again with: {command}"

@@ -10,7 +10,7 @@ from fer_engine import ArtifactError, BackendError, FerError, exporter
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.plan import Plan, PlanFolder
 from fer_engine.artifact.schema import from_json, parse
-from fer_engine.backends.tensorrt.plan_match import select_plan
+from fer_engine.backends.tensorrt.plan_match import Target, select_plan
 
 CONTENT = b"a plan" * 100
 HERE = {"flavour": "tensorrt", "version": "11.4.1.5", "compute_capability": "8.9"}
@@ -129,8 +129,8 @@ def test_a_sidecar_under_another_name_is_refused(plans, plan):
 
 
 def test_a_plan_that_fits_passes(opened, plan, plans):
-    assert select_plan(opened, "fp32", **HERE) == plan
-    assert select_plan(opened, "fp32", **HERE, plans=plans) == plan
+    assert select_plan(opened, "fp32", Target(**HERE)) == plan
+    assert select_plan(opened, "fp32", Target(**HERE), plans=plans) == plan
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_plan_from_elsewhere_is_refused_with_the_command_that_rebuilds(
     opened.plans.write(dataclasses.replace(plan, flavour=flavour), CONTENT)
     here = HERE | {"flavour": flavour} | here
     with pytest.raises(BackendError) as error:
-        select_plan(opened, "fp32", **here)
+        select_plan(opened, "fp32", Target(**here))
     message = str(error.value)
     assert text.replace("by tensorrt", f"by {flavour}") in message
     option = "--" + flavour.replace("_", "-") + " --engine-precision fp32"
@@ -158,16 +158,16 @@ def test_a_plan_from_elsewhere_is_refused_with_the_command_that_rebuilds(
 
 def test_a_plan_of_another_flavour_is_not_looked_at(opened, plans):
     with pytest.raises(ArtifactError, match=f"{plans.path} holds no 'fp32' plan for tensorrt_rtx"):
-        select_plan(opened, "fp32", **HERE | {"flavour": "tensorrt_rtx"})
+        select_plan(opened, "fp32", Target(**HERE | {"flavour": "tensorrt_rtx"}))
 
 
 def test_a_plan_of_another_graph_is_refused(opened, plan):
     opened.plans.write(dataclasses.replace(plan, source_sha256="0" * 64), CONTENT)
     with pytest.raises(ArtifactError, match=r"SHA-256 0{12}\.\.\., the artifact holds SHA-256"):
-        select_plan(opened, "fp32", **HERE)
+        select_plan(opened, "fp32", Target(**HERE))
     opened.plans.write(dataclasses.replace(plan, precision="int8"), CONTENT)
     with pytest.raises(ArtifactError, match="the artifact holds no such graph"):
-        select_plan(opened, "int8", **HERE)
+        select_plan(opened, "int8", Target(**HERE))
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_a_version_compatible_plan_runs_in_later_versions(opened, plan, built, v
     opened.plans.write(compatible, CONTENT)
     here = HERE | {"version": version}
     if fits:
-        assert select_plan(opened, "fp32", **here) == compatible
+        assert select_plan(opened, "fp32", Target(**here)) == compatible
     else:
         with pytest.raises(BackendError, match=r"is installed; .*--version-compatible"):
-            select_plan(opened, "fp32", **here)
+            select_plan(opened, "fp32", Target(**here))
 
 
 @pytest.mark.parametrize(
@@ -200,25 +200,25 @@ def test_ampere_plus_runs_on_ampere_and_later(opened, plan, capability, fits):
     opened.plans.write(portable, CONTENT)
     here = HERE | {"compute_capability": capability}
     if fits:
-        assert select_plan(opened, "fp32", **here) == portable
+        assert select_plan(opened, "fp32", Target(**here)) == portable
     else:
         with pytest.raises(BackendError, match=r"this GPU has 7\.5; .*--hardware-compatibility ampere_plus"):
-            select_plan(opened, "fp32", **here)
+            select_plan(opened, "fp32", Target(**here))
 
 
 def test_of_several_plans_the_one_that_fits_is_taken(opened, plan, plans):
     ada = dataclasses.replace(plan, compute_capabilities=("12.0",))
     plans.write(ada, CONTENT)
-    assert select_plan(opened, "fp32", **HERE) == plan
-    assert select_plan(opened, "fp32", **HERE | {"compute_capability": "12.0"}) == ada
+    assert select_plan(opened, "fp32", Target(**HERE)) == plan
+    assert select_plan(opened, "fp32", Target(**HERE | {"compute_capability": "12.0"})) == ada
     with pytest.raises(BackendError, match=r"this GPU has 8\.6"):
-        select_plan(opened, "fp32", **HERE | {"compute_capability": "8.6"})
+        select_plan(opened, "fp32", Target(**HERE | {"compute_capability": "8.6"}))
 
 
 def test_where_there_is_no_plan_the_message_says_how_to_build_one(artifact, opened):
     here = {"flavour": "tensorrt_rtx", "version": "1.7.1.116", "compute_capability": "8.9"}
     with pytest.raises(ArtifactError) as error:
-        select_plan(opened, "fp32", **here)
+        select_plan(opened, "fp32", Target(**here))
     command = f"fer-export --artifact {artifact.folder} --tensorrt-rtx --engine-precision fp32 --target 8.9"
     assert str(error.value).endswith(f"holds no 'fp32' plan for tensorrt_rtx; build it with: {command}")
 
@@ -226,7 +226,7 @@ def test_where_there_is_no_plan_the_message_says_how_to_build_one(artifact, open
 def test_a_command_quotes_what_a_shell_would_split(opened, tmp_path):
     elsewhere = dataclasses.replace(opened, folder=tmp_path / "my models")
     with pytest.raises(ArtifactError, match=r"--artifact '.*/my models'"):
-        select_plan(elsewhere, "fp32", **HERE)
+        select_plan(elsewhere, "fp32", Target(**HERE))
     assert str(elsewhere.folder) in exporter.plan_arguments(elsewhere.folder, "tensorrt", "fp32", "8.9")
 
 

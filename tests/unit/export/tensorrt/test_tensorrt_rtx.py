@@ -20,7 +20,7 @@ from fer_engine import ArtifactError, BackendError
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.backends.cuda.protocol import Device
-from fer_engine.backends.tensorrt.plan_match import select_plan
+from fer_engine.backends.tensorrt.plan_match import Target, select_plan
 from fer_engine.errors import ExportError
 from fer_engine.exporter import plan_arguments
 from fer_export.cli import main
@@ -80,7 +80,7 @@ def test_every_convolution_computes_as_declared_on_every_gpu(artifact, tmp_path,
             plan.precision != "int8" or opened.manifest.made.int8["method"] == "qat"
         )
         here = {"flavour": "tensorrt_rtx", "version": trt.__version__, "compute_capability": target}
-        assert select_plan(opened, plan.precision, **here, plans=PlanFolder(tmp_path)) == plan
+        assert select_plan(opened, plan.precision, Target(**here), plans=PlanFolder(tmp_path)) == plan
 
 
 @pinned
