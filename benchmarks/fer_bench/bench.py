@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.loadgen.scenario_pass import Runs, taking_part
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
-from fer_bench.record.environment import LoadAverage
 from fer_bench.record.machine_limits import Limits
 from fer_bench.record.record import (
     GraphFile,
@@ -80,7 +78,7 @@ def measure_contenders(
         faces_path = str(Path(scratch) / "faces.npy")
         np.save(faces_path, inputs.faces)
         started, failed = _startup(contenders, faces_path, options)
-        contenders = _left(contenders, started, failed)
+        contenders = _able_to_run(contenders, started, failed)
         with running_workers(contenders, faces_path) as workers:
             title = f"parity with {known.reference_title}: {inputs.description}"
             with bar(title, len(workers) - 1) as advance:
@@ -106,10 +104,7 @@ def measure_contenders(
         date=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         command=command,
         seconds=round(time.perf_counter() - began, 1),
-        environment=replace(
-            environment.describe_machine(meters.gpu),
-            load_average=LoadAverage(load_before, environment.load_average()),
-        ),
+        environment=environment.describe_machine(meters.gpu, load_before),
         skipped=(*skipped, *failed),
         startup=started,
         energy=energy,
@@ -134,7 +129,7 @@ def _announce(count: int, options: BenchOptions) -> None:
     )
 
 
-def _left(
+def _able_to_run(
     contenders: Sequence[Contender], started: Mapping[str, Startup], failed: Sequence[Skipped]
 ) -> list[Contender]:
     """Return the contenders that can run.
@@ -188,13 +183,13 @@ def _scenarios(
     contenders: Sequence[Contender],
     workers: Mapping[str, SupportsAsk],
     inputs: Inputs,
-    asked: ScenarioOptions | None,
-    held_against: str,
+    options: ScenarioOptions | None,
+    reference: str,
 ) -> tuple[PerformanceRun | AccuracyRun, ...] | None:
-    if asked is None:
+    if options is None:
         return None
-    runs = Runs(workers, taking_part(contenders), inputs, asked, held_against)
-    with bar(f"LoadGen: {', '.join(asked.scenarios)}, {len(runs)} runs", len(runs)) as advance:
+    runs = Runs(workers, taking_part(contenders), inputs, options, reference)
+    with bar(f"LoadGen: {', '.join(options.scenarios)}, {len(runs)} runs", len(runs)) as advance:
         return tuple(runs.measure(advance))
 
 

@@ -23,7 +23,6 @@ from fer_bench.contenders.worker_client import Worker, running_workers
 from fer_bench.passes import accuracy, rounds
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
-from fer_bench.record.environment import LoadAverage
 from fer_bench.record.record import AnswerParity
 from fer_bench.record.record_file import load_json
 from fer_bench.record.statistics import compare_rounds, throughput
@@ -205,11 +204,10 @@ def _measured(options: argparse.Namespace) -> NetworksRecord:
     bench = BenchOptions(batches=(BATCH,), rounds=options.rounds, seconds=options.seconds)
     date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
     models = tuple(measure(subjects, bench))
-    load = LoadAverage(load_before, environment.load_average())
     return NetworksRecord(
         date=date.isoformat(timespec="seconds"),
         command=shlex.join(["python", *sys.argv]),
-        environment=dataclasses.replace(environment.describe_machine(), load_average=load),
+        environment=environment.describe_machine(load_before=load_before),
         faces=subjects[0].inputs.description,
         batch=BATCH,
         rounds=bench.rounds,

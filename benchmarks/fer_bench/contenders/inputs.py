@@ -39,15 +39,10 @@ class Inputs:
 
 def synthetic_inputs(spec: ModelSpec) -> Inputs:
     """Return the faces that ship with the package: they need no dataset and have no labels."""
-    from fer_engine.vision.resize import fit
     from fer_export.verify import samples
-    from fer_train import synthetic as synthesis
 
-    faces = synthesis.faces(SYNTHETIC_FACES, seed=SYNTHETIC_SEED)
-    description = (
-        f"synthetic faces, seed {SYNTHETIC_SEED}, n={len(faces)}{samples.describe_change(faces, spec)}"
-    )
-    return Inputs(description, fit(faces, spec), None)
+    found = samples.synthetic_samples(spec, SYNTHETIC_FACES, SYNTHETIC_SEED)
+    return Inputs(found.source, found.faces, None)
 
 
 def dataset_inputs(

@@ -45,8 +45,8 @@ class Environment:
             raise SchemaError("usable_cores", "at least 1", str(self.usable_cores))
 
 
-def describe_machine(gpu: str = "not measured") -> Environment:
-    """Return what is known of this machine, and of the GPU; the load average is the caller's to take."""
+def describe_machine(gpu: str = "not measured", load_before: float | None = None) -> Environment:
+    """Return what is known of this machine; of the GPU and of the load before, what the caller found."""
     return Environment(
         cpu=cpu.cpu_name(),
         cores=os.cpu_count(),
@@ -57,6 +57,7 @@ def describe_machine(gpu: str = "not measured") -> Environment:
         os=platform.platform(),
         python=platform.python_version(),
         packages=_versions(),
+        load_average=LoadAverage() if load_before is None else LoadAverage(load_before, load_average()),
     )
 
 

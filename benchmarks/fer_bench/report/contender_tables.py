@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fer_bench.contenders.contender import OVERHEAD
 from fer_bench.contenders.peers.registry import PEERS
-from fer_bench.record.record import MeasuredContender, Memory, Record, Speed
+from fer_bench.record.record import MeasuredContender, Memory, Record, RuntimeSize, Speed
 from fer_bench.report.table import UNKNOWN, Table, milliseconds, number, percent
 from fer_export.verify.parity import Accuracy
 
@@ -86,18 +86,17 @@ def sizes(record: Record) -> Iterator[Table]:
     yield Table(
         "Size of the runtimes",
         ("runtime", "MiB", "packages (MiB)"),
-        [
-            (runtime, UNKNOWN, "")
-            if found is None
-            else (
-                runtime,
-                _mebibytes(found.bytes),
-                ", ".join(f"{name} {_mebibytes(size)}" for name, size in _largest_first(found.packages)),
-            )
-            for runtime, found in record.runtime_sizes.items()
-        ],
+        [_size_row(runtime, found) for runtime, found in record.runtime_sizes.items()],
         "Files on disk as installed here, with the packages that each requires.",
     )
+
+
+def _size_row(runtime: str, found: RuntimeSize | None) -> tuple[str, ...]:
+    if found is None:
+        return runtime, UNKNOWN, ""
+    largest_first = sorted(found.packages.items(), key=lambda entry: -entry[1])
+    packages = ", ".join(f"{name} {_mebibytes(size)}" for name, size in largest_first)
+    return runtime, _mebibytes(found.bytes), packages
 
 
 def energy(record: Record) -> Iterator[Table]:
@@ -124,10 +123,6 @@ def skipped(record: Record) -> Iterator[Table]:
             [(entry.name, entry.reason) for entry in record.skipped],
             "These cannot run here.",
         )
-
-
-def _largest_first(sizes: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(sizes.items(), key=lambda entry: -entry[1])
 
 
 def _mebibytes(count: int | None) -> str:

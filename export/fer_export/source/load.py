@@ -84,23 +84,13 @@ def load_source(
     """Return what to export; a name is one of the registry, which the other arguments go with.
 
     Raises:
-        FerError: those of `source_from_registry`, `source_from_module` and `source_from_onnx`.
+        FerError: those of `load_float_network`, `source_from_module` and `source_from_onnx`; an ExportError
+            where PyTorch cannot export a network of the registry.
     """
     if isinstance(model, UserNetwork):
         return source_from_module(model)
     if isinstance(model, OnnxFile):
         return source_from_onnx(model)
-    return source_from_registry(model, path, mean, scale)
-
-
-def source_from_registry(model: str, path: Path | None, mean: float | None, scale: float | None) -> Source:
-    """Return a network of the registry with its weights; see `load_float_network`.
-
-    Raises:
-        ConfigError: see `load_float_network`.
-        CheckpointError: the checkpoint cannot be read.
-        ExportError: PyTorch cannot export the network.
-    """
     network, spec = load_float_network(model, path, mean, scale)
     return _of_network(network, spec, None, {"path": "shipped" if path is None else str(path)})
 

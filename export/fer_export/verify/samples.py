@@ -34,14 +34,14 @@ def choose_samples(dataset: Dataset | None, spec: ModelSpec) -> Samples:
     return synthetic_samples(spec) if dataset is None else dataset_samples(dataset, spec, VERIFIED_SPLIT)
 
 
-def synthetic_samples(spec: ModelSpec) -> Samples:
-    """Return synthetic faces in the form of `spec`; they have no labels."""
-    pixels = spec.height * spec.width * spec.channels
-    count = max(LEAST_FACES, min(SYNTHETIC_FACES, SYNTHETIC_FACES * GRAY_PIXELS // pixels))
-    drawn = synthetic.faces(count, seed=0)
-    return Samples(
-        fit(drawn, spec), None, f"synthetic faces, seed 0, n={count}{describe_change(drawn, spec)}"
-    )
+def synthetic_samples(spec: ModelSpec, count: int | None = None, seed: int = 0) -> Samples:
+    """Return synthetic faces in the form of `spec`, without a `count` fewer of large ones; no labels."""
+    if count is None:
+        pixels = spec.height * spec.width * spec.channels
+        count = max(LEAST_FACES, min(SYNTHETIC_FACES, SYNTHETIC_FACES * GRAY_PIXELS // pixels))
+    drawn = synthetic.faces(count, seed=seed)
+    source = f"synthetic faces, seed {seed}, n={count}{describe_change(drawn, spec)}"
+    return Samples(fit(drawn, spec), None, source)
 
 
 def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:

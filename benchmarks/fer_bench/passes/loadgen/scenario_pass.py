@@ -69,12 +69,12 @@ class Runs:
             result, runs = search.highest_valid_rate(
                 self._capacity(name) * HEADROOM,
                 trial=lambda qps: self._trial(name, qps),
-                confirm=lambda qps: self._kept(scenario, name, {"server_target_qps": qps}),
+                confirm=lambda qps: self._run_in_full(scenario, name, {"server_target_qps": qps}),
             )
             return result | {"search": runs}
-        return self._kept(scenario, name, self._expectation(scenario, name)) | {"search": None}
+        return self._run_in_full(scenario, name, self._expectation(scenario, name)) | {"search": None}
 
-    def _kept(self, scenario: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    def _run_in_full(self, scenario: str, name: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Run once at full length; keep LoadGen's logs."""
         with files.folder(self._folder(scenario, "performance", name)) as folder:
             entry, detail = self._run(scenario, "performance", name, fields, folder)

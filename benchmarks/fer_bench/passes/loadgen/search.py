@@ -25,8 +25,8 @@ def highest_valid_rate(ceiling: float, trial: Run, confirm: Run) -> tuple[Result
     fails, the rate is lowered and tried again. Where no rate passes, the last failed result is returned.
     """
     runs: list[Result] = []
-    rate = _bisect(ceiling, _noted("trial", trial, runs))
-    confirm = _noted("confirming", confirm, runs)
+    rate = _bisect(ceiling, _recorded("trial", trial, runs))
+    confirm = _recorded("confirming", confirm, runs)
     any_valid = any(run["valid"] for run in runs)
     result = confirm(rate)
     for _ in range(CONFIRMATIONS - 1):
@@ -53,11 +53,13 @@ def _bisect(ceiling: float, trial: Run) -> float:
     return math.exp(low)
 
 
-def _noted(kind: str, run: Run, runs: list[Result]) -> Run:
-    def noted(qps: float) -> Result:
+def _recorded(kind: str, run: Run, runs: list[Result]) -> Run:
+    """Return `run`, which then also appends what it found to `runs`."""
+
+    def recorded(qps: float) -> Result:
         result = run(qps)
         p99 = result["latency_ms"]["p99.00"]
         runs.append({"run": kind, "qps": qps, "valid": result["valid"], "p99_ms": p99})
         return result
 
-    return noted
+    return recorded
