@@ -209,6 +209,9 @@ def main() -> int:
     # Runtimes print on standard output as they like: keep the replies on a descriptor apart.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    # As fer_engine.system.telemetry does it, which would import numpy before imports are timed.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # then importing it fails
     return serve(sys.stdin, replies)
 
 

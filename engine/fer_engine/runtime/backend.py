@@ -18,6 +18,7 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import BackendError, ConfigError
 from fer_engine.system.cpu import usable_cores
+from fer_engine.system.telemetry import without_telemetry
 
 if TYPE_CHECKING:
     from fer_engine.backends.cuda.array import DeviceArray
@@ -235,7 +236,8 @@ def find_backend(name: str) -> type[Backend]:
     entry = BACKENDS[name]
     module, _, attribute = entry.target.partition(":")
     try:
-        found: Any = getattr(importlib.import_module(module), attribute)
+        with without_telemetry():
+            found: Any = getattr(importlib.import_module(module), attribute)
     # OSError: a library that the bindings load is missing; AttributeError: pip left half a package behind.
     except (ImportError, OSError, AttributeError) as error:
         raise BackendError(

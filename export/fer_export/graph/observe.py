@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import INPUT_NAME
 from fer_engine.errors import ConfigError
+from fer_engine.system.telemetry import without_telemetry
+
+with without_telemetry():
+    import onnxruntime
 
 # ONNX Runtime's fusion of convolution and sum may fuse away a convolution that is itself an output.
 LOSES_OUTPUTS = "ConvAddActivationFusion"

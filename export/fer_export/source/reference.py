@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import ONNX_NAME, SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ExportError, first_line
+from fer_engine.system.telemetry import without_telemetry
 from fer_export.source.onnx_file import to_logits
+
+with without_telemetry():
+    import onnxruntime
 
 OUTPUTS_NAME = "outputs.json"
 FORMAT_VERSION = 1

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
@@ -15,11 +14,15 @@ from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
 from fer_engine.runtime.backend import available_backends
 from fer_engine.system import progress
+from fer_engine.system.telemetry import without_telemetry
 from fer_export.graph.layers import Layer, find_layers
 from fer_export.graph.to_onnx import BATCH_AXIS
 from fer_export.verify import executed
 from fer_export.verify.parity import Parity, measure_parity, relative_rmse
 from fer_export.verify.samples import Samples
+
+with without_telemetry():
+    import onnxruntime
 
 # Largest difference of a logit from the reference's, as a share of the logits' range.
 FP32_TOLERANCE = 1e-4  # the same sums in another order

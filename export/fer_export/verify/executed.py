@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 from fer_engine.backends.openvino.layers import executed_layers, inference_precision
 from fer_engine.errors import BackendError, ConfigError, FerError, first_line
+from fer_engine.system.telemetry import without_telemetry
 from fer_export.graph.layers import CHANNEL_AXIS, Layer
 
 Precisions = dict[str, str]  # of layers, by name
@@ -113,7 +114,8 @@ def _in_onnxruntime(model: onnx.ModelProto) -> Precisions:
 
     At the extended level: the last one only changes layouts, and hides names behind them.
     """
-    import onnxruntime  # here: who builds plans from declared precisions needs no runtime
+    with without_telemetry():
+        import onnxruntime  # here: who builds plans from declared precisions needs no runtime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -137,7 +139,8 @@ def _in_onnxruntime(model: onnx.ModelProto) -> Precisions:
 def _in_openvino(model: onnx.ModelProto) -> Precisions:
     """Read the graph that OpenVINO's CPU plugin runs."""
     try:
-        import openvino
+        with without_telemetry():
+            import openvino
     except ImportError:
         raise BackendError(
             "OpenVINO is not installed, so nothing can be read back from it; "

@@ -82,7 +82,10 @@ def torch_product(kind: str, rows: int) -> Callable[[], object]:
 
 def onnxruntime_product(operator: str, rows: int) -> Callable[[], object]:
     """Return a call of ONNX Runtime's MatMul (float32) or MatMulInteger (uint8 by int8)."""
-    import onnxruntime
+    from fer_engine.system.telemetry import without_telemetry
+
+    with without_telemetry():
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
