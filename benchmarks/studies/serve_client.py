@@ -114,7 +114,7 @@ def patches(spec: ModelSpec, count: int, seed: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(draws[:, rows][:, :, columns])
 
 
-def read(answer: bytes) -> tuple[int, NDArray[np.float32]]:
+def read_answer(answer: bytes) -> tuple[int, NDArray[np.float32]]:
     """Return the request's number and the logits that an answer holds.
 
     Raises:

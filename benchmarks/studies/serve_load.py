@@ -32,7 +32,7 @@ from fer_engine.artifact.schema import to_json
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.shipped import MODEL, shipped_artifact
-from studies.serve_client import Load, patches, read, request_of
+from studies.serve_client import Load, patches, read_answer, request_of
 
 # Without dynamic batching each request runs the engine alone: one after another, two at once, or each in a
 # thread of its own, as frameworks do with handlers that block.
@@ -165,7 +165,7 @@ def turn(server: Server, requests: Sequence[bytes], clients: int, seconds: float
     took, cpu = time.perf_counter() - begun, time.process_time() - cpu
     load.close()
     for answer in answers:
-        read(answer)
+        read_answer(answer)
     batches, faces = (server.count(name) - count for name, count in zip(counts, before, strict=True))
     return Turn(len(samples), took, samples, cpu, batches, faces)
 
@@ -219,7 +219,7 @@ def check_answers(case: Case, clients: int, count: int, seed: int) -> dict[str, 
         server.stop()
     right = 0
     for index, answer in answers:
-        identity, logits = read(answer)
+        identity, logits = read_answer(answer)
         own = expected[starts[index] : starts[index] + sizes[index]]
         right += identity == index and logits.shape == own.shape and bool(np.abs(logits - own).max() < NEAR)
     lost = count - len({index for index, _ in answers})

@@ -94,11 +94,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     add(
         "--checkpoint",
         type=Path,
-        help="checkpoint folder of fer-train, or a bare .pth or .safetensors file (default: the one that "
-        "ships with the package)",
+        help="checkpoint folder of fer-train, or a bare .pth or .safetensors file, which needs --mean and "
+        "--scale too (default: the one that ships with the package)",
     )
-    add("--mean", type=float, help="of a bare file: gray level that training mapped to 0 (default: needed)")
-    add("--scale", type=float, help="of a bare file: gray levels that it mapped to 1 (default: needed)")
+    add("--mean", type=float, help="of a bare file: gray level that training mapped to 0 (default: none)")
+    add("--scale", type=float, help="of a bare file: gray levels that it mapped to 1 (default: none)")
     add("--fp16", action="store_true", help="write a float16 graph too (default: no)")
     add("--int8", action="store_true", help="write int8 graphs for GPUs and for CPUs too (default: no)")
     add(
@@ -302,11 +302,13 @@ def _int8_options(options: argparse.Namespace) -> Int8Options | None:
     if "size" in given and options.data is None:
         raise ConfigError("--calibration-size needs faces to choose from: give FER2013 with --data")
     if "method" in given and "qat" in given:
-        raise ConfigError("give --calibration-method or --qat: training chose the ranges")
+        raise ConfigError(
+            "give --calibration-method or --qat, not both: with --qat training chose the ranges"
+        )
     if options.int8:
         return Int8Options(**given)
     if given:
-        raise ConfigError("say --int8 as well: the options of how it is made were given, but not that one")
+        raise ConfigError("options of INT8 were given without it: say --int8 as well, or leave them out")
     return None
 
 

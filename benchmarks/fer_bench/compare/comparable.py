@@ -13,7 +13,7 @@ LEAST_ROUNDS = 6
 
 
 def engines(record: Subject) -> set[str]:
-    """Return what the gate watches: not the reference, the peers, or what computes nothing."""
+    """Return the engines that are compared, without the one that computes nothing."""
     return {entry.name for entry in record.contenders if entry.kind == "engine" and entry.name != OVERHEAD}
 
 

@@ -58,7 +58,7 @@ class Place:
 def places(record: Record, limits: Limits, batch: int) -> Iterator[Place]:
     """Give the place of every contender that runs the model on the CPU, at one batch of the record.
 
-    What ran a network of its own, in records of before, has none: its work is not that of the model.
+    A peer with a network of its own, as in earlier records, has none: its work is not that of the model.
     """
     products, needs = limits.machine.products, limits.model
     for entry in record.speed_at(batch):

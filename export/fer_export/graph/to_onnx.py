@@ -74,7 +74,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
         )
     if _has_foldable_norm(model):
         raise ExportError(f"batch norm of {spec.name} was not folded; update onnxscript to 0.5.4 or later")
-    return finish(model, spec)
+    return canonicalize(model, spec)
 
 
 @contextlib.contextmanager
@@ -95,7 +95,7 @@ def opset(model: onnx.ModelProto) -> int:
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
 
 
-def finish(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
+def canonicalize(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """Give a float graph, in place, the form that the other precisions start from; return it.
 
     The batch axis is named, each layer has weights of its own and is named after them, and the metadata

@@ -16,7 +16,7 @@ from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
 from fer_export.graph.edit import add_constant, rename_tensor
 from fer_export.graph.layers import CHANNEL_AXIS
-from fer_export.graph.to_onnx import BATCH_AXIS, finish, opset
+from fer_export.graph.to_onnx import BATCH_AXIS, canonicalize, opset
 
 # The first with INT8 weights by the channel; an older graph is converted.
 LEAST_OPSET = 13
@@ -79,7 +79,7 @@ def _wrapped(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     for index, node in enumerate(graph.node):
         node.name = f"{node.op_type}.{index}"  # one of its own, where the given one may not be
     _name_weights(graph)
-    return finish(wrapped, spec)
+    return canonicalize(wrapped, spec)
 
 
 def _upgraded(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:

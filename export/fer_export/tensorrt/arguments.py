@@ -40,7 +40,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         help="fixed batches as in 1,8,64, or least:best:largest "
         "(default: 1,8,32,64,128,256; for RTX 1:64:256)",
     )
-    add("--target", help=f"RTX alone: compute capabilities (default: {','.join(RTX_DEFAULT)})")
+    add("--target", help=f"compute capabilities, of RTX alone (default: {','.join(RTX_DEFAULT)})")
     add("--engines", type=Path, help="folder for the plans (default: engines/ of the artifact)")
     add("--timing-cache", type=Path, help="folder that keeps kernel timings between builds (default: none)")
     add("--optimization-level", type=int, help="0 to 5, more takes longer (default: the library's)")
