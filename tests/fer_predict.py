@@ -13,7 +13,7 @@ import pytest
 # Where the faces are, as a person sees them: left, top, right, bottom of eyes, nose and mouth.
 ASTRONAUT = (200, 90, 250, 150)
 HOPPER = (200, 130, 320, 270)
-FER_PREDICT = [sys.executable, "-m", "fer_engine.predict.cli"]
+FER_PREDICT = [sys.executable, "-m", "fer_engine.predict"]
 unix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of Unix")
 
 

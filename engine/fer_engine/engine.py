@@ -239,7 +239,7 @@ class Engine:
         """Return the values of a regression, float32 [n], by label; takes and raises what `logits` does.
 
         Raises:
-            ConfigError: the model tells classes, whose outputs are no values.
+            ConfigError: the model is a classifier, whose outputs are no values.
         """
         if self._spec.task != "regression":
             raise ConfigError(

@@ -57,7 +57,7 @@ PictureSizeError = ImageSizeError  # the older name
 def first_line(error: BaseException, *, named: bool = False) -> str:
     """Return the first line of an error's text, behind the name of its type if `named`.
 
-    An error without a text is told by that name alone.
+    For an error without a text that name is all.
     """
     name = type(error).__name__
     text = next(iter(str(error).strip().splitlines()), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from fer_train.augment import augment
 from fer_train.recipe import Recipe
 
 Faces = NDArray[np.uint8]
+BATCH = 256  # faces at once where nothing is learned
 Labels = NDArray[Any]  # classes, integer [n], or values, float [n, k]
 
 
@@ -51,11 +52,6 @@ def normalize(faces: Tensor, spec: ModelSpec) -> Tensor:
     return (pixels - mean) / scale
 
 
-def batches(faces: Faces, spec: ModelSpec, size: int = 256) -> Iterator[Tensor]:
-    for start in range(0, len(faces), size):
-        yield torch.from_numpy(np.ascontiguousarray(fit(faces[start : start + size], spec)))
-
-
 @torch.inference_mode()
 def logits(network: nn.Module, spec: ModelSpec, faces: Faces) -> NDArray[np.float32]:
     """Run `network` in evaluation mode on raw faces; float32 [n, labels].
@@ -63,7 +59,10 @@ def logits(network: nn.Module, spec: ModelSpec, faces: Faces) -> NDArray[np.floa
     Faces of another size or colour than the spec's are made to fit; see `fer_engine.vision.resize.fit`.
     """
     network.eval()
-    parts = [network(normalize(batch, spec)) for batch in batches(faces, spec)]
+    parts = []
+    for start in range(0, len(faces), BATCH):
+        batch = np.ascontiguousarray(fit(faces[start : start + BATCH], spec))
+        parts.append(network(normalize(torch.from_numpy(batch), spec)))
     return torch.cat(parts).numpy() if parts else np.empty((0, len(spec.labels)), np.float32)
 
 

@@ -93,7 +93,7 @@ class Gate:
     """Which precisions the export found worth using, and by what measurements.
 
     `machine` is where it was measured (`fer_engine.system.cpu`), `batch` the faces at once, `answers` what
-    was compared ("accuracy" or "agreement"), `thresholds` what was asked of each figure; `verdicts` are by
+    was compared ("accuracy" or "agreement"), `thresholds` the limit of each figure; `verdicts` are by
     precision.
     """
 

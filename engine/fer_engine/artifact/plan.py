@@ -37,7 +37,7 @@ class Plan:
     batch of each optimization profile, in TensorRT's order. `source` is the graph's file name in the
     artifact, `calibration_sha256` the hash of the faces that INT8's ranges were measured on, None where
     there are none. `layers` is the share of convolutions in each precision as read back from the plan,
-    `options` what the builder was told.
+    `options` those of the builder.
     """
 
     flavour: str

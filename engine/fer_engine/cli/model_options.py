@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add the options in a group of their own; return it for those of one command alone."""
+    """Add the options in a group of their own; return it, for options that only one command has."""
     group = parser.add_argument_group("model")
     group.add_argument("-m", "--model", help="a model of this package (default: mini_xception)")
     group.add_argument(
@@ -30,11 +30,7 @@ def add(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Make sure that one model is named.
-
-    Raises:
-        ConfigError: both a shipped model and an artifact are.
-    """
+    """Raise ConfigError if the options name both a shipped model and an artifact."""
     from fer_engine.errors import ConfigError
 
     if options.artifact is not None and options.model is not None:

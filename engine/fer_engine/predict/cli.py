@@ -173,7 +173,3 @@ def whole_image(image: Image) -> Boxes:
 
     height, width = image.shape[:2]
     return np.array([[0, 0, width, height]], np.int32)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

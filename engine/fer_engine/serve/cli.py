@@ -57,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     groups = {title: parser.add_argument_group(title) for title in (BATCHING, LIMITS)}
     for title, name, default, unit, text in rows:
-        told = f"{text} (default: %(default)s)"
-        groups[title].add_argument(name, type=type(default), metavar=unit, default=default, help=told)
+        described = f"{text} (default: %(default)s)"
+        groups[title].add_argument(name, type=type(default), metavar=unit, default=default, help=described)
     return parser
 
 

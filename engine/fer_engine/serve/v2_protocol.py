@@ -205,14 +205,14 @@ def _are_alike(rows: list[Any]) -> bool:
     return set(map(type, rows)) == {list} and len(set(map(len, rows))) == 1
 
 
-def _output_format(asked: Any, default: OutputFormat, spec: ModelSpec) -> OutputFormat:
+def _output_format(outputs: Any, default: OutputFormat, spec: ModelSpec) -> OutputFormat:
     """Read the requested output; without one it is the model's output in the default form."""
-    if asked is None or asked == []:
+    if outputs is None or outputs == []:
         return default
-    if not isinstance(asked, list) or len(asked) != 1:
-        got = f"{len(asked)} outputs" if isinstance(asked, list) else type(asked).__name__
+    if not isinstance(outputs, list) or len(outputs) != 1:
+        got = f"{len(outputs)} outputs" if isinstance(outputs, list) else type(outputs).__name__
         raise InputError(f"outputs must be a list with the one output {spec.output!r}, got {got}")
-    output = _object("the output", asked[0], {"name"}, {"parameters"})
+    output = _object("the output", outputs[0], {"name"}, {"parameters"})
     if output["name"] != spec.output:
         raise InputError(f"the model's output is {spec.output!r}, got {str(output['name'])[:40]!r}")
     known = {"binary_data", "classification"}

@@ -61,11 +61,11 @@ class V2Routes:
         service, headers = self._service, body.headers_by_name(request)
         content = await body.read_body(request, headers, service.limits.body)
         deadline = service.deadline()
-        asked = await self._parse(content, headers, deadline)
-        logits = await service.batcher.logits(asked.faces, deadline)
+        parsed = await self._parse(content, headers, deadline)
+        logits = await service.batcher.logits(parsed.faces, deadline)
 
         def render() -> Response:
-            return _response(*v2_protocol.render_response(service.spec, asked, logits), headers)
+            return _response(*v2_protocol.render_response(service.spec, parsed, logits), headers)
 
         return render() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(render, deadline)
 

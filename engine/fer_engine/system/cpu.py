@@ -60,7 +60,7 @@ WINDOWS = {"avx2": 40, "avx512f": 41, "asimddp": 43}
 
 
 def cpu_name() -> str | None:
-    """Return the CPU's name as its maker or the system gives it; None where nobody tells."""
+    """Return the CPU's name as its maker or the system gives it; None where neither is known."""
     if sys.platform == "darwin":
         return _sysctl("machdep.cpu.brand_string")
     return _cpuinfo("model name", "Model") or platform.processor() or None

@@ -36,11 +36,7 @@ def find_expressions(
 
 
 def check_classifier(spec: ModelSpec) -> None:
-    """Make sure that a model classifies expressions.
-
-    Raises:
-        ConfigError: it is a regression.
-    """
+    """Raise ConfigError if a model is a regression, which has no expressions."""
     if spec.task != "classification":
         raise ConfigError(f"{spec.name} is a {spec.task} model, which has no expressions; load a classifier")
 

@@ -125,12 +125,12 @@ def _annotated(path: Path) -> Reader | None:
 
 
 def _no_images(path: Path) -> str:
-    told = "--images goes with a csv that names image files"
+    rule = "--images goes with a csv that names image files"
     if path.is_dir() or path.suffix.lower() != ".csv":
-        return f"{told}; {path} is none"
+        return f"{rule}; {path} is none"
     found = ", ".join(read_header(path))[:100] or "no text in UTF-8"
     columns = " or ".join(ANNOTATED)
-    return f"{told}: in a column {columns}, with commas between columns; row 1 of {path} has {found}"
+    return f"{rule}: in a column {columns}, with commas between columns; row 1 of {path} has {found}"
 
 
 def _own_labels(path: Path, names: Sequence[str], face_shape: tuple[int, ...]) -> Dataset:

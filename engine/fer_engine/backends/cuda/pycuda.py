@@ -43,7 +43,7 @@ class PyCuda:
         self._pinned: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
         self._events: dict[int, Any] = {}
-        self._numbers = itertools.count(1)  # PyCUDA's events tell no handle
+        self._numbers = itertools.count(1)  # PyCUDA's events have no handle
         with self._cuda_errors():
             here = driver.Context.get_device()
             self.index = next(index for index in range(driver.Device.count()) if driver.Device(index) == here)

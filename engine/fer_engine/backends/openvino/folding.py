@@ -35,7 +35,7 @@ def suit_matrix_units(graph: openvino.Model, precision: str) -> openvino.Model:
 
 @functools.cache
 def _half_on_matrix_unit() -> bool:
-    """Tell whether a convolution in float16 uses AMX, which systems tell of bfloat16 and int8 alone."""
+    """Tell whether a convolution in float16 uses AMX; systems say that only of bfloat16 and int8."""
     faces = opset.parameter([1, WIDEST, 16, 16], np.float16)
     weights = opset.constant(np.zeros((WIDEST, WIDEST, 3, 3), np.float16))
     layer = opset.convolution(faces, weights, [1, 1], [0, 0], [0, 0], [1, 1])

@@ -17,7 +17,7 @@ def inference_precision(core: openvino.Core, *, half: bool) -> str:
 
     Integer layers come from the graph. Without the hint OpenVINO computes float layers in bfloat16 where the
     CPU can; with "f16" it does so where the CPU has bfloat16 units but none for float16. Its eight bits would
-    change answers that nobody asked to have changed.
+    change the answers unasked.
     """
     return "f16" if half and "FP16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 

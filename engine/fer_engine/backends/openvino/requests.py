@@ -13,7 +13,7 @@ from fer_engine.runtime.backend import Faces, Logits
 class Requests:
     """A compiled model for batches of some ascending sizes, and a request for each thread that calls.
 
-    One that is `lone` has a single request.
+    If it is `lone` it has one request only, and `take` returns None while that is in use.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ class TensorRtBackend(Backend):
                 lanes = [Lane(cuda, plan, buckets, self._owned) for _ in range(self.threads)]
                 self.costs = {bucket: lanes[0].seconds(bucket, clock) for bucket in buckets}
         except BaseException:
-            with contextlib.suppress(CudaError):  # what is told is what went wrong first
+            with contextlib.suppress(CudaError):  # the first error is the one to report
                 self.close()
             raise
         self._splitter = Splitter(self.costs)

@@ -17,7 +17,7 @@ ERRORS = ("INTERNAL_ERROR", "ERROR")
 class Log:
     """The errors that TensorRT logged; `logger` is what it logs to, and must outlive all it made.
 
-    `echo(text)` is told all that it logs, errors or not.
+    `echo(text)` is called with all that it logs, errors or not.
     """
 
     def __init__(self, trt: TensorRt, echo: Callable[[str], None] | None = None) -> None:
