@@ -81,7 +81,9 @@ class Session:
         return {"faces": len(self.faces)}
 
     def turn(self, batch: int, seconds: float, calls: int, warmup_calls: int) -> dict[str, Any]:
-        batches = cycle(list(_batches(self._faces_at_least(batch), batch)))
+        faces = self._faces_at_least(batch)
+        whole = len(faces) // batch * batch  # those left over at the end are not used
+        batches = cycle(list(_parts(faces[:whole], batch)))
         predict = self.runtime.predict
         return {"samples_ns": take_samples(lambda: predict(next(batches)), seconds, calls, warmup_calls)}
 
@@ -167,11 +169,6 @@ def _status_bytes(field: str) -> int | None:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
     except (OSError, StopIteration):
         return None
-
-
-def _batches(faces: Faces, batch: int) -> Iterator[Faces]:
-    """Cut the faces into whole batches; those left over at the end are not used."""
-    return _parts(faces[: len(faces) // batch * batch], batch)
 
 
 def _parts(faces: Faces, size: int) -> Iterator[Faces]:

@@ -41,7 +41,11 @@ def _performance(runs: list[PerformanceRun]) -> Table:
                 *_server(runs),
                 f"Percentiles and verdicts are those of LoadGen {runs[0].loadgen_version}.",
                 f"Least duration {seconds:g} s, where MLPerf asks for {SECONDS:g} s.",
-                *_invalid(runs),
+                *(
+                    f"INVALID, {run.contender}, {run.scenario}: {'; '.join(run.invalid_because)}."
+                    for run in runs
+                    if not run.valid
+                ),
                 f"These are no MLPerf results: {'; '.join(ALWAYS_DIFFERENT)}.",
             ]
         ),
@@ -73,12 +77,6 @@ def _server(runs: list[PerformanceRun]) -> Iterator[str]:
         f"Server: latency bound {bound:g} ms; arrival rate {searched if served[0].search else 'given'}; "
         f"batches of what has arrived, at most {served[0].batching.max_batch}, without a delay."
     )
-
-
-def _invalid(runs: list[PerformanceRun]) -> Iterator[str]:
-    for run in runs:
-        if not run.valid:
-            yield f"INVALID, {run.contender}, {run.scenario}: {'; '.join(run.invalid_because)}."
 
 
 def _accuracy(runs: list[AccuracyRun], against: str) -> Table:

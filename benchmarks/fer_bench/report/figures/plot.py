@@ -53,7 +53,8 @@ def svg(plot: Plot, record: Record, width: int) -> str | None:
         content = io.StringIO()
         figure.savefig(content, format="svg", transparent=True, metadata=NO_METADATA)
     root = ET.fromstring(content.getvalue())  # noqa: S314 - matplotlib's, which escapes the record
-    root.attrib = {"viewBox": f"0 0 {width} {_height(figure)}", "role": "img", "aria-label": plot.title}
+    height = round(figure.get_figheight() * theme.UNITS)
+    root.attrib = {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": plot.title}
     for parent in list(root.iter()):
         _suit_page(parent)
     description = ET.Element(f"{{{SVG}}}desc")
@@ -74,10 +75,6 @@ def _suit_page(element: ET.Element) -> None:
     if "style" in element.attrib:
         for name, colour in theme.LIGHT.items():
             element.attrib["style"] = element.attrib["style"].replace(colour, f"var(--{name})")
-
-
-def _height(figure: Figure) -> int:
-    return round(figure.get_figheight() * theme.UNITS)
 
 
 def write_png(plot: Plot, record: Record, folder: Path) -> Path | None:
