@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.vision import HaarDetector, YuNetDetector, as_boxes, cascade
+from fer_engine.vision import HaarDetector, YuNetDetector, as_boxes
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 
@@ -47,7 +47,7 @@ def test_a_doubtful_find_that_is_a_face_stays(astronaut, monkeypatch, corner):
         return max(count for count in range(1, 40) if len(HaarDetector(min_neighbors=count)(image)))
 
     confirmed = most_neighbors()
-    monkeypatch.setattr(cascade, "MIN_FINDS", 1000)  # as if the second cascade never had it
+    monkeypatch.setattr("fer_engine.vision.detector.MIN_FINDS", 1000)  # as if the second cascade never had it
     assert most_neighbors() == confirmed - 1
 
 
