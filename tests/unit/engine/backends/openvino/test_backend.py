@@ -8,8 +8,8 @@ import openvino
 import pytest
 
 from fer_engine import BackendError, ConfigError, Engine
+from fer_engine.backends.openvino.backend import Request
 from fer_engine.backends.openvino.layers import inference_precision
-from fer_engine.backends.openvino.requests import Request
 from fer_engine.system import cpu
 
 
