@@ -11,7 +11,6 @@ from pathlib import Path
 
 from fer_engine.artifact.schema import SchemaError
 from fer_engine.system import cpu
-from fer_engine.system.cpu import usable_cores
 
 PACKAGES = ("fer-engine", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "onnx")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -50,7 +49,7 @@ def describe_machine(gpu: str = "not measured", load_before: float | None = None
     return Environment(
         cpu=cpu.cpu_name(),
         cores=os.cpu_count(),
-        usable_cores=usable_cores(),
+        usable_cores=cpu.usable_cores(),
         cpu_flags=_cpu_flags(),
         governor=_governor(),
         gpu=gpu,

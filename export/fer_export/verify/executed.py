@@ -21,8 +21,20 @@ from fer_engine.system.telemetry import without_telemetry
 from fer_export.graph.layers import CHANNEL_AXIS, Layer
 
 Precisions = dict[str, str]  # of layers, by name
+Shares = dict[str, float]  # by precision
 
 ONNX_PRECISIONS = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
+# What the two runtimes call the operators that do a layer's multiply-adds.
+INTEGER_OPERATORS = {
+    "QLinearConv",
+    "QLinearMatMul",
+    "QGemm",
+    "ConvInteger",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+}
+FLOAT_OPERATORS = {*CHANNEL_AXIS, "FusedConv", "FusedGemm", "FusedMatMul"}
+NOT_FOUND = "not found"
 
 
 def declared_precisions(model: onnx.ModelProto) -> Precisions:
@@ -37,21 +49,6 @@ def declared_precisions(model: onnx.ModelProto) -> Precisions:
         return kinds.get(node.input[1], "fp32")  # a weight dequantized for a float input runs in float
 
     return {node.name: precision(node) for node in model.graph.node if node.op_type in CHANNEL_AXIS}
-
-
-# What the two runtimes call the operators that do a layer's multiply-adds.
-INTEGER_OPERATORS = {
-    "QLinearConv",
-    "QLinearMatMul",
-    "QGemm",
-    "ConvInteger",
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-}
-FLOAT_OPERATORS = {*CHANNEL_AXIS, "FusedConv", "FusedGemm", "FusedMatMul"}
-NOT_FOUND = "not found"
-
-Shares = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
