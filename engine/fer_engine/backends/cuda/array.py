@@ -118,15 +118,20 @@ class DeviceArray:
 
 
 def _give_back(cuda: Cuda, process: int, owned: contextlib.ExitStack) -> None:
-    if os.getpid() != process:
-        return  # what a forked process inherits is not its own to free
     # Nobody could catch an error here; what ails the device shows in the next call.
     with contextlib.suppress(BackendError):
-        try:
-            with cuda.active():
-                owned.close()
-        finally:
-            owned.close()  # does nothing, unless the device could not be made current
+        release(cuda, process, owned)
+
+
+def release(cuda: Cuda, process: int, owned: contextlib.ExitStack) -> None:
+    """Close `owned`, which holds what the process of that number has on the device."""
+    if os.getpid() != process:
+        return  # what a forked process inherits is not its own to free
+    try:
+        with cuda.active():
+            owned.close()
+    finally:
+        owned.close()  # does nothing, unless the device could not be made current
 
 
 def pinned_array(

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from fer_engine.artifact.plan import Plan
-from fer_engine.backends.cuda.array import DeviceArray
+from fer_engine.backends.cuda.array import DeviceArray, release
 from fer_engine.backends.cuda.devices import connect
 from fer_engine.backends.cuda.protocol import Cuda, CudaError
 from fer_engine.backends.tensorrt.api import TensorRt
@@ -113,13 +113,7 @@ class TensorRtBackend(Backend):
             return self._lanes.run_on_device(faces, self._splitter.parts)
 
     def close(self) -> None:
-        if os.getpid() != self._process:
-            return  # what a forked process inherits is not its own to free
-        try:
-            with self._cuda.active():
-                self._owned.close()
-        finally:
-            self._owned.close()  # does nothing, unless the device could not be made current
+        release(self._cuda, self._process, self._owned)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
