@@ -1,1 +1,1 @@
-"""The runtimes, one a file; `fer_engine.runtime.backend.find` imports them on demand."""
+"""The runtimes, one a file; `fer_engine.runtime.backend.find_backend` imports them on demand."""
