@@ -162,10 +162,12 @@ class Dataset:
 
     def _vote_lines(self) -> list[str]:
         """Count for each split the faces with votes, and those of them whose majority is the label."""
+        if self.votes is None:
+            return []
         lines = []
-        for name in np.unique(self.usage).tolist() if self.votes is not None else ():
-            votes, labels = self.split_votes(name), self.split(name)[1]
-            assert votes is not None  # noqa: S101 - as the loop's condition says
+        for name in np.unique(self.usage).tolist():
+            chosen = self.usage == name
+            votes, labels = self.votes[chosen], self.labels[chosen]
             voted, clear = distribution(votes, self.names).sum(1) > 0, majority(votes, self.names)
             same = int((clear == labels).sum())
             lines.append(
