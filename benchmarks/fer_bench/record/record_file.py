@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fer_bench.record import FORMAT_VERSION
 from fer_bench.record.record import Record
 from fer_engine.artifact import files
 from fer_engine.artifact.schema import SchemaError, from_json, to_json
 from fer_engine.errors import FerError
 
 KIND = "fer-bench"
-FORMAT_VERSION = 2
 
 
 def dump_record(record: Record) -> str:
