@@ -24,10 +24,11 @@ SLOW_FIXTURES = {"exported", "random_graph"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make quick` leaves out: the slow folders, and all that waits for an export."""
+    """Mark what `make quick` leaves out: the slow folders, what waits for an export, the real data set."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        if folder in SLOW_FOLDERS or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        waits = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        if folder in SLOW_FOLDERS or waits or item.get_closest_marker("real"):
             item.add_marker("slow")
 
 
