@@ -62,3 +62,8 @@ def first_line(error: BaseException, *, named: bool = False) -> str:
     name = type(error).__name__
     text = next(iter(str(error).strip().splitlines()), "")
     return (f"{name}: {text}" if named else text) if text else name
+
+
+def last_lines(text: str) -> str:
+    """Return the last three lines of what a process wrote on standard error, on one line; "" for none."""
+    return " / ".join(text.strip().splitlines()[-3:])

@@ -6,14 +6,12 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from fer_engine.errors import BackendError
-
-LAST_LINES = 3  # of standard error, quoted in an error message
+from fer_engine.errors import BackendError, last_lines
 
 
 def error_tail(errors: str) -> str:
     """Return the end of what a process wrote on standard error, on one line."""
-    return " / ".join(errors.strip().splitlines()[-LAST_LINES:]) or "it wrote nothing on standard error"
+    return last_lines(errors) or "it wrote nothing on standard error"
 
 
 def output_of(

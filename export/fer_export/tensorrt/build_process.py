@@ -12,13 +12,12 @@ from typing import IO, Any
 
 from fer_engine.artifact import files
 from fer_engine.artifact.schema import from_json, to_json
-from fer_engine.errors import BackendError
+from fer_engine.errors import BackendError, last_lines
 from fer_engine.exporter import PLAN_OPTIONS
 from fer_export.tensorrt.build_worker import ERRORS, Reply, Request
 from fer_export.tensorrt.options import BuildOptions
 
 COMMAND = (sys.executable, "-m", "fer_export.tensorrt.build_worker")
-LAST_LINES = 3  # of a crashed build's standard error, for the message
 
 
 def build_in_subprocess(
@@ -84,5 +83,4 @@ def _listen(
 
 def _last_words(errors: IO[bytes]) -> str:
     errors.seek(0)
-    lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    return " / ".join(lines[-LAST_LINES:]) or "it said nothing"
+    return last_lines(errors.read().decode("utf-8", "replace")) or "it said nothing"
