@@ -22,7 +22,7 @@ HELP = {
     "output": "folder of the run (default: runs/MODEL, with --qat runs/MODEL-qat)",
     "qat": "train for INT8, from --init or the checkpoint that ships (default: no)",
     "init": "checkpoint folder or state dict whose weights to start from (default: none, random weights)",
-    "teacher": "checkpoint folder to distill from; several teach by their mean (default: none)",
+    "teacher": "checkpoint folder to distill from; several teach by their mean probability (default: none)",
     "data": "FER2013 or labelled faces of your own: a csv, npz or folder of images (no default: needed)",
     "labels": "labels of a set of your own, in order, as in calm,tense; of AffectNet, those to learn "
     "(default: those of the set)",
@@ -46,6 +46,7 @@ RECIPE = {
     "distillation": "weight of the teacher against the labels, 0 to 1",
     "temperature": "temperature of the distillation",
     "teacher_mirror": "average the teacher over each face and its mirror image",
+    "teacher_once": "ask the teacher once about each face as it is, not about each changed one",
     "seed": "seed of all random numbers",
     "bf16": "compute in bfloat16 where PyTorch's autocast can",
 }

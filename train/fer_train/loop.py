@@ -93,6 +93,7 @@ class Trainer:
         )
         self.finished = 0  # epochs
         self.steps = 0
+        self._said: Tensor | None = None  # by the teachers of every training face, with `teacher_once`
 
     def state(self) -> dict[str, Any]:
         return {
@@ -136,7 +137,8 @@ class Trainer:
             rows = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size]
             self._set_learning_rate(self.finished * steps + step, self.recipe.epochs * steps)
             batch = torch.from_numpy(fit(faces[rows], self.spec))
-            loss, given = self._step(batch, self.objective.target(labels[rows]), generator)
+            said = self._teach_once(faces)[rows] if self.recipe.teacher_once and self.teachers else None
+            loss, given = self._step(batch, self.objective.target(labels[rows]), generator, said)
             loss_sum += loss * len(rows)
             outputs.append(given)
             advance(len(rows))
@@ -178,8 +180,13 @@ class Trainer:
             measures=measures,
         )
 
-    def _step(self, faces: Tensor, target: Tensor, generator: Generator) -> tuple[float, Tensor]:
-        """Change the weights by one batch; return its loss and the network's outputs."""
+    def _step(
+        self, faces: Tensor, target: Tensor, generator: Generator, said: Tensor | None
+    ) -> tuple[float, Tensor]:
+        """Change the weights by one batch; return its loss and the network's outputs.
+
+        `said` is what the teachers say of the faces as they are; None asks them about the changed ones.
+        """
         self.network.train()
         raw = faces.unsqueeze(1) if self.spec.channels == 1 else faces.permute(0, 3, 1, 2)
         changed = augment(raw.float(), self.recipe.augmentation, generator)
@@ -194,7 +201,11 @@ class Trainer:
         if share < 1:
             loss = torch.lerp(self.objective.loss(outputs, target[partner]), loss, share)
         if self.teachers:
-            distilled = self.objective.distillation_loss(outputs, self._teacher_logits(inputs))
+            taught = self._teacher_logits(inputs) if said is None else said
+            distilled = self.objective.distillation_loss(outputs, taught)
+            if said is not None and share < 1:
+                other = self.objective.distillation_loss(outputs, said[partner])
+                distilled = torch.lerp(other, distilled, share)
             loss = torch.lerp(loss, distilled, self.recipe.distillation)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -216,11 +227,21 @@ class Trainer:
 
     @torch.no_grad()
     def _teacher_logits(self, inputs: Tensor) -> Tensor:
-        """Return the mean of the teachers' outputs, with `teacher_mirror` also over the mirror images."""
+        """Return what the teachers say together, with `teacher_mirror` also of the mirror images."""
         views = (inputs, inputs.flip(3)) if self.recipe.teacher_mirror else (inputs,)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
             outputs = [teacher(view).float() for teacher in self.teachers for view in views]
-        return torch.stack(outputs).mean(0)
+        return self.objective.ensemble(torch.stack(outputs))
+
+    def _teach_once(self, faces: Faces) -> Tensor:
+        """Return what the teachers say of every face as it is; they are asked in the first epoch."""
+        if self._said is None:
+            parts = []
+            for start in range(0, len(faces), BATCH):
+                batch = np.ascontiguousarray(fit(faces[start : start + BATCH], self.spec))
+                parts.append(self._teacher_logits(normalize(torch.from_numpy(batch), self.spec)))
+            self._said = torch.cat(parts)
+        return self._said
 
     def _set_learning_rate(self, step: int, total: int) -> None:
         """Linear warm-up, then a cosine to zero over the whole run (Loshchilov & Hutter, 2016)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,14 @@ class Classification:
         )
         return soft * self.temperature**2  # keeps the gradient's size when the temperature changes
 
+    def ensemble(self, outputs: Tensor) -> Tensor:
+        """Return several networks' logits, float32 [networks, n, k], as one's: those of the mean probability.
+
+        The mean of the logits would do as well for networks of one mind. Where one has learned the labels and
+        another the votes, the mean probability is what the right answer by either has.
+        """
+        return outputs.log_softmax(2).logsumexp(0) - math.log(len(outputs))
+
     def agreement(self, outputs: Tensor, expected: Tensor) -> float:
         """Return how far the outputs of two networks agree; 1 is fully."""
         return float((outputs.argmax(1) == expected.argmax(1)).float().mean())
@@ -80,6 +89,9 @@ class Regression:
 
     def distillation_loss(self, outputs: Tensor, teacher_logits: Tensor) -> Tensor:
         return functional.mse_loss(outputs, teacher_logits)
+
+    def ensemble(self, outputs: Tensor) -> Tensor:
+        return outputs.mean(0)
 
     def agreement(self, outputs: Tensor, expected: Tensor) -> float:
         return float(concordance(outputs, expected).mean())

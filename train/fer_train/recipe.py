@@ -52,6 +52,7 @@ class Recipe:
     distillation: float = 0.7  # weight of the teacher's outputs against the labels, where there is a teacher
     temperature: float = 2.0  # softens both logits, so that the wrong classes count too
     teacher_mirror: bool = False  # average the teacher over each face and its mirror image: twice its work
+    teacher_once: bool = False  # ask it once, about each face as it is, not about each changed one: faster
     mixup: float = 0.0  # of Beta(mixup, mixup), the share of a second face in each; 0: none
     vote_weight: float = 1.0  # of FER+'s votes against the original label, where the data has votes
     vote_target: str = "distribution"  # what the votes stand for; "majority": all for the label that has it

@@ -121,18 +121,47 @@ def test_a_mirrored_teacher_takes_no_side():
     assert mirrored[0, 0] == pytest.approx(mirrored[0, 1])
 
 
-def test_several_teachers_say_their_mean():
-    class Says(torch.nn.Module):
-        def __init__(self, label: int) -> None:
-            super().__init__()
-            self.label = label
+class Says(torch.nn.Module):
+    """Says one label of every face; counts the faces."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.eye(7)[self.label].expand(len(x), 7) * 8
+    def __init__(self, label: int) -> None:
+        super().__init__()
+        self.label = label
+        self.seen = 0
 
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += len(x)
+        return torch.eye(7)[self.label].expand(len(x), 7) * 8
+
+
+def test_several_teachers_say_their_mean_probability():
     inputs = normalize(torch.from_numpy(data(2)[0]), SPEC)
-    taught = trainer(RECIPE, Says(1), Says(4))._teacher_logits(inputs)
-    assert taught.tolist() == [[0, 4, 0, 0, 4, 0, 0]] * 2
+    taught = trainer(RECIPE, Says(1), Says(4), Says(4))._teacher_logits(inputs).softmax(1)
+    alone = (torch.eye(7)[[1, 4, 4]] * 8).softmax(1).mean(0)
+    assert torch.allclose(taught, alone.expand(2, 7), atol=1e-6)
+
+
+def test_a_teacher_that_is_asked_once_sees_each_face_once():
+    """And what it said stays with its face through the shuffling, and with its share through mixup."""
+
+    class Bright(Says):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen += len(x)
+            return torch.eye(7)[(x.mean((1, 2, 3)) > 0).long()] * 8
+
+    faces = np.repeat(np.array([30, 220], np.uint8), 32)[:, None, None] * np.ones((48, 48), np.uint8)
+    wrong = np.full(64, 5)
+    still = Augmentation(brightness=0, contrast=0, noise=0, erase=0)
+    recipe = Recipe(
+        epochs=10, batch_size=16, learning_rate=0.01, distillation=1.0, ema_decay=0.5, teacher_once=True,
+        mixup=0.2, augmentation=still,
+    )  # fmt: skip
+    teacher = Bright(0)
+    run = trainer(recipe, teacher)
+    for _ in range(10):
+        run.run_epoch((faces, wrong), (faces, wrong))
+    assert teacher.seen == 64
+    assert (logits(run.network, SPEC, faces).argmax(1) == (faces[:, 0, 0] > 128)).mean() > 0.9
 
 
 def test_mixup_blends_each_face_with_a_partner_and_both_labels():
