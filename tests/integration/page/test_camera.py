@@ -39,6 +39,28 @@ def test_the_camera_is_read_frame_by_frame_until_it_is_stopped(opened):
     assert said == []
 
 
+SLOW_FRAMES = """() => {
+    const encode = HTMLCanvasElement.prototype.toBlob;
+    window.encoding = 0;
+    HTMLCanvasElement.prototype.toBlob = function (given, ...rest) {
+        window.encoding += 1;
+        encode.call(this, (blob) => setTimeout(() => given(blob), 500), ...rest);
+    };
+}"""
+
+
+def test_a_frame_that_was_read_when_the_camera_was_stopped_does_not_leave(opened):
+    tab, said, asked = opened()
+    tab.evaluate(SLOW_FRAMES)
+    tab.get_by_role("button", name="Use the camera").click()
+    tab.wait_for_function("window.encoding === 1")
+    tab.get_by_role("button", name="Stop the camera").click()
+    tab.wait_for_timeout(1000)
+    assert [url for url in asked if url.endswith("/predict")] == []
+    assert tab.evaluate("window.encoding") == 1
+    assert said == []
+
+
 def test_an_answer_that_comes_after_the_camera_was_stopped_is_not_shown(opened):
     tab, _, _ = opened()
     held = []

@@ -138,7 +138,9 @@ async function watch(mine) {
   let spoke = 0;
   while (mine === session) {
     try {
-      const answer = await predict(await camera.frame());
+      const picture = await camera.frame();
+      if (mine !== session) return; // stopped while the frame was read: it must not leave
+      const answer = await predict(picture);
       if (mine !== session) return;
       const now = performance.now();
       answered = [...answered, now].slice(-RATE_OVER);
