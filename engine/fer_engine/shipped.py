@@ -18,7 +18,7 @@ from fer_engine.errors import ArtifactError, ConfigError, FerError
 from fer_engine.system.cache import cache_folder
 
 LOG = logging.getLogger(__name__)
-MODEL = "mini_xception"
+MODEL = "fer_tiny"  # the best answers at camera rates
 # The entry of the cache that has a precision. Quantizing and judging doubles the time of an export, so it
 # waits until it is asked for.
 FLOAT, ALL = "fp32", "all"

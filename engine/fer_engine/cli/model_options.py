@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options in a group of their own; return it, for options that only one command has."""
     group = parser.add_argument_group("model")
-    group.add_argument("-m", "--model", help="a model of this package (default: mini_xception)")
+    group.add_argument("-m", "--model", help="a model of this package (default: fer_tiny)")
     group.add_argument(
         "--artifact", type=Path, help="folder that fer-export wrote, instead of --model (default: none)"
     )

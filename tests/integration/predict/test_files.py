@@ -145,7 +145,7 @@ def test_of_a_broken_video_one_line_is_told(home, tmp_path):
     model, told, summary = done.stderr.splitlines()  # and nothing of FFmpeg
     assert (done.returncode, model.split()[0], told.split()[:2]) == (
         2,
-        "mini_xception",
+        "fer_tiny",
         ["error:", "junk.mp4"],
     )
     assert summary == "inputs: 1, frames: 0, faces: 0, errors: 1"

@@ -18,12 +18,12 @@ from fer_predict import ASTRONAUT, HOPPER, covers, lines, run
 def test_the_first_use_exports_the_model_and_the_second_finds_it(home, photos, predict):
     first, _ = home
     assert first.returncode == 0, first.stderr
-    assert "exporting mini_xception, which happens once" in first.stderr
+    assert "exporting fer_tiny, which happens once" in first.stderr
     assert first.stdout.startswith(f"{photos / 'hopper.jpg'}: ")
     out, err = predict(photos / "hopper.jpg")
     assert out == first.stdout
     assert "exporting" not in err
-    assert "mini_xception fp32 on onnxruntime, cpu" in err
+    assert "fer_tiny fp32 on onnxruntime, cpu" in err
 
 
 def test_photographs_become_lines_of_json(predict, photos):
@@ -43,7 +43,7 @@ def test_photographs_become_lines_of_json(predict, photos):
 def test_backend_and_mirror_images_are_the_ones_asked_for(predict, photos):
     plain = lines(predict(photos / "hopper.jpg", "--json", "-")[0])[0]["probabilities"]
     out, err = predict(photos / "hopper.jpg", "--json", "-", "--tta", "flip", "--backend", "openvino")
-    assert "mini_xception fp32 on openvino, cpu, averaged over mirror images; faces by haar" in err
+    assert "fer_tiny fp32 on openvino, cpu, averaged over mirror images; faces by haar" in err
     assert lines(out)[0]["probabilities"] != plain
 
 
@@ -68,9 +68,9 @@ def test_an_annotated_image_differs_around_the_face_alone(predict, photos):
 
 
 def test_quiet_leaves_the_results_and_nothing_else(predict, photos):
-    loud, described = predict(photos / "hopper.jpg", "--model", "mini_xception", "--output", "loud.png")
+    loud, described = predict(photos / "hopper.jpg", "--model", "fer_tiny", "--output", "loud.png")
     assert "inputs: 1, frames: 1, faces: 1, errors: 0" in described
-    assert predict("-q", photos / "hopper.jpg", "-m", "mini_xception", "-o", "quiet.png") == (loud, "")
+    assert predict("-q", photos / "hopper.jpg", "-m", "fer_tiny", "-o", "quiet.png") == (loud, "")
     assert Path("quiet.png").read_bytes() == Path("loud.png").read_bytes()
     assert "error: nowhere.png does not exist" in predict("--quiet", "nowhere.png", code=2)[1]
 

@@ -57,7 +57,7 @@ def test_it_is_exported_once(cache, capsys):
     assert "  export to ONNX\n" in capsys.readouterr().err
     assert shipped_artifact() == first
     assert capsys.readouterr().err == ""
-    assert exports(cache) == ["--model mini_xception"]
+    assert exports(cache) == ["--model fer_tiny"]
     assert Artifact.open(first).read_graph("fp32")
     assert leftovers() == []
 
@@ -72,7 +72,7 @@ def test_each_model_version_and_checkpoint_has_its_own(cache):
 
 def test_other_precisions_are_exported_when_asked_for_and_serve_float32_too(cache):
     everything = shipped_artifact(precision="auto")
-    assert exports(cache) == ["--model mini_xception --fp16 --int8 --force"]
+    assert exports(cache) == ["--model fer_tiny --fp16 --int8 --force"]
     assert {shipped_artifact(precision=name) for name in ("fp32", "fp16", "int8", "int8-cpu")} == {everything}
 
 
@@ -132,7 +132,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_used(monkeypatch):
 
 def test_what_the_export_says_is_passed_on(cache, monkeypatch):
     export(monkeypatch, "import sys; sys.exit('error: the moon is full')")
-    with pytest.raises(ExportError, match=r"^fer-export could not export mini_xception: the moon is full$"):
+    with pytest.raises(ExportError, match=r"^fer-export could not export fer_tiny: the moon is full$"):
         shipped_artifact()
     assert leftovers() == []
     assert exports(cache) == []
@@ -158,7 +158,7 @@ def test_a_cache_that_cannot_be_written_is_told():
     cache_folder().parent.mkdir(parents=True)
     cache_folder().write_text("a file where the folder should be")
     with pytest.raises(
-        FerError, match=r"^cannot write .*fer-engine.*fer-export --model mini_xception --output"
+        FerError, match=r"^cannot write .*fer-engine.*fer-export --model fer_tiny --output"
     ):
         shipped_artifact()
 
@@ -166,5 +166,5 @@ def test_a_cache_that_cannot_be_written_is_told():
 def test_the_named_folder_holds_it(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("FER_ENGINE_CACHE", str(tmp_path / "named"))
     assert shipped_artifact().parent.parent == tmp_path / "named" / __version__
-    assert exports(cache) == ["--model mini_xception"]
+    assert exports(cache) == ["--model fer_tiny"]
     assert not (tmp_path / "cache").exists()

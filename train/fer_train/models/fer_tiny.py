@@ -3,6 +3,8 @@
 Dense 3x3 convolutions of channel counts in multiples of 16, ReLU and early downsampling: what INT8
 and 16-bit matrix instructions run at a high share of their peak, where depthwise layers wait for
 memory. Most of its multiply-adds lie at 12x12. fer_base is the same of twice the width, to teach it.
+fer_nano has most of its weights at 6x6 and 3x3, where they cost little time: mini_xception does a few more
+multiply-adds and takes twice as long.
 """
 
 from __future__ import annotations
@@ -79,6 +81,13 @@ ENTRIES = {
         source="fer-engine's own",
         parameters=459_159,
         multiply_adds=34_800_400,
+    ),
+    "fer_nano": Entry(
+        build=lambda spec: FerTiny(len(spec.labels), spec.channels, 16, ((16, 1), (48, 1), (96, 1))),
+        spec=ModelSpec("fer_nano"),
+        source="fer-engine's own, for the highest throughput",
+        parameters=264_727,
+        multiply_adds=4_834_464,
     ),
     "fer_base": Entry(
         build=lambda spec: FerTiny(len(spec.labels), spec.channels, 64, ((128, 2), (256, 2))),
