@@ -157,9 +157,7 @@ def test_unknown_names_are_told_with_the_known_ones(cache):
 def test_a_cache_that_cannot_be_written_is_told():
     cache_folder().parent.mkdir(parents=True)
     cache_folder().write_text("a file where the folder should be")
-    with pytest.raises(
-        FerError, match=r"^cannot write .*fer-engine.*fer-export --model fer_tiny --output"
-    ):
+    with pytest.raises(FerError, match=r"^cannot write .*fer-engine.*fer-export --model fer_tiny --output"):
         shipped_artifact()
 
 
