@@ -42,12 +42,6 @@ def predictions(truth: NDArray[Any], predicted: NDArray[Any], names: tuple[str, 
     _save(figure, path)
 
 
-def confusion_counts(truth: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """Count the faces of each true class (row) that were given each class (column)."""
-    counts = np.bincount(truth.astype(np.int64) * classes + predicted, minlength=classes * classes)
-    return counts.reshape(classes, classes)
-
-
 def confusion_matrix(counts: NDArray[np.int64], labels: tuple[str, ...], path: Path) -> None:
     """Write a confusion matrix (rows: truth, columns: predicted) as a PNG, in shares of each row."""
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)

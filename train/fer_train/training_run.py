@@ -38,6 +38,7 @@ from fer_train.data import Dataset
 from fer_train.data.votes import majority, soft_labels
 from fer_train.fake_quant import FakeQuantized
 from fer_train.loop import Epoch, Faces, Labels, Trainer, logits
+from fer_train.measures import confusion_counts
 from fer_train.models import find_model
 from fer_train.recipe import Recipe
 from fer_train.stages import INPUT
@@ -324,5 +325,5 @@ def _draw_predictions(best: Path, int8: bool, validation: tuple[Faces, Labels], 
     if spec.task == "regression":
         figures.predictions(labels, outputs, spec.labels, output / "predictions.png")
         return
-    counts = figures.confusion_counts(labels, outputs.argmax(1), len(spec.labels))
+    counts = confusion_counts(labels, outputs.argmax(1), len(spec.labels))
     figures.confusion_matrix(counts, spec.labels, output / "confusion.png")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_bench.contenders.contender import OVERHEAD, REFERENCE
 from fer_bench.contenders.inputs import Inputs
@@ -14,6 +13,7 @@ from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.record.record import AnswerParity
 from fer_engine.artifact.schema import from_json, to_json
 from fer_export.verify import parity
+from fer_train.measures import confusion_counts
 
 LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
 
@@ -58,12 +58,5 @@ def _compare(
     changed = np.flatnonzero(was != now)[:LISTED_FLIPS]
     found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()
     if labels is not None:
-        found["labelled"]["confusion"] = _confusion(labels, now, reference.shape[1]).tolist()
+        found["labelled"]["confusion"] = confusion_counts(labels, now, reference.shape[1]).tolist()
     return from_json(AnswerParity, found)
-
-
-def _confusion(truth: parity.Labels, answers: NDArray[np.intp], classes: int) -> NDArray[np.int64]:
-    """Count the faces of each true class (row) that got each answer (column)."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (truth, answers), 1)
-    return counts

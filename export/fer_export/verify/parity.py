@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.errors import ConfigError
+from fer_train.measures import expected_calibration_error
 
 Logits = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
@@ -22,7 +23,6 @@ Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 # Of half the span of a regression's values, whatever their unit: 0.05 from -1 to 1, where annotators differ
 # by more than 0.3 (root mean square; AffectNet, 2017).
 SAME_VALUE = 0.05
-ECE_BINS = 15  # as in Guo et al., 2017
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ def measure_parity(
             not a class.
     """
     labels = labels if task == "classification" else None
-    _check(reference, candidate, labels)
+    check_logits(reference, candidate)
+    if labels is not None:
+        _check_labels(labels, *reference.shape)
     reference, candidate = reference.astype(np.float64), candidate.astype(np.float64)
     difference = np.abs(candidate - reference)
     if task == "classification":
@@ -92,7 +94,7 @@ def measure_parity(
         max_abs_difference=float(difference.max()),
         mean_abs_difference=float(difference.mean()),
         logit_range=float(np.ptp(reference)),
-        labelled=None if labels is None else _against_labels(reference, candidate, labels),
+        labelled=None if labels is None else measure_accuracy(reference, candidate, labels),
     )
 
 
@@ -127,22 +129,8 @@ def mcnemar_p(right_to_wrong: int, wrong_to_right: int) -> float:
     return min(1.0, 2 * tail / 2**flips)
 
 
-def calibration_error(logits: Logits, labels: Labels) -> float:
-    """Return the expected calibration error of the top answer's probability.
-
-    Faces are put into equal-width bins of that probability, open below and closed above; the
-    error is the mean gap between accuracy and confidence, weighted by the bins' faces
-    (Guo et al., "On Calibration of Modern Neural Networks", 2017).
-    """
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = 1 / powers.sum(1)
-    right = logits.argmax(1) == labels
-    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
-
-
-def _against_labels(reference: Logits, candidate: Logits, labels: Labels) -> Accuracy:
+def measure_accuracy(reference: Logits, candidate: Logits, labels: Labels) -> Accuracy:
+    """Measure logits that `measure_parity` would take, both [n, classes], against labels [n]."""
     was, now = reference.argmax(1) == labels, candidate.argmax(1) == labels
     lost, won = int((was & ~now).sum()), int((~was & now).sum())
     classes = reference.shape[1]
@@ -159,8 +147,8 @@ def _against_labels(reference: Logits, candidate: Logits, labels: Labels) -> Acc
         recall_difference=tuple(
             None if a is None or b is None else a - b for a, b in zip(recall, before, strict=True)
         ),
-        ece=calibration_error(candidate, labels),
-        reference_ece=calibration_error(reference, labels),
+        ece=expected_calibration_error(candidate, now),
+        reference_ece=expected_calibration_error(reference, was),
     )
 
 
@@ -169,7 +157,21 @@ def _recall(right: NDArray[np.bool_], labels: Labels, classes: int) -> tuple[flo
     return tuple(float(row.mean()) if len(row) else None for row in rows)
 
 
-def _check(reference: Logits, candidate: Logits, labels: Labels | None) -> None:
+def _check_labels(labels: Labels, faces: int, classes: int) -> None:
+    if labels.shape != (faces,) or labels.min() < 0 or labels.max() >= classes:
+        raise ConfigError(
+            f"parity needs one label of 0 to {classes - 1} a face ({faces} faces), got "
+            f"shape {list(labels.shape)} with labels {labels.min() if labels.size else 'none'} to "
+            f"{labels.max() if labels.size else 'none'}"
+        )
+
+
+def check_logits(reference: Logits, candidate: Logits) -> None:
+    """Make sure that two networks' logits can be compared.
+
+    Raises:
+        ConfigError: the shapes differ, there is no face, or a logit is not finite.
+    """
     if reference.ndim != 2 or reference.shape != candidate.shape or 0 in reference.shape:
         raise ConfigError(
             f"parity needs two arrays of logits of one shape [n, classes], n at least 1, "
@@ -182,12 +184,3 @@ def _check(reference: Logits, candidate: Logits, labels: Labels | None) -> None:
                 f"parity needs finite logits, the {name} gave {count} that are infinite or not a "
                 "number: the graph overflows or is damaged, export it again"
             )
-    if labels is None:
-        return
-    classes = reference.shape[1]
-    if labels.shape != (len(reference),) or labels.min() < 0 or labels.max() >= classes:
-        raise ConfigError(
-            f"parity needs one label of 0 to {classes - 1} a face ({len(reference)} faces), got "
-            f"shape {list(labels.shape)} with labels {labels.min() if labels.size else 'none'} to "
-            f"{labels.max() if labels.size else 'none'}"
-        )

@@ -86,33 +86,6 @@ def test_wilson_interval_is_scipys(right, total):
     assert parity.wilson_interval(right, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def with_confidence(confidence, answer):
-    """Two-class logits whose softmax gives `answer` the probability `confidence`."""
-    row = np.log([1 - confidence, 1 - confidence])
-    row[answer] = np.log(confidence)
-    return row
-
-
-def test_calibration_error_by_hand():
-    # Two bins of (10/15, 11/15] and (13/15, 14/15]: three faces at 0.7, one right; one at 0.9, right.
-    logits = np.array([with_confidence(p, 0) for p in (0.7, 0.7, 0.7, 0.9)])
-    labels = np.array([0, 1, 1, 0])
-    expected = (3 * abs(1 / 3 - 0.7) + 1 * abs(1 - 0.9)) / 4
-    assert parity.calibration_error(logits, labels) == pytest.approx(expected)
-
-
-def test_errors_within_a_bin_cancel_and_across_bins_do_not():
-    same_bin = np.array([with_confidence(p, 0) for p in (0.75, 0.75, 0.75, 0.75)])
-    assert parity.calibration_error(same_bin, np.array([0, 0, 0, 1])) == pytest.approx(0.0)
-    two_bins = np.array([with_confidence(p, 0) for p in (0.6, 0.9)])
-    expected = (abs(1 - 0.6) + abs(0 - 0.9)) / 2
-    assert parity.calibration_error(two_bins, np.array([0, 1])) == pytest.approx(expected)
-
-
-def test_certain_answers_fall_into_the_last_bin():
-    assert parity.calibration_error(logits_of([0, 1], height=1000.0), np.array([0, 1])) == 0.0
-
-
 @pytest.mark.parametrize(
     ("reference", "candidate", "labels", "message"),
     [
