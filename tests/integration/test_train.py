@@ -53,6 +53,22 @@ def test_a_run_leaves_checkpoint_log_and_figures(data, tmp_path, capsys):
     assert not [path for path in output.rglob("*") if path.name.startswith(".")]
 
 
+def test_votes_that_were_asked_for_and_are_not_there_are_an_error(data, tmp_path, capsys):
+    """Before the first stage: the later one that mixes them in may be hours away."""
+    asked = arguments(data, tmp_path / "run", epochs=1)
+    expected = "small.npz has no votes: give FER+'s with --votes fer2013new.csv"
+    assert expected in error_of(capsys, [*asked, "--vote-weight", "1"])
+    stages = "".join(
+        f'[[stage]]\nname = "{name}"\nmodel = "simple_cnn"\nvote_weight = {weight}\n'
+        for name, weight in (("labels", 0.0), ("both", 0.3))
+    )
+    (tmp_path / "both.toml").write_text(stages)
+    said = error_of(capsys, [*asked, "--recipe", str(tmp_path / "both.toml")])
+    assert "a vote weight of 0.3 was asked for" in said
+    assert not (tmp_path / "run").exists()
+    assert main([*asked, "--vote-weight", "0"]) == 0
+
+
 def test_votes_are_learned_and_measured(data, tmp_path, capsys):
     votes = np.zeros((1200, 10), np.uint8)
     votes[:, 1] = 10  # all see happiness

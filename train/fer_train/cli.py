@@ -13,6 +13,7 @@ from fer_engine.system import progress
 from fer_train.recipe import LOSSES, Augmentation, Recipe
 
 if TYPE_CHECKING:
+    from fer_train.data import Dataset
     from fer_train.stages import Stage
     from fer_train.training_run import RunOptions
 
@@ -132,12 +133,25 @@ def _train(options: argparse.Namespace) -> int:
         options.data, names=names, images=options.images, face_shape=spec.face_shape, votes=options.votes
     )
     print(dataset.report())
+    _check_votes(stages, options, dataset)
     for stage, run in zip(stages, runs, strict=True):
         if len(stages) > 1:
             print(f"stage {stage.name}: {stage.model}", flush=True)
         best = train(run, dataset)
     print(f"best checkpoint: {best}")
     return 0
+
+
+def _check_votes(stages: list[Stage], options: argparse.Namespace, dataset: Dataset) -> None:
+    """Raise ConfigError where votes were asked for and the data has none: before the first stage's hours."""
+    from fer_engine.errors import ConfigError
+
+    weight = max(options.vote_weight or 0, *(stage.recipe.vote_weight % 1 for stage in stages))
+    if weight and dataset.votes is None:
+        raise ConfigError(
+            f"a vote weight of {weight:g} was asked for, and {dataset.source} has no votes: give FER+'s with "
+            "--votes fer2013new.csv, or learn from the labels alone with --vote-weight 0"
+        )
 
 
 def _stages(options: argparse.Namespace) -> list[Stage]:
