@@ -1,4 +1,4 @@
-"""The accuracy of the teachers in train/teachers, and of the means of their logits: accuracy.json there."""
+"""The accuracy of the teachers in train/teachers, and of what they say together: accuracy.json there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fer_engine.artifact import files
 from fer_engine.cli import exit_codes
@@ -16,10 +17,18 @@ from fer_train import checkpoint
 from fer_train.data import load_dataset
 from fer_train.data.votes import majority
 from fer_train.loop import logits
+from fer_train.objective import find_objective
+from fer_train.recipe import Recipe
 
 TEACHERS = Path(__file__).parents[2] / "train" / "teachers"
 SPLIT = "PublicTest"
-WEIGHTS = (3, 2, 1)  # of the teacher of the labels, against 1 of that of the votes
+NAMES = ("labels", "tiny_labels", "votes")
+TOGETHER = (  # each as often as it is given as a teacher
+    ("labels", "labels", "labels", "votes"),
+    ("labels", "labels", "votes"),
+    ("labels", "tiny_labels", "votes"),
+    ("labels", "votes"),
+)
 
 
 def measure(data: Path, votes: Path | None) -> dict[str, object]:
@@ -31,13 +40,17 @@ def measure(data: Path, votes: Path | None) -> dict[str, object]:
         raise DataError(f"{data} has no votes of FER+; name them with --votes")
     voted = majority(cast, dataset.names)
     clear = voted >= 0
-    given = {name: logits(*checkpoint.load(TEACHERS / name), faces) for name in ("labels", "votes")}
-    outputs = {"`labels`": given["labels"]}
-    for weight in WEIGHTS:
-        mean = (weight * given["labels"] + given["votes"]) / (weight + 1)
-        outputs[f"mean of the logits, `labels` {weight} : `votes` 1"] = mean
-    outputs["`votes`"] = given["votes"]
-    answers = {name: values.argmax(1) for name, values in outputs.items()}
+    given = {}
+    for name in NAMES:
+        network, spec = checkpoint.load(TEACHERS / name)
+        given[name] = torch.from_numpy(logits(network, spec, faces))
+        objective = find_objective(spec, Recipe())
+    outputs: dict[tuple[str, ...], torch.Tensor] = {(name,): given[name] for name in NAMES}
+    outputs |= {names: objective.ensemble(torch.stack([given[name] for name in names])) for names in TOGETHER}
+    answers = {
+        ", ".join(f"`{name}`" for name in names): values.numpy().argmax(1)
+        for names, values in outputs.items()
+    }
     return {
         "split": SPLIT,
         "faces": len(labels),

@@ -13,10 +13,10 @@ TEACHERS = Path(__file__).parents[3] / "train" / "teachers"
 ACCURACY = json.loads((TEACHERS / "accuracy.json").read_text("utf-8"))["accuracy"]
 
 
-@pytest.mark.parametrize("name", ["labels", "votes"])
+@pytest.mark.parametrize("name", ["labels", "tiny_labels", "votes"])
 def test_a_teacher_is_a_checkpoint_that_tells_faces_apart(name):
     network, spec = checkpoint.load(TEACHERS / name)
-    assert spec.name == "fer_teacher"
+    assert spec.name == ("fer_tiny" if name == "tiny_labels" else "fer_teacher")
     faces = np.random.default_rng(0).integers(0, 256, (4, 48, 48), np.uint8)
     assert np.ptp(logits(network, spec, faces), axis=0).max() > 0
 
@@ -29,7 +29,7 @@ def test_the_page_says_what_was_measured():
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["labels", "votes"])
+@pytest.mark.parametrize("name", ["labels", "tiny_labels", "votes"])
 def test_the_accuracy_is_that_of_the_page(fer2013, name):
     faces, labels = fer2013.split("PublicTest")
     network, spec = checkpoint.load(TEACHERS / name)
