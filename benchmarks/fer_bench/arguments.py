@@ -136,6 +136,12 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder of the images that the csv of --data names (default: the csv's own)",
     )
+    add(
+        "--votes",
+        type=Path,
+        help="FER+'s votes for --data: fer2013new.csv, or an npz; adds accuracy against their majority "
+        "(default: those that --data holds)",
+    )
     add("--split", help=f"split of --data (default: {SPLIT})")
 
 
@@ -207,7 +213,7 @@ def _add_bars(parser: argparse.ArgumentParser) -> None:
         "--max-accuracy-drop",
         type=float,
         metavar="POINTS",
-        help="of accuracy and agreement, as in 0.3 (default: not compared)",
+        help="of accuracy, against labels and votes, and of agreement, as in 0.3 (default: not compared)",
     )
 
 
@@ -278,12 +284,14 @@ def faces(options: Namespace, spec: ModelSpec) -> Inputs:
     if options.data is None:
         if options.split is not None:
             raise ConfigError("--split needs --data: synthetic faces have no splits and no labels")
-        for name in ("labels", "images"):
+        for name in ("labels", "images", "votes"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} are those of --data: give both")
         return inputs.synthetic_inputs(spec)
     label_names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
-    return inputs.dataset_inputs(options.data, options.split or SPLIT, spec, label_names, options.images)
+    return inputs.dataset_inputs(
+        options.data, options.split or SPLIT, spec, label_names, options.images, options.votes
+    )
 
 
 def check_render(words: Sequence[str]) -> None:

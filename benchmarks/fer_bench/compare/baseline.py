@@ -90,7 +90,8 @@ class Baseline:
         """Return what `regressions` looks at."""
         batches = [batch for batch in new.options.batches if batch in self.record.options.batches]
         speed = f"speed at batch {', '.join(map(str, batches))}" if self.bars.slowdown is not None else ""
-        answers = f"answers on {new.inputs.description}" if self.bars.accuracy_drop is not None else ""
+        votes = ", FER+'s votes among them" if comparable.both_have_votes(self.record, new) else ""
+        answers = f"answers on {new.inputs.description}{votes}" if self.bars.accuracy_drop is not None else ""
         engines = sorted(comparable.common(self.record, new))
         others = _other_choices(self.record, new) if answers else {}
         left_out = "".join(f"; not the answers of {name}, which {why}" for name, why in others.items())
@@ -167,6 +168,8 @@ def _wronger(
     shares = {agreement: (old.agreement, new.agreement)}
     if old.labelled and new.labelled:
         shares["accuracy"] = (old.labelled.accuracy, new.labelled.accuracy)
+    if old.voted and new.voted:
+        shares["accuracy against the FER+ majority"] = (old.voted.accuracy, new.voted.accuracy)
     for measure, (before, now) in shares.items():
         # A face more or less is the least there is: what rounding adds must not tip the scales.
         if round(100 * (before - now), 9) > drop:

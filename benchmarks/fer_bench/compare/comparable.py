@@ -59,7 +59,7 @@ def check(old: Record, new: Subject) -> None:
 
 
 def check_faces(old: Subject, new: Subject) -> None:
-    """Make sure that answers are about the same faces.
+    """Make sure that answers are about the same faces, and where both have votes about the same votes.
 
     Raises:
         ConfigError: they are not.
@@ -69,6 +69,17 @@ def check_faces(old: Subject, new: Subject) -> None:
             f"--max-accuracy-drop needs the same faces: the baseline has {old.inputs.description!r}, this "
             f"record {new.inputs.description!r}; give that --data and --split, or leave the bar out"
         )
+    if both_have_votes(old, new) and old.inputs.votes_sha256 != new.inputs.votes_sha256:
+        raise ConfigError(
+            "--max-accuracy-drop needs the same votes of FER+: those of the baseline have SHA-256 "
+            f"{str(old.inputs.votes_sha256)[:16]}, those of this record {str(new.inputs.votes_sha256)[:16]}; "
+            "give that --votes, or leave the bar out"
+        )
+
+
+def both_have_votes(old: Subject, new: Subject) -> bool:
+    """Tell whether the faces of both records have votes of FER+."""
+    return None not in (old.inputs.votes_sha256, new.inputs.votes_sha256)
 
 
 def check_speeds(old: BenchOptions, new: BenchOptions) -> None:

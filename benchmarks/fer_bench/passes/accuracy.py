@@ -13,6 +13,7 @@ from fer_bench.contenders.worker_client import SupportsAsk
 from fer_bench.record.record import AnswerParity
 from fer_engine.artifact.schema import from_json, to_json
 from fer_export.verify import parity
+from fer_export.verify.votes import measure_votes
 from fer_train.measures import confusion_counts
 
 LISTED_FLIPS = 200  # of one contender, the first ones; `changed` counts them all
@@ -45,18 +46,19 @@ def measure_parity(
     for name in workers:
         if name != OVERHEAD:
             candidate = expected if name == reference else logits(name)
-            found[name] = _compare(expected, candidate, inputs.labels)
+            found[name] = _compare(expected, candidate, inputs)
     return found
 
 
-def _compare(
-    reference: parity.Logits, candidate: parity.Logits, labels: parity.Labels | None
-) -> AnswerParity:
-    """Return the parity with the faces that changed and, where there are labels, the confusion counts."""
+def _compare(reference: parity.Logits, candidate: parity.Logits, inputs: Inputs) -> AnswerParity:
+    """Return the parity with the faces that changed, and what labels and votes add."""
+    labels = inputs.labels
     found = to_json(parity.measure_parity(reference, candidate, labels))
     was, now = reference.argmax(1), candidate.argmax(1)
     changed = np.flatnonzero(was != now)[:LISTED_FLIPS]
     found["flips"] = np.stack((changed, was[changed], now[changed]), axis=1).tolist()
     if labels is not None:
         found["labelled"]["confusion"] = confusion_counts(labels, now, reference.shape[1]).tolist()
+    if inputs.votes is not None:
+        found["voted"] = to_json(measure_votes(reference, candidate, inputs.votes, inputs.names))
     return from_json(AnswerParity, found)

@@ -7,7 +7,7 @@ format 2 lack have a default.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from fer_bench.record.statistics import Latency, Ratio
 from fer_engine.artifact.schema import SchemaError
 from fer_engine.artifact.spec import ModelSpec
 from fer_export.verify import parity
+from fer_export.verify.votes import VotedAccuracy
 
 OPENVINO_TYPES = {"f32": "fp32", "f16": "fp16"}  # as it calls the types that it settled on
 OTHER_NETWORK = "its own"  # the precision of a peer with a network of its own, in earlier records
@@ -52,12 +53,20 @@ class MeasuredArtifact:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFaces:
-    """The faces; `sha256` is of their bytes in the form that the network takes."""
+    """The faces; `sha256` is of their bytes in the form that the network takes.
+
+    `votes_sha256` is of the bytes of FER+'s votes for them, None where they have none; votes go with labels.
+    """
 
     description: str
     faces: int
     labelled: bool
     sha256: str
+    votes_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.votes_sha256 is not None and not self.labelled:
+            raise SchemaError("votes_sha256", "null where the faces have no labels", self.votes_sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +155,13 @@ class LabelledAccuracy(parity.Accuracy):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerParity(parity.Parity):
-    """With the first of the faces that changed, as (index, reference's answer, contender's answer)."""
+    """With the first of the faces that changed, as (index, reference's answer, contender's answer).
+
+    `voted` is None where the faces have no votes of FER+.
+    """
 
     labelled: LabelledAccuracy | None
+    voted: VotedAccuracy | None = None
     flips: tuple[tuple[int, int, int], ...] = ()
 
 
@@ -275,10 +288,27 @@ class Record(Subject):
                 f"{path}.labelled", "null where the faces have no labels, else an object", "other"
             )
         if labelled is not None:
-            rows = [labelled.recall, labelled.recall_difference, *(labelled.confusion or ())]
-            lengths = {*map(len, rows), len(labelled.confusion or labelled.recall)}
-            if lengths != {classes}:
-                raise SchemaError(f"{path}.labelled", f"of {classes} classes", f"lengths {sorted(lengths)}")
+            _check_classes(f"{path}.labelled", labelled, labelled.confusion, classes)
+        self._check_votes(f"{path}.voted", found.voted)
+
+    def _check_votes(self, path: str, found: VotedAccuracy | None) -> None:
+        if (found is not None) != (self.inputs.votes_sha256 is not None):
+            raise SchemaError(path, "null where the faces have no votes, else an object", "other")
+        if found is None:
+            return
+        _check_classes(path, found, found.confusion, len(self.artifact.labels))
+        counts = [count for row in found.confusion for count in row]
+        if min(counts) < 0 or sum(counts) != found.faces:
+            raise SchemaError(f"{path}.confusion", f"counts of {found.faces} faces", str(found.confusion))
+        if found.split_faces < 0 or not 1 <= found.faces <= self.inputs.faces - found.split_faces:
+            shares = f"{found.faces} and {found.split_faces}"
+            raise SchemaError(f"{path}.faces", f"with split_faces at most {self.inputs.faces}", shares)
+        for name, changed, faces in (
+            ("changed_clear", found.changed_clear, found.faces),
+            ("changed_split", found.changed_split, found.split_faces),
+        ):
+            if not 0 <= changed <= faces:
+                raise SchemaError(f"{path}.{name}", f"0 to {faces}", str(changed))
 
     def contender(self, name: str) -> MeasuredContender:
         return next(contender for contender in self.contenders if contender.name == name)
@@ -290,6 +320,15 @@ class Record(Subject):
 
 def _took_time(turn: tuple[int, ...]) -> bool:
     return bool(turn) and min(turn) >= 0 and sum(turn) > 0
+
+
+def _check_classes(
+    path: str, found: parity.Accuracy, confusion: Sequence[Sequence[int]] | None, classes: int
+) -> None:
+    rows = [found.recall, found.recall_difference, *(confusion or ())]
+    lengths = {*map(len, rows), len(found.recall if confusion is None else confusion)}
+    if lengths != {classes}:
+        raise SchemaError(path, f"of {classes} classes", f"lengths {sorted(lengths)}")
 
 
 def _check_names(path: str, got: list[str], expected: Collection[str]) -> None:

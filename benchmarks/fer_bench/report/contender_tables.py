@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fer_bench.contenders.contender import OVERHEAD
 from fer_bench.contenders.peers.registry import PEERS
 from fer_bench.record.record import MeasuredContender, Memory, Record, RuntimeSize, Speed
 from fer_bench.report.table import UNKNOWN, Table, milliseconds, number, percent
 from fer_export.verify.parity import Accuracy
+from fer_export.verify.votes import VotedAccuracy
 
 SPEED_COLUMNS = ("contender", "threads", "images/s", "calls", "p50 ms", "p90 ms", "p99 ms", "ratio")
 
@@ -149,34 +150,90 @@ def parity(record: Record) -> Iterator[Table]:
         f"{record.parity[record.reference].logit_range:.3g}.",
     )
     labelled = {name: found.labelled for name, found in record.parity.items() if found.labelled is not None}
-    if not labelled:
-        return
-    yield Table(
+    if labelled:
+        yield _accuracy(record, labelled)
+        yield _recall("Recall by class", record, labelled)
+    voted = {name: found.voted for name, found in record.parity.items() if found.voted is not None}
+    if voted:
+        yield _accuracy_by_votes(record, labelled, voted)
+        yield _changes_by_votes(record, voted)
+        yield _recall("Recall by class of the FER+ majority", record, voted)
+
+
+def _accuracy(record: Record, labelled: Mapping[str, Accuracy]) -> Table:
+    return Table(
         "Accuracy",
         ("contender", "top-1 % [95 %]", "right to wrong", "wrong to right", "McNemar p", "ECE"),
-        [(name, *_accuracy(found, itself=name == record.reference)) for name, found in labelled.items()],
-        f"Wilson interval of each accuracy; flips, exact McNemar p against {title}; expected calibration "
-        "error of 15 equal-width bins.",
+        [
+            (name, _top_1(found), *_flips(found, itself=name == record.reference), f"{found.ece:.4f}")
+            for name, found in labelled.items()
+        ],
+        f"Wilson interval of each accuracy; flips, exact McNemar p against {record.reference_title}; "
+        "expected calibration error of 15 equal-width bins.",
     )
-    yield Table(
-        "Recall by class",
+
+
+def _accuracy_by_votes(
+    record: Record, labelled: Mapping[str, Accuracy], voted: Mapping[str, VotedAccuracy]
+) -> Table:
+    faces = voted[record.reference]
+    return Table(
+        "Accuracy against labels and votes",
+        ("contender", "labels: top-1 % [95 %]", "FER+ majority: top-1 % [95 %]", "ECE, labels", "ECE, votes"),
+        [
+            (name, _top_1(labelled[name]), _top_1(found), f"{labelled[name].ece:.4f}", f"{found.ece:.4f}")
+            for name, found in voted.items()
+        ],
+        f"The labels are those of all {record.inputs.faces:,} faces; the FER+ majority is the label that "
+        f"more than half of a face's annotators gave, which {faces.faces:,} faces have. The calibration error "
+        "against votes counts an answer as right by its share of the votes; it is over these faces and the "
+        f"{faces.split_faces:,} others with votes for the labels.",
+    )
+
+
+def _changes_by_votes(record: Record, voted: Mapping[str, VotedAccuracy]) -> Table:
+    return Table(
+        "Changed answers by votes",
+        ("contender", "right to wrong", "wrong to right", "McNemar p", "changed, majority", "changed, split"),
+        [
+            (
+                name,
+                *_flips(found, itself=False),
+                _changed(found.changed_clear, found.faces),
+                _changed(found.changed_split, found.split_faces),
+            )
+            for name, found in voted.items()
+            if name != record.reference
+        ],
+        f"Answers other than {record.reference_title}'s. Right and wrong, and exact McNemar p, are by the "
+        "FER+ majority. Split faces have votes for the labels and no majority: annotators differ there too.",
+    )
+
+
+def _changed(changed: int, faces: int) -> str:
+    return f"{changed:,} of {faces:,}" + (f" ({percent(changed / faces)} %)" if faces else "")
+
+
+def _recall(title: str, record: Record, found: Mapping[str, Accuracy]) -> Table:
+    return Table(
+        title,
         ("contender", *record.artifact.labels),
-        [(name, *_recall(found, itself=name == record.reference)) for name, found in labelled.items()],
-        f"{title} in percent, the others' differences from it in points.",
+        [(name, *_shares(entry, itself=name == record.reference)) for name, entry in found.items()],
+        f"{record.reference_title} in percent, the others' differences from it in points.",
     )
 
 
-def _accuracy(found: Accuracy, *, itself: bool) -> tuple[str, ...]:
+def _top_1(found: Accuracy) -> str:
     low, high = found.interval
+    return f"{percent(found.accuracy)} [{percent(low)}, {percent(high)}]"
+
+
+def _flips(found: Accuracy, *, itself: bool) -> tuple[str, ...]:
     flips = (str(found.right_to_wrong), str(found.wrong_to_right), f"{found.mcnemar_p:.2g}")
-    return (
-        f"{percent(found.accuracy)} [{percent(low)}, {percent(high)}]",
-        *(("", "", "") if itself else flips),
-        f"{found.ece:.4f}",
-    )
+    return ("", "", "") if itself else flips
 
 
-def _recall(found: Accuracy, *, itself: bool) -> Iterator[str]:
+def _shares(found: Accuracy, *, itself: bool) -> Iterator[str]:
     shares, form = (found.recall, ".1f") if itself else (found.recall_difference, "+.1f")
     return (number(None if share is None else 100 * share, form) for share in shares)
 

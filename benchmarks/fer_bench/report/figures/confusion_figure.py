@@ -20,25 +20,30 @@ HEIGHT = 400  # CSS pixels of a matrix
 
 def draw(record: Record, width: int) -> Figure | None:
     names = dict.fromkeys([record.reference, *(best.contender for best in headlines(record)[-1:])])
-    labelled = {name: record.parity[name].labelled for name in names}
-    counts = {name: found.confusion for name, found in labelled.items() if found and found.confusion}
+    found = {name: record.parity[name] for name in names}
+    counts = [
+        (name, "truth", entry.labelled.confusion)
+        for name, entry in found.items()
+        if entry.labelled and entry.labelled.confusion
+    ]
     if len(counts) < len(names):
         return None
-    figure, panels = layout.panels(width, HEIGHT, [*names], 2)
-    for panel, (name, rows) in zip(panels, counts.items(), strict=True):
+    counts += [(name, "FER+ majority", entry.voted.confusion) for name, entry in found.items() if entry.voted]
+    figure, panels = layout.panels(width, HEIGHT, counts, 2)
+    for panel, (name, truth, rows) in zip(panels, counts, strict=True):
         panel.set_title(short(name))
-        _matrix(panel, np.array(rows), record.artifact.labels)
+        _matrix(panel, np.array(rows), record.artifact.labels, truth)
     return figure
 
 
-def _matrix(panel: Axes, counts: np.ndarray, labels: Sequence[str]) -> None:
-    """Draw counts (rows: truth); the shade of a cell is its share of the row."""
+def _matrix(panel: Axes, counts: np.ndarray, labels: Sequence[str], truth: str) -> None:
+    """Draw counts (rows: `truth`); the shade of a cell is its share of the row."""
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     for (row, column), share in np.ndenumerate(shares):
         layout.cell(panel, column, row, LIGHT["blue"], share)
         panel.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=11)
     layout.grid_of_cells(panel, labels, [short(label, layout.LONGEST_CLASS) for label in labels])
-    panel.set_xlabel("answer (rows: truth)")
+    panel.set_xlabel(f"answer (rows: {truth})")
 
 
 PLOT = Plot(

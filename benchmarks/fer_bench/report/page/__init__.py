@@ -63,6 +63,10 @@ def _card(found: Headline, record: Record) -> dict[str, Any]:
     else:
         right, expected = parity.labelled.accuracy, parity.labelled.reference_accuracy
         answers = f"{right:.2%} right, {held_against} {expected:.2%}"
+    lines = [answers]
+    if parity.voted is not None:
+        right, expected = parity.voted.accuracy, parity.voted.reference_accuracy
+        lines.append(f"{right:.2%} right by the FER+ majority, {held_against} {expected:.2%}")
     speeds = [f"{found.against_onnxruntime} plain onnxruntime"]
     if record.reference != BASELINE:
         speeds.append(f"{found.against_reference} {held_against}")
@@ -70,7 +74,7 @@ def _card(found: Headline, record: Record) -> dict[str, Any]:
         "batch": found.batch,
         "contender": found.contender + runs,
         "rate": f"{found.images_per_second:,.0f}",
-        "lines": [*speeds, answers],
+        "lines": [*speeds, *lines],
     }
 
 
