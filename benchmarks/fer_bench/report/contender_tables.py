@@ -185,9 +185,9 @@ def _accuracy_by_votes(
             for name, found in voted.items()
         ],
         f"The labels are those of all {record.inputs.faces:,} faces; the FER+ majority is the label that "
-        f"more than half of a face's annotators gave, which {faces.faces:,} faces have. The calibration error "
-        "against votes counts an answer as right by its share of the votes; it is over these faces and the "
-        f"{faces.split_faces:,} others with votes for the labels.",
+        f"more than half of a face's annotators gave, which {faces.faces:,} faces have. The calibration "
+        "error against votes counts an answer as right by its share of the votes; it is over these faces and "
+        f"the {faces.split_faces:,} others with votes for the labels.",
     )
 
 

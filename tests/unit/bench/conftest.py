@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 
+from bench_record import add_votes
 from tiny_artifact import write_tiny_artifact
 
 
@@ -156,6 +157,13 @@ def record():
 @pytest.fixture
 def unlabelled_record():
     return made_record(labelled=False)
+
+
+@pytest.fixture
+def voted_record():
+    record = made_record()
+    add_votes(record)
+    return record
 
 
 @pytest.fixture(scope="session")

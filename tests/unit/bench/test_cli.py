@@ -26,6 +26,7 @@ from fer_engine.system import progress
         (["--render", "nowhere.json"], "cannot read nowhere.json"),
         (["--labels", "calm,tense"], "--labels are those of --data: give both"),
         (["--images", "faces"], "--images are those of --data: give both"),
+        (["--votes", "fer2013new.csv"], "--votes are those of --data: give both"),
         (["--data", "faces.npz", "--labels", "calm,Calm"], "labels must be distinct in more than case"),
         (["--device", "tpu"], "--device must be cpu, cuda, or another GPU as cuda:1, got 'tpu'"),
     ],

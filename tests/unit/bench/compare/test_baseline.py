@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 
-from bench_record import add_contender, drop_contender
+from bench_record import add_contender, add_votes, drop_contender
 from fer_bench import cli
 from fer_bench.compare.baseline import Bars, Baseline, table
 from fer_bench.record.record_file import parse_record, write_record
@@ -99,6 +99,35 @@ def test_a_slower_machine_is_no_regression(old, new):
 def test_accuracy_may_drop_to_the_bar_and_no_further(old, new, accuracy, lost):
     labelled(new, accuracy=accuracy)  # 66.12 % before
     assert found(old, new) == lost
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "lost"), [(0.8093, []), (0.8092, [(ENGINE, "accuracy against the FER+ majority")])]
+)
+def test_accuracy_against_the_votes_has_the_same_bar(old, new, accuracy, lost):
+    add_votes(old)
+    add_votes(new)
+    new["parity"][ENGINE]["voted"]["accuracy"] = accuracy  # 81.23 % before
+    assert found(old, new) == lost
+    assert "n=1024, FER+'s votes among them of" in read(old).compared(parse_record(new))
+
+
+def test_votes_that_one_record_lacks_are_not_compared(old, new):
+    add_votes(new)
+    new["parity"][ENGINE]["voted"]["accuracy"] = 0.1
+    assert found(old, new) == found(new, old) == []
+    assert "votes" not in read(old).compared(parse_record(new))
+
+
+def test_other_votes_cannot_be_compared(old, new):
+    add_votes(old)
+    add_votes(new)
+    new["inputs"]["votes_sha256"] = "ab" * 32
+    with pytest.raises(
+        ConfigError, match=r"the same votes of FER\+: those of the baseline have SHA-256 efef"
+    ):
+        found(old, new)
+    assert found(old, new, Bars(slowdown=0.1)) == []
 
 
 def test_without_labels_agreement_decides(old, new):

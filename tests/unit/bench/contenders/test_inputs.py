@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from fer_bench.contenders import inputs
-from fer_engine.artifact.spec import ModelSpec
+from fer_engine.artifact.spec import EXPRESSIONS, ModelSpec
+from fer_engine.errors import ConfigError, DataError
 from fer_train.data import bitmoji
+from fer_train.data.votes import COLUMNS
 
 COLOUR = {"channels": 3, "mean": (0.0,) * 3, "scale": (1.0,) * 3}
 
@@ -52,3 +54,76 @@ def test_synthetic_faces_take_the_form_of_the_network(monkeypatch):
     assert found.faces.shape == (4, 24, 24, 3)
     assert found.description == "synthetic faces, seed 0, n=4, resized to 24x24, gray as RGB"
     assert found.labels is None
+
+
+VOTES = np.zeros((4, len(COLUMNS)), np.uint8)
+VOTES[:, COLUMNS.index("sadness")] = (10, 9, 6, 5)
+VOTES[:, COLUMNS.index("neutral")] = (0, 1, 4, 5)
+
+
+def fer2013(tmp_path, **arrays):
+    """Four faces in the form of FER2013, of which the last two are PublicTest."""
+    path = tmp_path / "fer2013.npz"
+    usage = np.array(["Training", "Training", "PublicTest", "PublicTest"])
+    np.savez(
+        path,
+        images=np.zeros((4, 48, 48), np.uint8),
+        labels=np.arange(4, dtype=np.uint8),
+        usage=usage,
+        **arrays,
+    )
+    return path
+
+
+def votes_csv(tmp_path):
+    lines = [",".join(("Usage", "Image name", *COLUMNS))]
+    lines += [
+        ",".join((usage, "face.png", *map(str, row)))
+        for usage, row in zip(["Training"] * 2 + ["PublicTest"] * 2, VOTES, strict=True)
+    ]
+    path = tmp_path / "fer2013new.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_votes_are_those_of_the_split_from_a_file_or_from_the_data(tmp_path):
+    spec = ModelSpec("net")
+    within = inputs.dataset_inputs(fer2013(tmp_path, votes=VOTES), "PublicTest", spec)
+    beside = inputs.dataset_inputs(fer2013(tmp_path), "PublicTest", spec, votes=votes_csv(tmp_path))
+    for found in (within, beside):
+        assert found.votes.tolist() == VOTES[2:].tolist()
+        assert found.names == EXPRESSIONS
+    assert within.described() == beside.described()
+    without = inputs.dataset_inputs(fer2013(tmp_path), "PublicTest", spec)
+    assert without.votes is without.described().votes_sha256 is None
+
+
+def test_the_record_names_the_votes_by_their_bytes(tmp_path):
+    first = inputs.dataset_inputs(fer2013(tmp_path, votes=VOTES), "PublicTest", ModelSpec("net"))
+    other = VOTES.copy()
+    other[2] = other[0]
+    second = inputs.dataset_inputs(fer2013(tmp_path, votes=other), "PublicTest", ModelSpec("net"))
+    assert first.described().sha256 == second.described().sha256
+    assert first.described().votes_sha256 != second.described().votes_sha256
+
+
+def test_votes_go_with_the_labels_of_the_network(tmp_path):
+    path, other = fer2013(tmp_path, votes=VOTES), ModelSpec("net", labels=("calm", "sad"))
+    assert inputs.dataset_inputs(path, "PublicTest", other).votes is None
+    with pytest.raises(
+        ConfigError, match=r"--votes goes with the labels angry.*those of the network are calm"
+    ):
+        inputs.dataset_inputs(path, "PublicTest", other, votes=votes_csv(tmp_path))
+
+
+def test_votes_without_a_majority_in_the_split_are_refused(tmp_path):
+    split = VOTES.copy()
+    split[2:] = split[3]
+    with pytest.raises(DataError, match=r"fer2013.npz: no face of PublicTest has a majority of votes"):
+        inputs.dataset_inputs(fer2013(tmp_path, votes=split), "PublicTest", ModelSpec("net"))
+
+
+def test_votes_for_a_set_without_rows_are_refused(bitmojis, tmp_path):
+    spec = ModelSpec("net", labels=bitmoji.LABELS)
+    with pytest.raises(ConfigError, match="--votes goes with FER2013's csv or npz"):
+        inputs.dataset_inputs(bitmojis, "PublicTest", spec, votes=votes_csv(tmp_path))

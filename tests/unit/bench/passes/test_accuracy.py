@@ -7,6 +7,8 @@ from fer_bench.contenders.inputs import Inputs
 from fer_bench.passes import accuracy
 from fer_engine.artifact.schema import to_json
 from fer_engine.errors import ConfigError
+from fer_export.verify.votes import measure_votes
+from fer_train.data.votes import COLUMNS
 
 ANSWERS = {
     "pytorch": [0, 1, 2, 2],
@@ -79,3 +81,18 @@ def test_logits_that_are_not_finite_end_the_run(tmp_path):
     broken = workers() | {"onnxruntime": FakeWorker(np.full((4, 3), np.nan, np.float32))}
     with pytest.raises(ConfigError, match="candidate gave 12"):
         accuracy.measure_parity(broken, inputs(None), tmp_path)
+
+
+def test_votes_add_the_measures_against_them(tmp_path):
+    votes = np.zeros((4, len(COLUMNS)), np.uint8)
+    votes[:, COLUMNS.index("happiness")] = (10, 0, 4, 5)
+    votes[:, COLUMNS.index("sadness")] = (0, 10, 6, 5)
+    names, labels = ("happy", "sad", "neutral"), np.array([0, 1, 2, 0], np.uint8)
+    faces = Inputs("four faces", np.zeros((4, 48, 48), np.uint8), labels, votes, names)
+    found = accuracy.measure_parity(workers(), faces, tmp_path)
+    logits = {name: np.eye(3)[answers].astype(np.float32) for name, answers in ANSWERS.items()}
+    for name, entry in found.items():
+        assert entry.voted == measure_votes(logits["pytorch"], logits[name], votes, names)
+    int8 = found["engine/onnxruntime/int8"]
+    assert (int8.labelled.accuracy, int8.voted.accuracy) == (0.5, 1.0)
+    assert accuracy.measure_parity(workers(), inputs(labels), tmp_path)["pytorch"].voted is None

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench_record import add_contender
+from bench_record import add_contender, add_votes
 from fer_bench.compare.baseline import Bars, Baseline
 from fer_bench.record import record_file
 from fer_bench.report.render import render_markdown
@@ -14,6 +14,8 @@ from fer_engine.errors import FerError
 
 
 def test_a_record_comes_back_as_it_was(tmp_path, record):
+    record["inputs"]["votes_sha256"] = None
+    record["parity"] = {name: found | {"voted": None} for name, found in record["parity"].items()}
     read = record_file.parse_record(record)
     record_file.write_record(tmp_path / "reports" / "bench.json", read)
     assert record_file.load_record(tmp_path / "reports" / "bench.json") == read
@@ -100,6 +102,7 @@ def test_earlier_records_lack_what_came_later(record):
     read = record_file.parse_record(record)
     assert (read.reference, read.artifact.spec, read.limits, read.scenarios) == ("pytorch", None, None, None)
     assert (read.contenders[0].tta, read.contenders[0].device) == ("none", "cpu")
+    assert read.inputs.votes_sha256 is read.parity["pytorch"].voted is None
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,38 @@ def test_parts_that_contradict_each_other_are_named(made_full_record, damage, me
         record_file.parse_record(record)
 
 
+def test_votes_come_back_as_they_were(voted_record):
+    read = record_file.parse_record(voted_record)
+    assert record_file.parse_record(json.loads(record_file.dump_record(read))) == read
+    assert read.inputs.votes_sha256 == "ef" * 32
+    assert read.parity["onnxruntime"].voted.changed_split == 22
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("inputs votes_sha256", None, "voted must be null where"),
+        ("parity pytorch voted", None, "voted must be null where"),
+        ("inputs labelled", False, "votes_sha256 must be null where"),
+        ("parity pytorch voted recall", [0.5], "pytorch.voted must be of 3 classes"),
+        ("parity pytorch voted confusion", [], "pytorch.voted must be of 3 classes"),
+        ("parity pytorch voted confusion", [[899, 0, 0]] + [[0] * 3] * 2, "counts of 900 faces"),
+        ("parity pytorch voted confusion", [[901, -1, 0]] + [[0] * 3] * 2, "counts of 900 faces"),
+        ("parity pytorch voted split_faces", 125, "faces must be with split_faces at most 1024"),
+        ("parity pytorch voted changed_clear", 901, "changed_clear must be 0 to 900"),
+        ("parity pytorch voted changed_split", -1, "changed_split must be 0 to 80"),
+    ],
+)
+def test_measures_against_votes_that_contradict_each_other_are_named(voted_record, place, value, message):
+    *path, last = place.split()
+    part = voted_record
+    for key in path:
+        part = part[key]
+    part[last] = value
+    with pytest.raises(FerError, match=rf"damaged: .*{message}"):
+        record_file.parse_record(voted_record)
+
+
 def places(value, *keys):
     """The keys that lead to every value of parsed JSON; of a list's entries, to the first two."""
     if keys:
@@ -147,10 +182,12 @@ def places(value, *keys):
 
 def test_whatever_a_record_holds_it_is_shown_or_refused(made_full_record):
     draw = random.Random(0)  # noqa: S311 - no secret
-    damages = [*itertools.product(places(made_full_record), (None, -1, 0, "", [], {}, 10**30))]
-    sound, shown = record_file.parse_record(copy.deepcopy(made_full_record)), 0
+    whole = copy.deepcopy(made_full_record)
+    add_votes(whole)
+    damages = [*itertools.product(places(whole), (None, -1, 0, "", [], {}, 10**30))]
+    sound, shown = record_file.parse_record(copy.deepcopy(whole)), 0
     for (*path, last), value in draw.sample(damages, 400):
-        record = copy.deepcopy(made_full_record)
+        record = copy.deepcopy(whole)
         part = record
         for key in path:
             part = part[key]

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bench_record import add_votes
 from fer_bench.record.record_file import parse_record
 from fer_bench.report import figures
 from fer_bench.report.figures import latency_figure, theme
@@ -115,6 +116,16 @@ def test_without_its_data_there_is_no_figure(name, full_record, tmp_path):
     assert svg(plot, full_record, WIDE) is None
     assert write_png(plot, full_record, tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_confusion_has_a_matrix_for_the_labels_and_one_for_the_votes(full_record):
+    plot = next(plot for plot in figures.PLOTS if plot.name == "confusion")
+    plain = words(svg(plot, full_record, WIDE))
+    add_votes(full_record)
+    shown = words(svg(plot, full_record, WIDE))
+    assert {"411", "601", "280", "answer (rows: truth)", "answer (rows: FER+ majority)"} <= set(shown)
+    assert not {"601", "answer (rows: FER+ majority)"} & set(plain)
+    assert shown.count("pytorch") == 2 * plain.count("pytorch")
 
 
 def test_agreement_stands_in_for_accuracy(full_record):

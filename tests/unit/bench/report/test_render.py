@@ -150,3 +150,40 @@ def test_where_the_engine_ran_on_a_gpu_its_energy_stands_beside(record):
     assert "## Energy of the GPU" in text
     assert "| engine/onnxruntime/int8 | 4.56 |" in text
     assert "| engine/onnxruntime/fp32 |" not in text.partition("## Energy of the GPU")[2].partition("##")[0]
+
+
+@RENDERERS
+def test_labels_and_votes_stand_side_by_side(render, record, voted_record):
+    plain, text = render(record), render(voted_record)
+    for title in ("labels and votes", "Changed answers by votes", "Recall by class of the FER+ majority"):
+        assert title in text
+        assert title not in plain
+    for line in ("1,024 faces", "900 faces have", "80 others"):
+        assert line in " ".join(text.split())
+    rows = [line for line in text.splitlines() if "engine/onnxruntime/int8" in line]
+    both = next(row for row in rows if "81.23" in row)
+    for figure in ("66.12 [64.56, 67.65]", "81.23 [79.81, 82.57]", "0.0417", "0.0713"):
+        assert figure in both
+    changed = next(row for row in rows if "63 of 900" in row)
+    for figure in ("41", "17", "0.0022", "63 of 900 (7.00 %)", "22 of 80 (27.50 %)"):
+        assert figure in changed
+    assert any("-3.7" in row and "+1.2" in row for row in rows)
+
+
+def test_the_reference_changes_no_answer_by_votes(voted_record):
+    part = markdown(voted_record).partition("## Changed answers by votes")[2].partition("##")[0]
+    assert "| onnxruntime |" in part
+    assert "| pytorch |" not in part
+
+
+def test_votes_add_tables_and_leave_the_others_alone(record, voted_record):
+    kept = markdown(voted_record)
+    before, _, rest = kept.partition("\n## Accuracy against labels and votes")
+    _, _, after = rest.partition("\n## Recall by class of the FER+ majority")
+    assert markdown(record) == before + "\n## " + after.partition("\n## ")[2]
+
+
+def test_without_split_faces_there_is_no_share_of_them(voted_record):
+    for found in voted_record["parity"].values():
+        found["voted"].update(split_faces=0, changed_split=0)
+    assert "| 0 of 0 |" in markdown(voted_record)

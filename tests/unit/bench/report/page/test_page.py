@@ -140,6 +140,12 @@ def test_a_hostile_record_stays_text(full_record):
     assert EVIL in "".join(found.texts)
 
 
+def test_a_card_has_both_accuracies(record, voted_record):
+    assert "66.12% right, PyTorch 67.01%" in render_page(record)
+    assert "FER+" not in render_page(record)
+    assert "81.23% right by the FER+ majority, PyTorch 82.01%" in render_page(voted_record)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
