@@ -15,6 +15,7 @@ from fer_bench import cli
 from fer_bench.contenders import inputs
 from fer_bench.report.page.flips import SHOWN
 from fer_train import synthetic
+from fer_train.data.votes import COLUMNS
 
 QUICK = ["--rounds", "2", "--seconds", "0.02", "--cold-starts", "1"]
 ENGINES = {f"engine/onnxruntime/{precision}" for precision in ("fp32", "fp16", "int8", "int8-cpu")}
@@ -161,6 +162,53 @@ def test_labelled_faces_give_accuracy(artifact, labelled_data, tmp_path, capsys)
     assert "Accuracy" in output
     assert "on purpose: 1" in output
     assert str(path) in output
+
+
+@pytest.fixture(scope="module")
+def votes(tmp_path_factory):
+    """Votes for the faces of `labelled_data`: of every ten faces one has no majority, and one no votes."""
+    counts = np.zeros((100, len(COLUMNS)), np.uint8)
+    counts[np.arange(100), np.arange(100) % 7] = 6
+    counts[:, COLUMNS.index("unknown")] = 4
+    counts[::10] = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]
+    counts[1::10] = 0
+    path = tmp_path_factory.mktemp("votes") / "votes.npz"
+    np.savez(path, votes=counts)
+    return path
+
+
+def test_votes_are_measured_beside_the_labels(artifact, labelled_data, votes, tmp_path, capsys):
+    path, markdown = tmp_path / "bench.json", tmp_path / "bench.md"
+    arguments = ["--artifact", str(artifact), "--data", str(labelled_data), "--votes", str(votes)]
+    arguments += ["--backend", "onnxruntime", "--precision", "fp32,int8", "--batch", "8", "--json", str(path)]
+    assert cli.main([*arguments, *QUICK]) == 0
+    found = json.loads(path.read_text("utf-8"))
+    for name, parity in found["parity"].items():
+        voted = parity["voted"]
+        assert (voted["faces"], voted["split_faces"]) == (72, 9)  # of the 90 of PublicTest
+        assert np.sum(voted["confusion"]) == 72
+        assert np.trace(voted["confusion"]) == pytest.approx(72 * voted["accuracy"])
+        assert voted["changed_clear"] + voted["changed_split"] <= parity["changed"], name
+    assert "Accuracy against labels and votes" in capsys.readouterr().out
+    assert cli.main(["show", str(path), "--markdown", str(markdown)]) == 0
+    assert "## Changed answers by votes" in markdown.read_text("utf-8")
+    capsys.readouterr()
+    assert cli.main(["compare", str(path), str(path), "--max-accuracy-drop", "0"]) == 0
+    assert "FER+'s votes among them" in capsys.readouterr().out
+
+
+def test_votes_for_other_labels_end_before_anything_is_measured(
+    artifact, labelled_data, votes, tmp_path, capsys
+):
+    data = ["--data", str(labelled_data), "--votes", str(votes), "--labels", "ferplus"]
+    path = tmp_path / "bench.json"
+    assert cli.main(["--artifact", str(artifact), *data, "--json", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert (
+        "--votes goes with the labels angry, disgust, fear, happy, sad, surprise, neutral, contempt" in error
+    )
+    assert error.count("\n") == 1
+    assert not path.exists()
 
 
 def test_flip_averaging_stands_beside_the_engine_without_it(artifact, labelled_data, tmp_path):

@@ -206,7 +206,7 @@ def _changes_by_votes(record: Record, voted: Mapping[str, VotedAccuracy]) -> Tab
             if name != record.reference
         ],
         f"Answers other than {record.reference_title}'s. Right and wrong, and exact McNemar p, are by the "
-        "FER+ majority. Split faces have votes for the labels and no majority: annotators differ there too.",
+        "FER+ majority. Split faces have votes for the labels, and no majority for one of them.",
     )
 
 

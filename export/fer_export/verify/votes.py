@@ -25,8 +25,9 @@ class VotedAccuracy(parity.Accuracy):
 
     `faces` is the number of faces with such a majority; `accuracy` and the other fields of `Accuracy`, but
     for the calibration errors, are over these. `split_faces` is the number of faces with votes for the
-    labels and without a majority. `ece` and `reference_ece` are over both: the gap between the confidence in
-    an answer and the share of the votes for it.
+    labels and without a majority for one: annotators were split, or most of them named none of the labels.
+    `ece` and `reference_ece` are over both: the gap between the confidence in an answer and its share of the
+    votes for the labels.
 
     `changed_clear` of `faces` and `changed_split` of `split_faces` got another answer than the reference's.
     `confusion` counts the candidate's answers (columns) to the faces of each majority (rows).
