@@ -52,9 +52,22 @@ def normalize(faces: Tensor, spec: ModelSpec) -> Tensor:
     return (pixels - mean) / scale
 
 
+class WithTemperature(nn.Module):
+    """A classifier whose logits are divided by a temperature, for converters that take a whole network."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, faces: Tensor) -> Tensor:
+        logits: Tensor = self.network(faces)
+        return logits / self.temperature
+
+
 @torch.inference_mode()
 def logits(network: nn.Module, spec: ModelSpec, faces: Faces) -> NDArray[np.float32]:
-    """Run `network` in evaluation mode on raw faces; float32 [n, labels].
+    """Run `network` in evaluation mode on raw faces; float32 [n, labels], divided by the spec's temperature.
 
     Faces of another size or colour than the spec's are made to fit; see `fer_engine.vision.resize.fit`.
     """
@@ -62,7 +75,7 @@ def logits(network: nn.Module, spec: ModelSpec, faces: Faces) -> NDArray[np.floa
     parts = []
     for start in range(0, len(faces), BATCH):
         batch = np.ascontiguousarray(fit(faces[start : start + BATCH], spec))
-        parts.append(network(normalize(torch.from_numpy(batch), spec)))
+        parts.append(network(normalize(torch.from_numpy(batch), spec)) / spec.temperature)
     return torch.cat(parts).numpy() if parts else np.empty((0, len(spec.labels)), np.float32)
 
 

@@ -2,8 +2,10 @@
 
 The fields' annotations are the schema. Understood are str, int, float, bool, None, Any, Path, Literal,
 unions, tuples, lists, dictionaries with text keys, and dataclasses. A key may be missing where its field has
-a default, unless the dataclass has `COMPLETE = True`. A dataclass with a field `extra` keeps the keys that it
-does not know there; others refuse them. What types cannot say a dataclass checks in its `__post_init__`.
+a default, unless the dataclass has `COMPLETE = True`. The fields that it names in `LATER` may be missing all
+the same: files of earlier releases lack them, and with their defaults they are not written. A dataclass with
+a field `extra` keeps the keys that it does not know there; others refuse them. What types cannot say a
+dataclass checks in its `__post_init__`.
 """
 
 from __future__ import annotations
@@ -90,7 +92,12 @@ def to_json(value: Any) -> Any:
     What a field `extra` holds is written beside the fields that are known.
     """
     if dataclasses.is_dataclass(value):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        later = getattr(value, "LATER", ())
+        fields = {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+            if field.name not in later or getattr(value, field.name) != field.default
+        }
         value = fields | fields.pop(EXTRA, {})
     if isinstance(value, Mapping):
         return {key: to_json(entry) for key, entry in value.items()}
@@ -106,6 +113,8 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
 
 def _is_required(kind: type[Any], field: dataclasses.Field[Any]) -> bool:
     absent = dataclasses.MISSING
+    if field.name in getattr(kind, "LATER", ()):
+        return False
     return getattr(kind, "COMPLETE", False) or (field.default is absent and field.default_factory is absent)
 
 

@@ -17,6 +17,7 @@ AFFECT = ("valence", "arousal")  # from -1 to 1 each; Russell, "A Circumplex Mod
 TASKS = ("classification", "regression")
 LARGEST_SIDE = 8192  # pixels; of a damaged spec it could be anything
 INPUT_NAME = "faces"
+NO_TEMPERATURE = 1.0  # leaves the logits as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,13 @@ class ModelSpec:
 
     The graph takes raw faces, uint8 [batch, height, width] when `channels` is 1, else
     [batch, height, width, channels]; it normalizes them itself as `(pixel - mean) / scale`,
-    one value a channel, and gives `output`, float32 [batch, len(labels)].
+    one value a channel, and gives `output`, float32 [batch, len(labels)]. The logits of a classification are
+    those of the network divided by `temperature`, so that their softmax is calibrated (Guo et al., "On
+    Calibration of Modern Neural Networks", 2017).
     """
 
     COMPLETE: ClassVar[bool] = True  # nothing of a model is guessed
+    LATER: ClassVar[frozenset[str]] = frozenset({"temperature"})
 
     name: str
     labels: tuple[str, ...] = EXPRESSIONS
@@ -43,6 +47,7 @@ class ModelSpec:
     opset: int = 18
     checkpoint_sha256: str = ""
     format_version: int = FORMAT_VERSION
+    temperature: float = NO_TEMPERATURE
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -67,6 +72,13 @@ class ModelSpec:
             raise ArtifactError(
                 f"spec needs one finite mean and one finite non-zero scale a channel ({self.channels}), "
                 f"got mean {list(self.mean)}, scale {list(self.scale)}"
+            )
+        if not 0 < self.temperature < math.inf:
+            raise ArtifactError(f"spec needs a finite temperature above 0, got {self.temperature}")
+        if self.task != "classification" and self.temperature != NO_TEMPERATURE:
+            raise ArtifactError(
+                f"spec has temperature {self.temperature} and task {self.task!r}: only the logits of a "
+                "classification have one; leave it out"
             )
 
     @property

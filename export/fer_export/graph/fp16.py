@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fer_engine.errors import ExportError
 from fer_export.graph.edit import rename_in_nodes, replace_nodes
 from fer_export.graph.layers import CHANNEL_AXIS
+from fer_export.graph.temperature import is_temperature
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -18,8 +19,8 @@ FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy whose layers, and all that follows them, compute in float16.
 
-    The normalization of the raw faces stays in float32 and the logits come back as float32, so the
-    interface is that of the float graph.
+    The normalization of the raw faces stays in float32, and so does the temperature; the logits come back as
+    float32, so the interface is that of the float graph.
 
     Raises:
         ExportError: a weight does not fit float16.
@@ -29,7 +30,9 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.value_info[:]
     tensors = _Tensors(model)
     for node in graph.node:
-        if node.op_type in CHANNEL_AXIS or not tensors.halved.isdisjoint(node.input):
+        if is_temperature(node):
+            node.input[0] = tensors.read(node.input[0], FLOAT)
+        elif node.op_type in CHANNEL_AXIS or not tensors.halved.isdisjoint(node.input):
             fixed = _float_inputs(node, model)
             for place, name in enumerate(node.input):
                 node.input[place] = tensors.read(name, FLOAT if place in fixed else FLOAT16)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
 from fer_export.graph.layers import CHANNEL_AXIS, find_layers
+from fer_export.graph.temperature import divide_by_temperature
 from fer_train.loop import normalize
 
 SPEC_KEY = "fer_engine.spec"  # stands in files that were exported: it never changes
@@ -37,7 +38,7 @@ class _RawFaces(nn.Module):
 
 
 def to_onnx(network: nn.Module, spec: ModelSpec) -> onnx.ModelProto:
-    """Export `network` with a dynamic batch: uint8 `faces` in, float32 logits out.
+    """Export `network` with a dynamic batch: uint8 `faces` in, float32 logits by the spec's temperature out.
 
     The spec travels in the model's metadata under `SPEC_KEY`.
 
@@ -98,14 +99,15 @@ def opset(model: onnx.ModelProto) -> int:
 def canonicalize(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """Give a float graph, in place, the form that the other precisions start from; return it.
 
-    The batch axis is named, each layer has weights of its own and is named after them, and the metadata
-    holds the spec.
+    The batch axis is named, each layer has weights of its own and is named after them, the output is divided
+    by the spec's temperature, and the metadata holds the spec.
     """
     _name_batch(model)
     _strip_metadata(model)
     _unshare_weights(model)
     for layer in find_layers(model):
         layer.node.name = layer.name
+    divide_by_temperature(model.graph, spec)
     model.graph.name = spec.name
     onnx.helper.set_model_props(model, {SPEC_KEY: json.dumps(spec.to_json())})
     return model

@@ -215,6 +215,8 @@ def load_float_network(
 def load_qat_source(folder: Path, spec: ModelSpec) -> QatSource:
     """Load the weights that `fer-train --qat` trained for INT8 from the float checkpoint of `spec`.
 
+    They have learned to answer as that one does, and get its temperature.
+
     Raises:
         ConfigError: they were trained from another checkpoint, or not for INT8.
         CheckpointError: they cannot be read.
@@ -232,4 +234,5 @@ def load_qat_source(folder: Path, spec: ModelSpec) -> QatSource:
             f"{folder} was trained for INT8 from the checkpoint {quantization.float_sha256[:12]}..., but "
             f"{spec.checkpoint_sha256[:12]}... is exported; give the first with --checkpoint"
         )
+    own = dataclasses.replace(own, temperature=spec.temperature)
     return QatSource(to_onnx(network, own), quantization.ranges, own.checkpoint_sha256)

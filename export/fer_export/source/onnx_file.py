@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, first_line
+from fer_export.graph.temperature import is_temperature
 
 OUTPUTS = ("logits", "probabilities")
 PASS_THROUGH = {"Identity", "Reshape", "Flatten", "Squeeze"}  # operators that change no value
@@ -91,10 +92,10 @@ def ends_in_softmax(model: onnx.ModelProto) -> bool:
 
 
 def _last(model: onnx.ModelProto) -> onnx.NodeProto:
-    """Return the node that computes the output, before those that only pass it on."""
+    """Return the node that computes the output, before those that only pass it on and the temperature."""
     producers = {name: node for node in model.graph.node for name in node.output}
     node = producers[model.graph.output[0].name]
-    while node.op_type in PASS_THROUGH and node.input[0] in producers:
+    while (node.op_type in PASS_THROUGH or is_temperature(node)) and node.input[0] in producers:
         node = producers[node.input[0]]
     return node
 

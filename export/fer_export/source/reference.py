@@ -50,6 +50,8 @@ class OnnxReference:
     def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits, float32 [n, labels], of raw faces, uint8 [n, *spec.face_shape].
 
+        They are divided by the spec's temperature, as the file's are not.
+
         A file with a fixed batch gets its own; the last one is filled up with the last face.
 
         Raises:
@@ -69,7 +71,9 @@ class OnnxReference:
                 raise ExportError(
                     f"ONNX Runtime cannot run the file given for {self.spec.name} ({first_line(error)})"
                 ) from error
-        return np.concatenate(parts) if parts else np.empty((0, len(self.spec.labels)), np.float32)
+        if not parts:
+            return np.empty((0, len(self.spec.labels)), np.float32)
+        return np.concatenate(parts) / np.float32(self.spec.temperature)
 
     def _normalized(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         mean, scale = (np.array(values, np.float32) for values in (self.spec.mean, self.spec.scale))

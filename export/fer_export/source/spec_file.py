@@ -12,7 +12,7 @@ from fer_engine.errors import ArtifactError, ConfigError
 
 # No defaults: a wrong one would give wrong answers, and no error.
 REQUIRED = ("name", "labels", "task", "height", "width", "channels", "mean", "scale")
-OPTIONAL = ("output", "opset")
+OPTIONAL = ("output", "opset", "temperature")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it also names the artifact's folder
 EXAMPLE = ModelSpec("my_net", labels=("calm", "tense"), mean=(0.0,), scale=(255.0,))
 

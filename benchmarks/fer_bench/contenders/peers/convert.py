@@ -14,6 +14,7 @@ from fer_bench.contenders.subprocess_run import output_of
 from fer_engine._version import __version__
 from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
+from fer_engine.artifact.spec import NO_TEMPERATURE, ModelSpec
 from fer_engine.errors import BackendError
 from fer_engine.system.cache import cache_folder
 
@@ -27,19 +28,19 @@ def converted_model(conversion: Conversion, artifact: Artifact) -> Path:
         BackendError: the converter failed.
         FerError: the cache cannot be written.
     """
-    folder = _cache_folder(conversion, artifact.spec.checkpoint_sha256)
+    folder = _cache_folder(conversion, artifact.spec)
     if not (folder / conversion.file).exists():
         with files.folder(folder) as fresh:
             _run(conversion.target, artifact.checkpoint, fresh / conversion.file)
     return folder / conversion.file
 
 
-def _cache_folder(conversion: Conversion, sha256: str) -> Path:
-    """Return a folder that changes with the weights, the converter, and the versions of it and of ours."""
+def _cache_folder(conversion: Conversion, spec: ModelSpec) -> Path:
+    """Return a folder that changes with weights and temperature, the converter, its version and ours."""
     versions = {module: metadata.version(module) for module in conversion.modules}
     versions["fer-engine"] = __version__
     converter = "-".join(f"{name}-{version}" for name, version in versions.items())
-    return cache_folder() / "peers" / f"{converter}-{sha256[:16]}"
+    return cache_folder() / "peers" / f"{converter}-{spec.checkpoint_sha256[:16]}-{spec.temperature:g}"
 
 
 def _run(target: str, checkpoint: Path, path: Path) -> None:
@@ -55,8 +56,11 @@ def main(target: str, checkpoint: str, path: str) -> None:
     import torch
 
     from fer_train import checkpoint as checkpoints
+    from fer_train.loop import WithTemperature
 
     network, spec = checkpoints.load(Path(checkpoint))
+    if spec.temperature != NO_TEMPERATURE:
+        network = WithTemperature(network, spec.temperature).eval()
     example = torch.zeros((1, spec.channels, *spec.face_shape[:2]))
     convert(network, example, Path(path))
 

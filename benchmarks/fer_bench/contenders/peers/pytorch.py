@@ -50,7 +50,8 @@ def _network(settings: Settings) -> torch.nn.Module:
 
         def forward(self, faces: torch.Tensor) -> torch.Tensor:
             pixels = loop.normalize(faces, spec)
-            return self.network(pixels.contiguous(memory_format=torch.channels_last))
+            logits = self.network(pixels.contiguous(memory_format=torch.channels_last))
+            return logits / spec.temperature
 
     return Normalized().eval()
 

@@ -12,6 +12,13 @@ def test_survives_json(spec):
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
+def test_a_temperature_survives_json_and_files_of_earlier_releases_have_none():
+    warm = dataclasses.replace(COLOUR, temperature=1.25)
+    assert ModelSpec.from_json(warm.to_json()) == warm
+    assert "temperature" not in COLOUR.to_json()  # as an earlier release wrote it, and reads it
+    assert ModelSpec.from_json(COLOUR.to_json()).temperature == 1
+
+
 def test_face_shape_has_channels_for_colour_only():
     assert ModelSpec("net").face_shape == (48, 48)
     assert COLOUR.face_shape == (48, 48, 3)
@@ -20,6 +27,10 @@ def test_face_shape_has_channels_for_colour_only():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"temperature": 0.0}, "spec needs a finite temperature above 0, got 0.0"),
+        ({"temperature": float("nan")}, "spec needs a finite temperature above 0, got nan"),
+        ({"temperature": float("inf")}, "spec needs a finite temperature above 0, got inf"),
+        ({"temperature": 2.0, "task": "regression"}, "only the logits of a classification have one"),
         ({"task": "ranking"}, "spec has task 'ranking', expected one of classification, regression"),
         ({"labels": ()}, "spec needs distinct labels, got []"),
         ({"labels": ("a", "a")}, "spec needs distinct labels, got ['a', 'a']"),

@@ -75,3 +75,10 @@ def test_a_byte_order_mark_does_not_matter(write):
     path = write()
     path.write_text(path.read_text(), encoding="utf-8-sig")
     assert spec_file.read_spec(path).name == "my_net"
+
+
+def test_a_temperature_is_kept(write):
+    assert spec_file.read_spec(write(temperature=1.5)).temperature == 1.5
+    assert spec_file.read_spec(write()).temperature == 1.0
+    with pytest.raises(ConfigError, match=r"finite temperature above 0, got 0"):
+        spec_file.read_spec(write(temperature=0))

@@ -116,6 +116,18 @@ def test_raw_faces_in_any_number_get_the_files_own_answers(save, spec, batch, na
         np.testing.assert_allclose(run(source.graph, faces(spec, 40)[:count]), expected[:count], atol=1e-4)
 
 
+@pytest.mark.parametrize(("last", "outputs"), [("", "logits"), ("Softmax", "probabilities")])
+def test_the_temperature_of_the_spec_divides_the_files_logits(save, last, outputs):
+    warm = dataclasses.replace(GRAY, temperature=2.5)
+    path = save(build(GRAY, last=last))
+    plain = source_from_onnx(OnnxFile(path, GRAY, outputs))
+    source = source_from_onnx(OnnxFile(path, warm, outputs))
+    assert source.spec.temperature == 2.5
+    expected = plain.logits(faces(GRAY)) / 2.5
+    np.testing.assert_allclose(source.logits(faces(GRAY)), expected, atol=1e-5)
+    np.testing.assert_allclose(run(source.graph, faces(GRAY)), expected, atol=1e-4)
+
+
 def test_an_old_opset_is_converted_and_a_new_one_kept(save):
     for opset, expected in ((9, 18), (11, 18), (13, 13), (17, 17)):
         model = build(GRAY, opset=opset)
