@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fer_train import checkpoint
 from fer_train.cli import main
 
 COMMAND = [sys.executable, "-c", "import sys; from fer_train.cli import main; sys.exit(main())"]
@@ -87,6 +88,50 @@ def test_votes_are_learned_and_measured(data, tmp_path, capsys):
     assert "vote_weight 1.0 (now 0.5)" in capsys.readouterr().err
     assert main([*asked[:2], "--output", str(tmp_path / "b"), *asked[6:], "--vote-target", "mean"]) == 2
     assert "vote_target must be one of distribution, majority, got 'mean'" in capsys.readouterr().err
+
+
+def test_faces_held_out_train_nothing_and_calibrate_the_result(data, tmp_path, capsys, monkeypatch):
+    from fer_train import temperature
+    from fer_train.data import load_dataset
+    from fer_train.loop import Trainer
+
+    dataset, seen = load_dataset(data), []
+    run_epoch = Trainer.run_epoch
+
+    def record(trainer, train, *others, **named):
+        seen.append(train[0])
+        return run_epoch(trainer, train, *others, **named)
+
+    monkeypatch.setattr(Trainer, "run_epoch", record)
+    asked = [*arguments(data, tmp_path / "run", epochs=2), "--model", "simple_cnn", "--hold-out", "0.1"]
+    assert main([*asked, "--stop", "1"]) == 0
+    first = capsys.readouterr().out
+    held = temperature.held_out(dataset, 0.1)
+    assert f"{held.sum()} faces of Training are held out" in first
+    assert f"fitted on {held.sum()} held-out faces: expected calibration error" in first
+    np.testing.assert_array_equal(seen[0], dataset.split("Training")[0][~held])
+    assert main([*asked, "--resume"]) == 0
+    resumed = (tmp_path / "run" / "best" / "spec.json").read_text()
+    assert json.loads(resumed)["temperature"] > 0
+    assert main([*asked, "--resume"]) == 0  # nothing is left to train: the same fit again
+    assert main([*asked[:2], "--output", str(tmp_path / "whole"), *asked[4:]]) == 0
+    for again in ("run", "whole"):
+        assert (tmp_path / again / "best" / "spec.json").read_text() == resumed
+    assert main([*asked[:-2], "--resume"]) == 2
+    assert "hold_out 0.1 (now 0.0)" in capsys.readouterr().err
+    assert "--qat keeps the answers" in error_of(capsys, [*asked, "--qat", "--model", "mini_xception"])
+
+
+def test_a_finished_checkpoint_is_calibrated_without_training(data, tmp_path, capsys):
+    shipped, output = checkpoint.PRETRAINED / "mini_xception", tmp_path / "calibrated"
+    asked = ["--calibrate", "--init", str(shipped), "--data", str(data), "-o", str(output)]
+    assert "say with --hold-out" in error_of(capsys, asked)
+    assert "leave out --epochs" in error_of(capsys, [*asked, "--epochs", "3"])
+    assert not output.exists()
+    assert main([*asked, "--hold-out", "0.1"]) == 0
+    assert f"calibrated checkpoint: {output}" in capsys.readouterr().out
+    assert checkpoint.load(output)[1].temperature > 1  # the faces are noise, of which nothing can be sure
+    assert (output / "calibration.json").exists()
 
 
 def test_a_killed_run_resumes_to_the_bit(data, tmp_path):

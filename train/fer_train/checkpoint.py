@@ -85,13 +85,18 @@ def save(
     spec = dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(content).hexdigest())
     with files.folder(folder) as fresh:
         (fresh / WEIGHTS_NAME).write_bytes(content)
-        (fresh / SPEC_NAME).write_text(json.dumps(spec.to_json(), indent=2) + "\n", "utf-8")
+        (fresh / SPEC_NAME).write_text(_spec_text(spec), "utf-8")
         if quantization is not None:
             entry = dataclasses.replace(quantization, checkpoint_sha256=spec.checkpoint_sha256)
             (fresh / QUANTIZATION_NAME).write_text(json.dumps(to_json(entry), indent=2) + "\n", "utf-8")
         if target is not None:
             user_network.write_target(fresh, target)
     return spec
+
+
+def write_spec(folder: Path, spec: ModelSpec) -> None:
+    """Write the spec of a checkpoint folder in place of its own; its weights stay as they are."""
+    files.write_text(folder / SPEC_NAME, _spec_text(spec))
 
 
 def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
@@ -202,6 +207,10 @@ def load_backbone(path: Path, network: nn.Module) -> str:
         )
     network.load_state_dict({name: given[name] for name in own if name not in fresh}, strict=False)
     return f"{path}: {len(own) - len(fresh)} tensors loaded; fresh: {', '.join(layers) or 'none'}"
+
+
+def _spec_text(spec: ModelSpec) -> str:
+    return json.dumps(spec.to_json(), indent=2) + "\n"
 
 
 def _encode(network: nn.Module) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
@@ -13,6 +13,7 @@ from fer_engine.system import progress
 from fer_train.recipe import LOSSES, Augmentation, Recipe
 
 if TYPE_CHECKING:
+    from fer_engine.artifact.spec import ModelSpec
     from fer_train.data import Dataset
     from fer_train.stages import Stage
     from fer_train.training_run import RunOptions
@@ -27,6 +28,8 @@ HELP = {
     "data": "FER2013 or labelled faces of your own: a csv, npz or folder of images (no default: needed)",
     "labels": "labels of a set of your own, in order, as in calm,tense; of AffectNet, those to learn "
     "(default: those of the set)",
+    "calibrate": "train nothing: fit the temperature of the checkpoint --init on the faces of --hold-out, on "
+    "which it must not have been trained, and write it to --output (default: no)",
     "votes": "FER+'s votes for --data: fer2013new.csv, or an npz; --labels ferplus has its eight labels "
     "(default: those in --data, if any)",
 }
@@ -42,6 +45,7 @@ RECIPE = {
     "mixup": "alpha of mixup's Beta(alpha, alpha); 0 mixes no faces",
     "vote_weight": "weight of FER+'s votes against the original label, 0 to 1",
     "vote_target": "what the votes stand for: distribution or majority",
+    "hold_out": "share of Training that trains nothing, to fit the probabilities' temperature on; 0 is none",
     "loss": "loss of a regression: mse or ccc",
     "ema_decay": "decay of the moving average of the weights, which is what is kept",
     "distillation": "weight of the teacher against the labels, 0 to 1",
@@ -51,6 +55,9 @@ RECIPE = {
     "seed": "seed of all random numbers",
     "bf16": "compute in bfloat16 where PyTorch's autocast can",
 }
+# Options that --calibrate goes with.
+CALIBRATION = {"calibrate", "init", "output", "quiet", "hold_out", "vote_weight"}
+CALIBRATION |= {"data", "labels", "images", "votes"}
 AUGMENTATION = {
     "rotation": "degrees to either side",
     "shift": "share of the side",
@@ -67,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(argv)
     with progress.hidden(options.quiet):
-        return exit_codes.run_command(lambda: _list() if options.list else _train(options))
+        return exit_codes.run_command(lambda: _command(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--output", type=Path, help=HELP["output"])
     add("--resume", action="store_true", help="go on with the run in --output (default: start a new one)")
     add("--qat", action="store_true", default=None, help=HELP["qat"])
+    add("--calibrate", action="store_true", help=HELP["calibrate"])
     add("--init", type=Path, help=HELP["init"])
     add("--teacher", type=Path, action="append", help=HELP["teacher"])
     add("--threads", type=int, help="CPU threads; another number rounds sums in another way (default: 1)")
@@ -105,6 +113,12 @@ def _add_fields(group: argparse._ArgumentGroup, defaults: object, texts: dict[st
             group.add_argument(option, type=type(default), help=f"{text} (default: {default})")
 
 
+def _command(options: argparse.Namespace) -> int:
+    if options.list:
+        return _list()
+    return _calibrate(options) if options.calibrate else _train(options)
+
+
 def _list() -> int:
     from fer_train.models import MODELS
     from fer_train.stages import shipped_recipes
@@ -118,20 +132,13 @@ def _list() -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from fer_engine.errors import ConfigError
-    from fer_train.data import load_dataset
     from fer_train.models import find_model
     from fer_train.training_run import train
 
     stages = _stages(options)
     spec = [find_model(stage.model).spec for stage in stages][-1]
-    if options.data is None:
-        raise ConfigError("--data is missing: give fer2013.csv, a folder of images, or an npz")
-    names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     runs = _runs(stages, options)
-    dataset = load_dataset(
-        options.data, names=names, images=options.images, face_shape=spec.face_shape, votes=options.votes
-    )
+    dataset = _dataset(options, spec)
     print(dataset.report())
     _check_votes(stages, options, dataset)
     for stage, run in zip(stages, runs, strict=True):
@@ -152,6 +159,39 @@ def _check_votes(stages: list[Stage], options: argparse.Namespace, dataset: Data
             f"a vote weight of {weight:g} was asked for, and {dataset.source} has no votes: give FER+'s with "
             "--votes fer2013new.csv, or learn from the labels alone with --vote-weight 0"
         )
+
+
+def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset:
+    from fer_engine.errors import ConfigError
+    from fer_train.data import load_dataset
+
+    if options.data is None:
+        raise ConfigError("--data is missing: give fer2013.csv, a folder of images, or an npz")
+    names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
+    return load_dataset(
+        options.data, names=names, images=options.images, face_shape=spec.face_shape, votes=options.votes
+    )
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from fer_engine.errors import ConfigError
+    from fer_train import checkpoint
+    from fer_train.stages import stage_from_options
+    from fer_train.temperature import calibrate_copy
+
+    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
+    others = sorted(set(given) - CALIBRATION)
+    if others:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ConfigError(f"--calibrate trains nothing: leave out {listed}")
+    if options.init is None or options.output is None:
+        raise ConfigError("--calibrate needs a checkpoint folder with --init, and where to write it with -o")
+    _, spec = checkpoint.load(options.init)
+    fitting: dict[str, Any] = {name: given[name] for name in ("hold_out", "vote_weight") if name in given}
+    recipe = stage_from_options({"model": DEFAULT_MODEL, **fitting}).recipe
+    fit = calibrate_copy(options.init, options.output, _dataset(options, spec), recipe)
+    print(f"{fit}\ncalibrated checkpoint: {options.output}")
+    return 0
 
 
 def _stages(options: argparse.Namespace) -> list[Stage]:

@@ -56,6 +56,7 @@ class Recipe:
     mixup: float = 0.0  # of Beta(mixup, mixup), the share of a second face in each; 0: none
     vote_weight: float = 1.0  # of FER+'s votes against the original label, where the data has votes
     vote_target: str = "distribution"  # what the votes stand for; "majority": all for the label that has it
+    hold_out: float = 0.0  # share of Training that trains nothing: the temperature is fitted on it at the end
     loss: str | None = None  # of a regression: "mse", the default, or "ccc"
     stop: int = 0  # epoch to stop after, on the way that `epochs` lays out; 0: go to the end
     bf16: bool = False  # autocast: about a quarter faster on CPUs with AMX or AVX-512 BF16
@@ -80,7 +81,7 @@ LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("learning_rate", "temperature"), lambda value: 0 < value < math.inf, "positive"),
     (("seed",), lambda value: 0 <= value < 2**32, "in [0, 2^32)"),
     (("distillation", "vote_weight"), lambda value: 0 <= value <= 1, "in [0, 1]"),
-    (("warmup", "label_smoothing", "ema_decay"), lambda value: 0 <= value < 1, "in [0, 1)"),
+    (("warmup", "label_smoothing", "ema_decay", "hold_out"), lambda value: 0 <= value < 1, "in [0, 1)"),
 )
 
 

@@ -4,7 +4,8 @@ run.json           the options of the run; a resumed run must have the same
 state.pt           network, average, optimizer, epochs done: replaced whole after each epoch
 best/              the checkpoint with the best score so far: validation accuracy, the mean concordance
                    of a regression, or agreement with the float network in quantization-aware training,
-                   whose ranges lie there as well
+                   whose ranges lie there as well; at the end its spec gets the temperature that was fitted
+                   on the faces held out
 log.csv            one row an epoch
 curves.png         loss and accuracy
 confusion.png      of the best checkpoint, on the validation split; predictions.png of a regression
@@ -29,10 +30,10 @@ from torch import nn
 
 from fer_engine.artifact import files
 from fer_engine.artifact.schema import SchemaError, from_json
-from fer_engine.artifact.spec import ModelSpec
+from fer_engine.artifact.spec import NO_TEMPERATURE, ModelSpec
 from fer_engine.errors import CheckpointError, ConfigError, DataError, FerError, first_line
 from fer_engine.system import progress
-from fer_train import checkpoint, figures, qat
+from fer_train import checkpoint, figures, qat, temperature
 from fer_train.checkpoint import load_backbone
 from fer_train.data import Dataset
 from fer_train.data.votes import majority, soft_labels
@@ -42,8 +43,8 @@ from fer_train.measures import confusion_counts
 from fer_train.models import find_model
 from fer_train.recipe import Recipe
 from fer_train.stages import INPUT
+from fer_train.temperature import TRAIN_SPLIT
 
-TRAIN_SPLIT = "Training"
 VALIDATION_SPLIT = "PublicTest"
 LOG = logging.getLogger(__name__)
 LENGTH = ("stop", "patience")  # options that end a run sooner or later, but change no epoch of it
@@ -70,6 +71,11 @@ class RunOptions:
             raise ConfigError(
                 "--qat trains in float32: bfloat16 rounds about as coarsely as the int8 to be learned; "
                 "leave out --bf16"
+            )
+        if self.qat and self.recipe.hold_out:
+            raise ConfigError(
+                "--qat keeps the answers of the float network, and its temperature; hold faces out of the "
+                "float training, and leave out --hold-out here"
             )
 
     def start(self) -> Path | None:
@@ -110,7 +116,7 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
     torch.set_num_threads(options.threads)
     train_split, validation = dataset.split(TRAIN_SPLIT), dataset.split(VALIDATION_SPLIT)
     _check_classes(dataset, train_split[1])
-    train_split, voted = _soften(dataset, train_split, options.recipe), _majority(dataset)
+    train_split, voted = _learned(dataset, train_split, options.recipe), _majority(dataset)
     trainer = _trainer(options, dataset, train_split[0])
     _claim(options, dataset)
     epochs = _restore(options, trainer)
@@ -125,15 +131,24 @@ def train(options: RunOptions, dataset: Dataset) -> Path:
         _save(options.output, trainer, epochs, better)
         print(f"{title}: {_summary(epoch)}{' (best)' if better else ''}, {epoch.seconds:.0f} s", flush=True)
     best = options.output / "best"
+    if options.recipe.hold_out:
+        print(temperature.calibrate(best, dataset, options.recipe), flush=True)
     _draw_predictions(best, options.qat, validation, options.output)
     return best
 
 
-def _soften(dataset: Dataset, split: tuple[Faces, Labels], recipe: Recipe) -> tuple[Faces, Labels]:
-    """Mix the labels of what trains with its votes; faces without votes are left out."""
+def _learned(dataset: Dataset, split: tuple[Faces, Labels], recipe: Recipe) -> tuple[Faces, Labels]:
+    """Return what trains of Training: without the faces held out, and the labels mixed with their votes.
+
+    Faces without votes are left out.
+    """
     votes, (faces, labels) = dataset.split_votes(TRAIN_SPLIT), split
+    if recipe.hold_out:
+        kept = ~temperature.held_out(dataset, recipe.hold_out)
+        print(f"{int((~kept).sum())} faces of {TRAIN_SPLIT} are held out, to fit the temperature on")
+        faces, labels, votes = faces[kept], labels[kept], None if votes is None else votes[kept]
     if votes is None or recipe.vote_weight == 0:
-        return split
+        return faces, labels
     soft, voted = soft_labels(labels, votes, dataset.names, recipe.vote_weight, recipe.vote_target)
     if not voted.any():
         raise DataError(
@@ -195,8 +210,10 @@ def _trainer(options: RunOptions, dataset: Dataset, faces: Faces) -> Trainer:
         if start is not None:
             print(load_backbone(start, network), flush=True)
     teachers = [_teacher(folder, spec) for folder in options.teachers]
-    if options.qat:
+    if options.qat:  # which keeps the float network's temperature with its answers
         return qat.make_trainer(network, spec, options.recipe, teachers, faces)
+    # Of other weights than those that the temperature was fitted for.
+    spec = dataclasses.replace(spec, temperature=NO_TEMPERATURE)
     return Trainer(network, spec, options.recipe, teachers)
 
 
