@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from fer_engine.engine import Engine
 
 
+MIN_CONFIDENCE = "label a face whose highest probability is below P 'uncertain', 0 to 1 (default: 0, never)"
+
+
 def add(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add the options in a group of their own; return it, for options that only one command has."""
     group = parser.add_argument_group("model")

@@ -95,6 +95,7 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
     add("--margin", type=float, metavar="M", help="share of a box added at each side (default: 0.02)")
     add("--every", type=int, metavar="K", help="detect in every K-th frame, else follow faces (default: 1)")
     add("--smoothing", type=float, metavar="W", help="weight of a face's earlier frames (default: 0, off)")
+    add("--min-confidence", type=float, metavar="P", help=model_options.MIN_CONFIDENCE)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -142,7 +143,7 @@ def _check(options: argparse.Namespace) -> None:
 def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pipeline:
     from fer_engine.vision.video.pipeline import Pipeline
 
-    given = {name: getattr(options, name) for name in ("margin", "every", "smoothing")}
+    given = {name: getattr(options, name) for name in ("margin", "every", "smoothing", "min_confidence")}
     settings = {name: value for name, value in given.items() if value is not None}
     if options.crop:
         settings["margin"] = 0.0

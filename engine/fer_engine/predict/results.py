@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fer_engine.errors import FerError
+from fer_engine.vision.face import UNCERTAIN
 from fer_engine.vision.video.frame import Analysis, Frame
 
 STANDARD_OUTPUT = "-"
@@ -42,8 +43,11 @@ def csv_header(labels: Sequence[str]) -> str:
     return _csv([[*COLUMNS, *labels]])
 
 
-def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG001 - the signature of a Format
-    """Return a readable line for each face, or one line that says that there is no face."""
+def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:
+    """Return a readable line for each face, or one line that says that there is no face.
+
+    A face that is uncertain also has its likeliest label.
+    """
     frame = analysis.frame
     name = printable(frame.source)
     where = name if frame.time_ms == 0 else f"{name} at {frame.time_ms / 1000:.3f} s"
@@ -51,8 +55,10 @@ def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:  # noqa: ARG00
     for face in analysis.faces:
         left, top, width, height = face.box
         who = "" if face.track is None else f"face {face.track} "
-        share = float(face.probabilities.max())
-        lines.append(f"{where}: {who}{face.label} {share:.2f}, {width}x{height} at {left},{top}\n")
+        likeliest = int(face.probabilities.argmax())
+        label = face.label if face.label != UNCERTAIN else f"{UNCERTAIN}, {labels[likeliest]}"
+        share = float(face.probabilities[likeliest])
+        lines.append(f"{where}: {who}{label} {share:.2f}, {width}x{height} at {left},{top}\n")
     return "".join(lines) or f"{where}: no face\n"
 
 

@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     model = model_options.add(parser)
     model.add_argument("--threads", type=int, metavar="N", help="cores that the engine uses (default: all)")
+    model.add_argument(
+        "--min-confidence", type=float, default=0.0, metavar="P", help=model_options.MIN_CONFIDENCE
+    )
     batch, limit = BatchOptions(), Limits()
     rows: tuple[tuple[str, str, float, str, str], ...] = (
         (BATCHING, "--max-batch", batch.max_batch, "FACES", "most faces in a batch; 1 turns batching off"),
@@ -84,7 +87,7 @@ def _serve(options: argparse.Namespace) -> int:
     ):
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)
-        serve(engine, listener, batching, limits, ready)
+        serve(engine, listener, batching, limits, ready, options.min_confidence)
     return 0
 
 

@@ -84,7 +84,9 @@ class ImageRoute:
 
     def _render(self, found: _Detection, logits: Logits, seconds: dict[str, float]) -> Response:
         info, labels = self._service.engine.info, self._service.spec.labels
-        faces = Face.of_prediction(found.boxes, Prediction.of_logits(logits, labels))
+        faces = Face.of_prediction(
+            found.boxes, Prediction.of_logits(logits, labels), min_confidence=self._service.min_confidence
+        )
         return JSONResponse(
             {
                 "width": found.width,

@@ -22,7 +22,7 @@ from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.connection import Connection
 from fer_engine.serve.limits import Limits
 from fer_engine.serve.service import Service
-from fer_engine.vision.expressions import check_classifier
+from fer_engine.vision.expressions import check_min_confidence
 
 LAST_PORT = 65535
 BACKLOG = 1024  # connections that wait to be accepted; the system may allow fewer
@@ -128,16 +128,20 @@ def serve(
     batching: BatchOptions,
     limits: Limits,
     ready: Callable[[], None],
+    min_confidence: float = 0.0,
 ) -> None:
     """Serve an engine on a bound socket until SIGTERM or SIGINT; `ready` is called at the start.
 
+    A face of an image whose highest probability is below `min_confidence` gets the label "uncertain".
+
     Raises:
-        ConfigError: the model is no classifier, or another process began to listen on the port.
+        ConfigError: the model is no classifier, `min_confidence` does not go with it, or another process
+            began to listen on the port.
     """
-    check_classifier(engine.spec)
+    check_min_confidence(engine.spec, min_confidence)
 
     async def run() -> None:
-        service = Service(engine, batching, limits)
+        service = Service(engine, batching, limits, min_confidence)
         try:
             server = Server(service, listener, ready)
             gc.freeze()  # objects that live as long as the process are left out of each garbage collection

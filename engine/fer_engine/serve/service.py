@@ -20,13 +20,17 @@ Result = TypeVar("Result")
 class Service:
     """One served engine; create it inside the event loop, and `close` it before the engine.
 
-    While `draining` is true the service is not ready, but still answers.
+    `min_confidence` is that of `Face.of_prediction`. While `draining` is true the service is not ready, but
+    still answers.
     """
 
-    def __init__(self, engine: Engine, batching: BatchOptions, limits: Limits) -> None:
+    def __init__(
+        self, engine: Engine, batching: BatchOptions, limits: Limits, min_confidence: float = 0.0
+    ) -> None:
         self.engine = engine
         self.spec = engine.spec
         self.limits = limits
+        self.min_confidence = min_confidence
         self.metrics = Metrics()
         self.batcher = Batcher(engine.logits, len(engine.spec.labels), batching, limits, self.metrics.observe)
         self.metrics.waiting.set_function(lambda: self.batcher.waiting)

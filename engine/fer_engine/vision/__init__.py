@@ -4,7 +4,7 @@ from fer_engine.vision.annotate import annotate
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
 from fer_engine.vision.expressions import find_expressions
-from fer_engine.vision.face import Boxes, Face, FaceDetector
+from fer_engine.vision.face import UNCERTAIN, Boxes, Face, FaceDetector
 from fer_engine.vision.image import MAX_PIXELS, Image, read_image
 from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.pipeline import Pipeline
@@ -17,6 +17,7 @@ read_picture = read_image  # the older name
 __all__ = [
     "MARGIN",
     "MAX_PIXELS",
+    "UNCERTAIN",
     "Analysis",
     "Boxes",
     "Face",

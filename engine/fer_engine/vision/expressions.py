@@ -9,12 +9,16 @@ from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.detector import HaarDetector, as_boxes
-from fer_engine.vision.face import Face, FaceDetector
+from fer_engine.vision.face import UNCERTAIN, Face, FaceDetector
 from fer_engine.vision.image import Image, check_image
 
 
 def find_expressions(
-    engine: Engine, image: Image, detector: FaceDetector | None = None, margin: float = MARGIN
+    engine: Engine,
+    image: Image,
+    detector: FaceDetector | None = None,
+    margin: float = MARGIN,
+    min_confidence: float = 0.0,
 ) -> tuple[Face, ...]:
     """Return the faces of an image with their expressions, from left to right; empty where there is no face.
 
@@ -23,22 +27,37 @@ def find_expressions(
         image: uint8 [height, width, 3] in BGR.
         detector: Finds the faces; None for a HaarDetector with its defaults.
         margin: Added at each side of a box, as a share of its longer side; see `crop_faces`.
+        min_confidence: A face whose highest probability is below gets the label "uncertain"; 0 for never.
 
     Raises:
         InputError: the image is no such array, or the detector returned something other than boxes.
-        ConfigError: the model is a regression, or OpenCV or a detector's file is missing.
+        ConfigError: the model is a regression, `min_confidence` is none from 0 to 1 or the model has a label
+            "uncertain" of its own, or OpenCV or a detector's file is missing.
         BackendError: the engine is closed, or the runtime failed.
     """
-    check_classifier(engine.spec)
+    check_min_confidence(engine.spec, min_confidence)
     image = check_image(image)
     boxes = as_boxes((detector or _default_detector())(image), image)
-    return Face.of_prediction(boxes, engine.predict(crop_faces(image, boxes, engine.spec, margin)))
+    prediction = engine.predict(crop_faces(image, boxes, engine.spec, margin))
+    return Face.of_prediction(boxes, prediction, min_confidence=min_confidence)
 
 
 def check_classifier(spec: ModelSpec) -> None:
     """Raise ConfigError if a model is a regression, which has no expressions."""
     if spec.task != "classification":
         raise ConfigError(f"{spec.name} is a {spec.task} model, which has no expressions; load a classifier")
+
+
+def check_min_confidence(spec: ModelSpec, min_confidence: float) -> None:
+    """Raise ConfigError if a model has no answers that this probability can be asked of."""
+    check_classifier(spec)
+    if not 0 <= min_confidence <= 1:
+        raise ConfigError(f"min_confidence must be a probability from 0 (off) to 1, got {min_confidence}")
+    if min_confidence and UNCERTAIN in spec.labels:
+        raise ConfigError(
+            f"{spec.name} has a label {UNCERTAIN!r} of its own, which min_confidence would give to other "
+            "faces; leave it out"
+        )
 
 
 @functools.cache

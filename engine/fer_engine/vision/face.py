@@ -14,6 +14,7 @@ from fer_engine.vision.image import Image
 if TYPE_CHECKING:
     from fer_engine.engine import Prediction
 
+UNCERTAIN = "uncertain"  # the label where no expression is probable enough
 Boxes = NDArray[np.int32]  # [n, 4]: left, top, width, height, in pixels of the image
 
 
@@ -29,9 +30,9 @@ class FaceDetector(Protocol):
 class Face:
     """One face.
 
-    `box` is left, top, width, height in pixels; `label` is the most probable expression; `probabilities` is
-    float32 [classes] in the order of the spec's labels; `track` is the number of the person over the frames
-    of a video, or None outside of videos.
+    `box` is left, top, width, height in pixels; `label` is the most probable expression, or `UNCERTAIN`;
+    `probabilities` is float32 [classes] in the order of the spec's labels; `track` is the number of the
+    person over the frames of a video, or None outside of videos.
     """
 
     box: tuple[int, int, int, int]
@@ -41,12 +42,23 @@ class Face:
 
     @classmethod
     def of_prediction(
-        cls, boxes: Boxes, prediction: Prediction, tracks: Sequence[int] | None = None
+        cls,
+        boxes: Boxes,
+        prediction: Prediction,
+        tracks: Sequence[int] | None = None,
+        min_confidence: float = 0.0,
     ) -> tuple[Face, ...]:
-        """Return one face for each box, int32 [n, 4], with the prediction and the track of the same row."""
+        """Return one face for each box, int32 [n, 4], with the prediction and the track of the same row.
+
+        A face whose highest probability is below `min_confidence` gets the label `UNCERTAIN`; its
+        probabilities stay as they are.
+        """
         known = [None] * len(boxes) if tracks is None else tracks
         rows = zip(boxes.tolist(), prediction.labels, prediction.probabilities, known, strict=True)
-        return tuple(cls(tuple(box), label, shares, track) for box, label, shares, track in rows)
+        return tuple(
+            cls(tuple(box), label if shares.max() >= min_confidence else UNCERTAIN, shares, track)
+            for box, label, shares, track in rows
+        )
 
     def as_json(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return box, label, probabilities by label, and the track if any, as values that JSON can hold."""

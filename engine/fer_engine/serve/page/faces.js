@@ -23,7 +23,8 @@ function place(button, face, index) {
   button.style.width = `${(100 * width) / answer.width}%`;
   button.style.height = `${(100 * height) / answer.height}%`;
   button.dataset.label = face.label;
-  const share = Math.round(100 * face.probabilities[face.label]);
+  // Of the likeliest expression, which an uncertain face's label is not.
+  const share = Math.round(100 * Math.max(...Object.values(face.probabilities)));
   button.setAttribute("aria-label", `Face ${index + 1} of ${answer.faces.length}: ${face.label}, ${share}%`);
 }
 

@@ -36,13 +36,17 @@ class Analyser:
         flow: Whether there are frames without detection, in which faces are followed by optical flow.
         margin: As for `crop_faces`.
         smoothing: As for `Smoother`; 0 for none.
+        min_confidence: As for `Face.of_prediction`, of the smoothed probabilities.
     """
 
-    def __init__(self, engine: Engine, flow: bool, margin: float, smoothing: float) -> None:
+    def __init__(
+        self, engine: Engine, flow: bool, margin: float, smoothing: float, min_confidence: float
+    ) -> None:
         self._engine = engine
         self._flow = flow
         self._margin = margin
         self._smoothing = smoothing
+        self._min_confidence = min_confidence
         self._follower = Follower(flow)
         self._smoother = Smoother(smoothing)
 
@@ -61,7 +65,8 @@ class Analyser:
             if self._smoothing:
                 probabilities, labels = self._smooth(detected.first, faces.tracks, probabilities)
             known = Prediction(labels, probabilities)
-            yield Analysis(detected.frame, Face.of_prediction(faces.boxes, known, faces.tracks))
+            found = Face.of_prediction(faces.boxes, known, faces.tracks, self._min_confidence)
+            yield Analysis(detected.frame, found)
 
     def _track(self, detected: DetectedFrame) -> TrackedBoxes:
         if detected.first:

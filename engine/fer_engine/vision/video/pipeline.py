@@ -10,7 +10,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.system.cpu import usable_cores
 from fer_engine.vision.crop import MARGIN
 from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
-from fer_engine.vision.expressions import check_classifier
+from fer_engine.vision.expressions import check_min_confidence
 from fer_engine.vision.face import FaceDetector
 from fer_engine.vision.video.classify import Analyser
 from fer_engine.vision.video.frame import Analysis, Frame
@@ -35,6 +35,8 @@ class Pipeline:
         margin: Added at each side of a box, as a share of its longer side; see `crop_faces`.
         smoothing: Weight of a face's earlier probabilities in the exponential average over its frames, from 0
             (off) to below 1.
+        min_confidence: A face whose highest probability, after smoothing, is below gets the label
+            "uncertain"; 0 for never.
         queue: Most frames that wait for classification, and most results that wait to be taken from `run`;
             large frames wait in smaller numbers, 256 MiB in all. None for 16, or with `live` for the number
             of detector threads: more would delay the results and gain nothing.
@@ -55,9 +57,10 @@ class Pipeline:
     queue: int | None = None
     detector_threads: int | None = None
     live: bool = False
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
-        check_classifier(self.engine.spec)
+        check_min_confidence(self.engine.spec, self.min_confidence)
         check_weight(self.smoothing)
         for name in ("every", "queue", "detector_threads"):
             value = getattr(self, name)
@@ -82,7 +85,7 @@ class Pipeline:
         run = PipelineRun(
             frames,
             lambda image: as_boxes(detector(image), image),
-            Analyser(self.engine, self.every > 1, self.margin, self.smoothing),
+            Analyser(self.engine, self.every > 1, self.margin, self.smoothing, self.min_confidence),
             every=self.every,
             queue=self.queue or (threads if self.live else QUEUE),
             detector_threads=threads,
