@@ -112,3 +112,18 @@ def test_formats_that_are_not_written_become_png(predict, photos):
     Image.open(photos / "hopper.jpg").save("hopper.gif")
     predict("hopper.gif", "--output", "out")
     assert [path.name for path in Path("out").iterdir()] == ["hopper.png"]
+
+
+def test_a_face_below_the_least_confidence_is_uncertain_in_every_output(predict, photos):
+    photo = photos / "astronaut.png"
+    (plain,) = lines(predict(photo, "--json", "-")[0])
+    out, _ = predict(photo, "--min-confidence", 1, "--json", "all.json", "--csv", "all.csv", "-o", "seen.png")
+    assert f"uncertain, happy {max(plain['probabilities'].values()):.2f}, " in out
+    (found,) = lines(Path("all.json").read_text())
+    assert found == plain | {"label": "uncertain"}
+    (row,) = csv.DictReader(io.StringIO(Path("all.csv").read_text()))
+    assert row["label"] == "uncertain"
+    predict(photo, "-o", "sure.png")
+    assert (cv2.imread("seen.png") != cv2.imread("sure.png")).any()  # the text in the box
+    _, err = predict(photo, "--min-confidence", 2, code=2)
+    assert "min_confidence must be a probability from 0 (off) to 1, got 2.0" in err

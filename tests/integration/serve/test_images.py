@@ -13,7 +13,7 @@ import pytest
 import tritonclient.http as triton
 
 from fer_engine.artifact.spec import EXPRESSIONS
-from serving import CLOSE, MODEL, asked, form_of, noise
+from serving import CLOSE, MODEL, asked, form_of, noise, serving
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", "multipart/form-data"])
@@ -90,3 +90,13 @@ def test_images_and_tensors_share_the_engine(server, engine, hopper):
         labels = {(code, json.loads(text)[0]["label"]) for code, text in images}
         assert len(labels) == 1
         assert all(tensors)
+
+
+def test_a_face_below_the_least_confidence_is_uncertain(server, artifact, hopper):
+    _, _, text = server.post("/predict", hopper, Content_Type="image/jpeg")
+    with serving(artifact, "--min-confidence", 1) as doubting:
+        _, _, doubted = doubting.post("/predict", hopper, Content_Type="image/jpeg")
+    (plain,), (face,) = json.loads(text)["faces"], json.loads(doubted)["faces"]
+    assert face["label"] == "uncertain"
+    assert face["probabilities"] == pytest.approx(plain["probabilities"], abs=1e-5)
+    assert face["box"] == plain["box"]

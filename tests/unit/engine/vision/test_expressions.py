@@ -11,7 +11,7 @@ import pytest
 from fer_engine import Engine
 from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.vision import HaarDetector, crop_faces, find_expressions
+from fer_engine.vision import UNCERTAIN, HaarDetector, Pipeline, crop_faces, find_expressions
 from fer_train import synthetic
 
 
@@ -83,3 +83,27 @@ def test_a_regression_is_refused(engine, astronaut, monkeypatch):
     monkeypatch.setattr(Engine, "spec", affect)
     with pytest.raises(ConfigError, match="affect is a regression model, which has no expressions"):
         find_expressions(engine, astronaut)
+
+
+def test_a_face_below_the_least_confidence_is_uncertain_and_keeps_its_probabilities(engine, astronaut):
+    (plain,) = find_expressions(engine, astronaut)
+    highest = float(plain.probabilities.max())
+    (kept,) = find_expressions(engine, astronaut, min_confidence=highest - 1e-4)
+    (doubted,) = find_expressions(engine, astronaut, min_confidence=min(1.0, highest + 1e-4))
+    assert (kept.label, doubted.label) == ("happy", UNCERTAIN)
+    assert np.allclose(doubted.probabilities, plain.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
+def test_a_confidence_that_is_no_probability_is_refused(engine, astronaut, wrong):
+    with pytest.raises(ConfigError, match="min_confidence must be a probability from 0"):
+        find_expressions(engine, astronaut, min_confidence=wrong)
+    with pytest.raises(ConfigError, match="min_confidence must be a probability from 0"):
+        Pipeline(engine, min_confidence=wrong)
+
+
+def test_a_network_with_a_label_uncertain_of_its_own_takes_no_threshold(engine, astronaut, monkeypatch):
+    monkeypatch.setattr(Engine, "spec", ModelSpec("own", labels=("calm", UNCERTAIN)))
+    with pytest.raises(ConfigError, match="own has a label 'uncertain' of its own"):
+        find_expressions(engine, astronaut, min_confidence=0.5)
+    Pipeline(engine)  # without one it is a label like any other
