@@ -15,11 +15,12 @@ from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError, ConfigError, ExportError
 from fer_export.graph.fp16 import to_fp16
 from fer_export.graph.layers import find_layers
+from fer_export.graph.temperature import divide_by_temperature
 from fer_export.int8.activations import find_activations
 from fer_export.int8.post_training import calibrate_int8, quantize
 from fer_export.int8.qdq_cpu import to_int8_cpu
 from fer_export.source.load import OnnxFile, source_from_onnx
-from fer_export.source.onnx_file import read_onnx_file, to_logits
+from fer_export.source.onnx_file import ends_in_softmax, read_onnx_file, to_logits
 from fer_export.source.reference import OUTPUTS_NAME
 from fer_export.verify.check import check_interface
 from fer_export.verify.executed import read_back_precisions
@@ -126,6 +127,13 @@ def test_the_temperature_of_the_spec_divides_the_files_logits(save, last, output
     expected = plain.logits(faces(GRAY)) / 2.5
     np.testing.assert_allclose(source.logits(faces(GRAY)), expected, atol=1e-5)
     np.testing.assert_allclose(run(source.graph, faces(GRAY)), expected, atol=1e-4)
+
+
+def test_a_softmax_is_found_behind_the_temperature():
+    model = build(GRAY, last="Softmax")
+    divide_by_temperature(model.graph, dataclasses.replace(GRAY, temperature=2.5))
+    assert model.graph.node[-1].op_type == "Div"
+    assert ends_in_softmax(model)
 
 
 def test_an_old_opset_is_converted_and_a_new_one_kept(save):
