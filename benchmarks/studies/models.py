@@ -14,8 +14,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_bench.contenders.contender import REFERENCE, Contender
 from fer_bench.contenders.inputs import Inputs, dataset_inputs
@@ -30,15 +32,28 @@ from fer_engine.artifact import files
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.schema import SchemaError, from_json, to_json
 from fer_engine.cli import exit_codes
+from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.runtime.backend import available_backends
+from fer_train.data.votes import Votes, distribution, majority
+from fer_train.measures import expected_calibration_error
 from fer_train.models import find_model
+from studies import model_cards
 from studies.models_page import render
-from studies.models_record import MeasuredNetwork, NetworkSpeed, NetworksRecord, TrainingRun
+from studies.models_record import (
+    CalibrationErrors,
+    MeasuredNetwork,
+    NetworkSpeed,
+    NetworksRecord,
+    TrainingRun,
+    Unseen,
+)
+from studies.subgroups import measure_subgroups, share_of
 
 YARDSTICK = "mini_xception"  # speeds are compared with its
 BATCH = 64
-SPLIT = "PublicTest"
+SPLIT, TRAINING = "PublicTest", "Training"
+SUBGROUPS = ("fp32", "int8")
 COMMAND = "benchmarks/studies/models.py"  # as errors name it
 RUNS = Path(__file__).parents[2] / "docs" / "results" / "training"  # run.json and log.csv by network
 
@@ -61,17 +76,23 @@ def line_up(artifact: Artifact) -> list[Contender]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """One network's artifact with its contenders and faces."""
+    """One network's artifact with its contenders and faces; `seen` tells which Training holds too, [n]."""
 
     artifact: Artifact
     contenders: list[Contender]
     inputs: Inputs
+    seen: NDArray[np.bool_]
 
     @property
     def name(self) -> str:
         return self.artifact.spec.name
 
-    def measured(self, answers: dict[str, AnswerParity], speed: dict[str, NetworkSpeed]) -> MeasuredNetwork:
+    def measured(
+        self,
+        answers: dict[str, AnswerParity],
+        speed: dict[str, NetworkSpeed],
+        single: dict[str, NetworkSpeed],
+    ) -> MeasuredNetwork:
         entry = find_model(self.name)
         return MeasuredNetwork(
             model=self.name,
@@ -84,6 +105,8 @@ class Subject:
             training=training(RUNS / self.name),
             answers=answers,
             speed=speed,
+            single=single,
+            **closer_look(self.artifact, self.inputs, self.seen),
         )
 
 
@@ -107,7 +130,7 @@ def training(run: Path) -> TrainingRun | None:
     )
 
 
-def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
+def read_subjects(folders: Sequence[Path], data: Path, votes: Path | None) -> list[Subject]:
     """Read the artifacts, and the faces in the form of each.
 
     Raises:
@@ -119,8 +142,10 @@ def read_subjects(folders: Sequence[Path], data: Path) -> list[Subject]:
     for folder in folders:
         artifact = Artifact.open(folder)
         find_model(artifact.spec.name)  # hours before its entry is asked for
-        inputs = dataset_inputs(data, SPLIT, artifact.spec)
-        subjects.append(Subject(artifact, line_up(artifact), inputs))
+        inputs = dataset_inputs(data, SPLIT, artifact.spec, votes=votes)
+        trained_on = {face.tobytes() for face in dataset_inputs(data, TRAINING, artifact.spec).faces}
+        seen = np.array([face.tobytes() in trained_on for face in inputs.faces])
+        subjects.append(Subject(artifact, line_up(artifact), inputs, seen))
     names = [subject.name for subject in subjects]
     if names.count(YARDSTICK) != 1 or len(set(names)) < len(names):
         raise ConfigError(
@@ -142,17 +167,67 @@ def measure(subjects: Sequence[Subject], options: BenchOptions) -> Iterator[Meas
         for subject, crew in zip(subjects, crews, strict=True):
             print(f"{subject.name}: answers of {len(crew)} contenders", file=sys.stderr, flush=True)
             answers.append(accuracy.measure_parity(crew, subject.inputs, Path(scratch)))
-        print(f"speed at batch {BATCH}: {options.rounds} rounds", file=sys.stderr, flush=True)
+        print(f"speed at batch {BATCH} and 1: {options.rounds} rounds", file=sys.stderr, flush=True)
         everyone = {
             f"{subject.name} {name}": worker
             for subject, crew in zip(subjects, crews, strict=True)
             for name, worker in crew.items()
             if name != REFERENCE
         }
-        samples = rounds.run_rounds(everyone, BATCH, options)
-    rates = {name: [throughput(turn, BATCH) for turn in turns] for name, turns in samples.items()}
+        samples = {batch: rounds.run_rounds(everyone, batch, options) for batch in (BATCH, 1)}
+    rates = {
+        batch: {name: [throughput(turn, batch) for turn in turns] for name, turns in found.items()}
+        for batch, found in samples.items()
+    }
     for subject, found in zip(subjects, answers, strict=True):
-        yield subject.measured(found, _speeds(subject, rates))
+        yield subject.measured(found, _speeds(subject, rates[BATCH]), _speeds(subject, rates[1]))
+
+
+def closer_look(artifact: Artifact, inputs: Inputs, seen: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the fields `unseen`, `calibration` and `subgroups` of a network, as its engines answer."""
+    labels, votes, names = inputs.labels, inputs.votes, inputs.names
+    assert labels is not None  # noqa: S101 - subjects are read from a labelled split
+    found: dict[str, Any] = {"subgroups": {}}
+    for precision in SUBGROUPS:
+        if precision not in artifact.files:
+            continue
+        with Engine.load(artifact, precision=precision, backend="onnxruntime", device="cpu") as engine:
+            logits = engine.logits(inputs.faces)
+            mirrored = engine.logits(np.ascontiguousarray(inputs.faces[:, :, ::-1])).argmax(1)
+        answers = logits.argmax(1)
+        found["subgroups"][precision] = measure_subgroups(
+            inputs.faces, labels, votes, names, answers, mirrored
+        )
+        if precision == "fp32":
+            right, voted = answers == labels, None if votes is None else majority(votes, names)
+            unseen = share_of(right[~seen])
+            if unseen is not None:
+                clear = None if voted is None else share_of((answers == voted)[~seen & (voted >= 0)])
+                found["unseen"] = Unseen(unseen, clear)
+            found["calibration"] = _calibration(logits, getattr(artifact.spec, "temperature", 1.0), right, votes, names)
+    return found
+
+
+def _calibration(
+    logits: NDArray[np.float32],
+    temperature: float,
+    right: NDArray[np.bool_],
+    votes: Votes | None,
+    names: Sequence[str],
+) -> CalibrationErrors:
+    before = logits * temperature  # the graph has divided by it
+    shares, voted = None, right
+    if votes is not None:
+        given = distribution(votes, names)
+        voted = given.sum(1) > 0
+        shares = given[np.arange(len(logits)), logits.argmax(1)][voted]
+    return CalibrationErrors(
+        temperature=temperature,
+        labels_before=expected_calibration_error(before, right),
+        labels=expected_calibration_error(logits, right),
+        votes_before=None if shares is None else expected_calibration_error(before[voted], shares),
+        votes=None if shares is None else expected_calibration_error(logits[voted], shares),
+    )
 
 
 def _speeds(subject: Subject, rates: Mapping[str, list[float]]) -> dict[str, NetworkSpeed]:
@@ -172,8 +247,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "artifacts", nargs="*", type=Path, help=f"artifacts of fer-export, one of {YARDSTICK}"
     )
     parser.add_argument("--data", type=Path, help="FER2013 as fer-train takes it")
+    parser.add_argument("--votes", type=Path, help="FER+'s votes for --data (default: those in it, if any)")
     parser.add_argument("--json", type=Path, required=True, help="the record, written here unless --render")
     parser.add_argument("--markdown", type=Path, help="write the table here as well")
+    parser.add_argument(
+        "--cards", action="store_true", help="write the figures into the model cards and README as well"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="turns of each engine (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of a turn (default: %(default)s)")
     parser.add_argument("--render", action="store_true", help="show the record of --json, measure nothing")
@@ -193,6 +272,8 @@ def _run(options: argparse.Namespace) -> int:
     text = render(record)
     if options.markdown:
         files.write_text(options.markdown, text)
+    if options.cards:
+        model_cards.write(record)
     print(text)
     return 0
 
@@ -200,7 +281,7 @@ def _run(options: argparse.Namespace) -> int:
 def _measured(options: argparse.Namespace) -> NetworksRecord:
     if options.data is None:
         raise ConfigError("accuracy needs labelled faces: give --data fer2013.csv")
-    subjects = read_subjects(options.artifacts, options.data)
+    subjects = read_subjects(options.artifacts, options.data, options.votes)
     bench = BenchOptions(batches=(BATCH,), rounds=options.rounds, seconds=options.seconds)
     date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
     models = tuple(measure(subjects, bench))
