@@ -204,7 +204,7 @@ def closer_look(artifact: Artifact, inputs: Inputs, seen: NDArray[np.bool_]) -> 
             if unseen is not None:
                 clear = None if voted is None else share_of((answers == voted)[~seen & (voted >= 0)])
                 found["unseen"] = Unseen(unseen, clear)
-            found["calibration"] = _calibration(logits, getattr(artifact.spec, "temperature", 1.0), right, votes, names)
+            found["calibration"] = _calibration(logits, artifact.spec.temperature, right, votes, names)
     return found
 
 
