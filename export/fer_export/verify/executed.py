@@ -19,6 +19,7 @@ from fer_engine.backends.openvino.layers import executed_layers, inference_preci
 from fer_engine.errors import BackendError, ConfigError, FerError, first_line
 from fer_engine.system.telemetry import without_telemetry
 from fer_export.graph.layers import CHANNEL_AXIS, Layer
+from fer_export.graph.temperature import is_temperature
 
 Precisions = dict[str, str]  # of layers, by name
 Shares = dict[str, float]  # by precision
@@ -147,8 +148,13 @@ def _in_openvino(model: onnx.ModelProto) -> Precisions:
     half = "fp16" in declared_precisions(model).values()
     settings = {"INFERENCE_PRECISION_HINT": inference_precision(core, half=half)}  # as the engine asks for it
     compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", settings)
-    # An operator that gives an output of the graph is called by that output's name.
-    producers = {name: node.name for node in model.graph.node for name in node.output}
+    # An operator that gives an output of the graph is called by that output's name, also where the division
+    # by the temperature is folded into its weights.
+    producers: dict[str, str] = {}
+    for node in model.graph.node:
+        folded = node.op_type == "Cast" or is_temperature(node)
+        name = producers.get(node.input[0], node.name) if folded else node.name
+        producers |= dict.fromkeys(node.output, name)
     return {
         producers.get(name, name): precision
         for names, precision in executed_layers(compiled).items()

@@ -11,9 +11,11 @@ import torch
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_export.graph.fp16 import to_fp16
+from fer_export.graph.layers import find_layers
 from fer_export.graph.temperature import is_temperature
 from fer_export.int8.post_training import calibrate_int8, quantize
 from fer_export.int8.qdq_cpu import to_int8_cpu
+from fer_export.verify.executed import read_back_precisions
 from fer_train.loop import logits
 from fer_train.models import find_model
 
@@ -52,6 +54,13 @@ def on_openvino(model):
         core.read_model(model.SerializeToString(), b""), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return compiled(FACES)[0]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-cpu"])
+def test_openvino_s_last_layer_is_found_with_the_division_in_its_weights(graphs, precision):
+    pytest.importorskip("openvino")
+    layers = find_layers(graphs[1.7]["fp32"])
+    assert "not found" not in read_back_precisions(graphs[1.7][precision], layers, "openvino").layers
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int8-cpu"])
