@@ -37,10 +37,10 @@ lint: $(VENV)/dev.done
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 
-# The committed measurement, on a quiet machine: make bench DATA=fer2013.csv
+# The committed measurement, on a quiet machine: make bench DATA=fer2013.csv VOTES=fer2013new.csv
 bench: $(VENV)/bench.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8 --force
-	$(BIN)/fer-bench --batch 1,64,1024 --seconds 0.25 --peers onnxruntime,openvino,opencv,ncnn,pytorch/channels-last --profile $(if $(DATA),--data $(DATA)) --json docs/results/quiet.json --markdown docs/results.md --html reports/bench.html --png docs/results/figures
+	$(BIN)/fer-bench --batch 1,64,1024 --seconds 0.25 --peers onnxruntime,openvino,opencv,ncnn,pytorch/channels-last --profile $(if $(DATA),--data $(DATA)) $(if $(VOTES),--votes $(VOTES)) --json docs/results/quiet.json --markdown docs/results.md --html reports/bench.html --png docs/results/figures
 
 # Again, but beside a process that keeps one core busy.
 bench-busy: $(VENV)/bench.done

@@ -15,7 +15,7 @@ from fer_bench.passes.loadgen.scenario_options import ScenarioOptions
 from fer_bench.passes.options import BenchOptions
 from fer_engine._version import __version__
 from fer_engine.errors import ConfigError
-from fer_engine.shipped import MODEL
+from fer_engine.exporter import MODEL
 
 if TYPE_CHECKING:
     import numpy as np

@@ -79,8 +79,8 @@ def card(network: MeasuredNetwork, record: NetworksRecord) -> str:
     """Return the measured part of a network's card."""
     int8 = fastest(network.speed, "int8")
     lines = [
-        f"Weights: SHA-256 `{network.checkpoint_sha256[:16]}`. Measured on {record.faces}, {record.date[:10]},",
-        f"{record.environment.cpu}, without test-time augmentation; intervals are of 95 % (Wilson).",
+        f"Weights: SHA-256 `{network.checkpoint_sha256[:16]}`. Measured on {record.faces},",
+        f"{record.date[:10]}, {record.environment.cpu}, no test-time augmentation; intervals are of 95 %.",
         "",
         *pipes(("", "PyTorch", f"INT8 ({int8})"), _measures(network, network.answers.get(str(int8)))),
     ]

@@ -117,14 +117,16 @@ def training(run: Path) -> TrainingRun | None:
     asked = json.loads((run / "run.json").read_text("utf-8"))
     with (run / "log.csv").open(encoding="utf-8", newline="") as file:
         epochs = list(csv.DictReader(file))
-    scores = [float(epoch["validation_accuracy"]) for epoch in epochs]
+    accuracies = [float(epoch["validation_accuracy"]) for epoch in epochs]
+    scores = [float(epoch.get("score", epoch["validation_accuracy"])) for epoch in epochs]  # oldest logs have none
+    best = scores.index(max(scores))
     return TrainingRun(
         seed=asked["seed"],
         epochs=asked["epochs"],
         finished=len(epochs),
-        best_epoch=scores.index(max(scores)) + 1,
-        best=max(scores),
-        last=scores[-1],
+        best_epoch=best + 1,
+        best=accuracies[best],
+        last=accuracies[-1],
         seconds=sum(float(epoch["seconds"]) for epoch in epochs),
         pictures=tuple(sorted(path.name for path in run.glob("*.png"))),
     )

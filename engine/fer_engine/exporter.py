@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fer_engine.artifact.artifact import Artifact
     from fer_engine.artifact.plan import Plan, Profile
 
+MODEL = "mini_xception"  # what fer-export takes unless told otherwise, and so fer-bench
 EXPORTER = ("-m", "fer_export.cli")  # what Python runs
 EXPORT_NEEDS = ("fer_export", "torch", "onnx", "onnxscript")
 BUILD_NEEDS = ("fer_export", "onnx")  # to build a plan from a graph that is there

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fer_engine._version import __version__
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
-from fer_engine.shipped import MODEL
+from fer_engine.exporter import MODEL
 from fer_engine.system import progress
 from fer_export.tensorrt import arguments
 

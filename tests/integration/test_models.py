@@ -12,7 +12,10 @@ def data(tmp_path):
     path = tmp_path / "fer2013.npz"
     usage = np.array(["Training"] * 10 + ["PublicTest"] * 90)
     labels = np.arange(100, dtype=np.uint8) % 7
-    np.savez(path, images=synthetic.faces(100, seed=3), labels=labels, usage=usage)
+    votes = np.zeros((100, 10), np.uint8)
+    votes[np.arange(100), labels] = 8
+    votes[:, 8] = 2
+    np.savez(path, images=synthetic.faces(100, seed=3), labels=labels, usage=usage, votes=votes)
     return path
 
 
@@ -27,9 +30,18 @@ def test_the_record_holds_answers_and_speeds_of_every_precision(artifact, data, 
     assert network["answers"]["onnxruntime/fp32/flip"]["agreement"] < 1.0
     assert set(network["speed"]) == set(network["answers"]) - {"pytorch"}
     assert network["speed"]["onnxruntime/fp32"]["ratio"]["median"] == 1.0
+    assert set(network["single"]) == set(network["speed"])
+    assert network["answers"]["onnxruntime/int8"]["voted"]["faces"] == 90
+    assert network["calibration"]["temperature"] == network_temperature(artifact)
+    assert network["unseen"]["labels"]["faces"] == 90
+    assert set(network["subgroups"]) == {"fp32", "int8"}
     text = page.read_text("utf-8")
     assert models.main(["--render", "--json", str(record)]) == 0
     assert "| `mini_xception` | 58,047 |" in text
+
+
+def network_temperature(artifact):
+    return json.loads((artifact / "manifest.json").read_text("utf-8"))["spec"].get("temperature", 1.0)
 
 
 def test_networks_without_the_yardstick_are_refused(artifact, data, tmp_path, capsys):
