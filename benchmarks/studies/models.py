@@ -118,7 +118,8 @@ def training(run: Path) -> TrainingRun | None:
     with (run / "log.csv").open(encoding="utf-8", newline="") as file:
         epochs = list(csv.DictReader(file))
     accuracies = [float(epoch["validation_accuracy"]) for epoch in epochs]
-    scores = [float(epoch.get("score", epoch["validation_accuracy"])) for epoch in epochs]  # oldest logs have none
+    # The oldest logs have no score.
+    scores = [float(epoch.get("score", epoch["validation_accuracy"])) for epoch in epochs]
     best = scores.index(max(scores))
     return TrainingRun(
         seed=asked["seed"],

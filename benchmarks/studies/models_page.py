@@ -54,8 +54,8 @@ CALIBRATION = """
 
 Expected calibration error of the PyTorch network with the temperature of its spec and without: against the
 labels, and against the share of FER+'s votes for the answer. A temperature is fitted on faces of Training
-that were held out of the last stages; 1 is none. Training's labels agree with the majority of votes on 72 % of
-its faces and PublicTest's on 70 %, so what is fitted there comes out a little too sure here.
+that were held out of the last stages; 1 is none. Training's labels agree with the majority of votes on 72 %
+of its faces and PublicTest's on 70 %, so what is fitted there comes out a little too sure here.
 """
 DOUBT = """
 ## What INT8 changes, and where annotators were split
