@@ -53,7 +53,8 @@ def test_a_frame_that_was_read_when_the_camera_was_stopped_does_not_leave(opened
     tab, said, asked = opened()
     tab.evaluate(SLOW_FRAMES)
     tab.get_by_role("button", name="Use the camera").click()
-    tab.wait_for_function("window.encoding === 1")
+    while tab.evaluate("window.encoding") == 0:
+        tab.wait_for_timeout(20)
     tab.get_by_role("button", name="Stop the camera").click()
     tab.wait_for_timeout(1000)
     assert [url for url in asked if url.endswith("/predict")] == []
