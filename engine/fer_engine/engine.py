@@ -93,7 +93,7 @@ class Engine:
         self._options = options
         self._choice = choice
         self._tta = tta
-        self._sharder = Sharder(loaded, len(spec.labels))
+        self._sharder = Sharder(loaded, spec.outputs)
         self._guard = CallGuard()
         # Also runs where the engine is dropped, and when the interpreter exits: a thread that is
         # inside a native library while the interpreter ends can abort the process.
@@ -137,13 +137,18 @@ class Engine:
             ArtifactError: the folder or the graph is missing, damaged, or not what its spec says.
             BackendError: the backend or the device is unknown or not available.
             ConfigError: `threads` or `micro_batch` is not a positive whole number, `mode`,
-                `rebuild` or `tta` is unknown, or `cache` cannot be made.
+                `rebuild` or `tta` is unknown, `tta` does not go with the task, or `cache` cannot be made.
         """
         if tta not in TTA:
             raise ConfigError(f"tta must be one of {', '.join(TTA)}, got {tta!r}")
         cache_folder = None if cache is None else Path(cache)
         options = BackendOptions(device, threads, micro_batch, mode, cache_folder, rebuild)
         artifact = path if isinstance(path, Artifact) else Artifact.open(path)
+        if tta != "none" and artifact.spec.task == "detection":
+            raise ConfigError(
+                f"tta={tta!r} averages the outputs of a picture and its mirror image, and "
+                f"{artifact.spec.name} is a detection model, whose boxes would lie elsewhere; use tta='none'"
+            )
         chosen, choice = choose_candidate(artifact, Candidate(precision, backend), options)
         kind = find_backend(chosen.backend)
         model = Model.of_artifact(artifact, chosen.precision)
@@ -186,7 +191,7 @@ class Engine:
         )
 
     def logits(self, faces: Any) -> Logits:
-        """Return the raw outputs, float32 [n, classes], of faces, uint8 [n, *spec.face_shape].
+        """Return the raw outputs, float32 [n, spec.outputs], of faces, uint8 [n, *spec.face_shape].
 
         With `tta` "flip" they are the mean of those of each face and of its mirror image.
 
@@ -197,11 +202,11 @@ class Engine:
         faces = check_faces(faces, self._spec)
         with self._guard:
             if len(faces) == 0:
-                return np.empty((0, len(self._spec.labels)), np.float32)
+                return np.empty((0, self._spec.outputs), np.float32)
             return self._infer(faces)
 
     def logits_on_device(self, faces: Any) -> DeviceArray:
-        """Return the raw outputs, float32 [n, classes], of faces on the GPU, without waiting for them.
+        """Return the raw outputs, float32 [n, spec.outputs], of faces on the GPU, without waiting for them.
 
         Faces and outputs stay in the GPU's memory; TensorRT alone takes them so.
 
@@ -227,11 +232,11 @@ class Engine:
         """Return label and probabilities of each face; takes and raises what `logits` does.
 
         Raises:
-            ConfigError: the model is a regression, whose outputs are no probabilities.
+            ConfigError: the model is no classifier: its outputs are no probabilities.
         """
         if self._spec.task != "classification":
             raise ConfigError(
-                f"{self._spec.name} is a {self._spec.task} model without probabilities; use estimate(faces)"
+                f"{self._spec.name} is a {self._spec.task} model without probabilities; use {self._method()}"
             )
         return Prediction.of_logits(self.logits(faces), self._spec.labels)
 
@@ -239,13 +244,18 @@ class Engine:
         """Return the values of a regression, float32 [n], by label; takes and raises what `logits` does.
 
         Raises:
-            ConfigError: the model is a classifier, whose outputs are no values.
+            ConfigError: the model is no regression: its outputs are not values of labels.
         """
         if self._spec.task != "regression":
             raise ConfigError(
-                f"{self._spec.name} is a {self._spec.task} model, which has no values; use predict(faces)"
+                f"{self._spec.name} is a {self._spec.task} model, which has no values; use {self._method()}"
             )
         return dict(zip(self._spec.labels, self.logits(faces).T, strict=True))
+
+    def _method(self) -> str:
+        """Return the call that gives this model's answers."""
+        calls = {"classification": "predict(faces)", "regression": "estimate(faces)"}
+        return calls.get(self._spec.task, "logits(faces), or fer_engine.vision.FaceFinder for a picture")
 
     def _infer(self, faces: Faces) -> Logits:
         logits = self._sharder.infer(faces)

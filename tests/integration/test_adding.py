@@ -75,11 +75,11 @@ class DarknessBackend(Backend):
     @classmethod
     def load(cls, model, options):
         backend = cls()
-        backend.classes = len(model.spec.labels)
+        backend.outputs = model.spec.outputs
         return backend
 
     def infer(self, faces):
-        logits = np.zeros((len(faces), self.classes), np.float32)
+        logits = np.zeros((len(faces), self.outputs), np.float32)
         logits[:, 1] = 255 - faces.mean(axis=(1, 2))
         return logits
 

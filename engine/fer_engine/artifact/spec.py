@@ -14,10 +14,13 @@ from fer_engine.errors import ArtifactError
 FORMAT_VERSION = 1
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 AFFECT = ("valence", "arousal")  # from -1 to 1 each; Russell, "A Circumplex Model of Affect", 1980
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "detection")
 LARGEST_SIDE = 8192  # pixels; of a damaged spec it could be anything
 INPUT_NAME = "faces"
 NO_TEMPERATURE = 1.0  # leaves the logits as they are
+# A detection has one anchor in each cell of three grids, whose cells are this many pixels of the input wide.
+STRIDES = (8, 16, 32)
+ANCHOR_VALUES = 5  # score, left, top, width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,13 @@ class ModelSpec:
 
     The graph takes raw faces, uint8 [batch, height, width] when `channels` is 1, else
     [batch, height, width, channels]; it normalizes them itself as `(pixel - mean) / scale`,
-    one value a channel, and gives `output`, float32 [batch, len(labels)]. The logits of a classification are
-    those of the network divided by `temperature`, so that their softmax is calibrated (Guo et al., "On
-    Calibration of Modern Neural Networks", 2017).
+    one value a channel, and gives `output`, float32 [batch, outputs]: one value for each label. The logits of
+    a classification are those of the network divided by `temperature`, so that their softmax is calibrated
+    (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+
+    A detection gives ANCHOR_VALUES values for each anchor instead: the score as a logit, then left, top,
+    width and height of the box in pixels of the input. The anchors are the cells of the grids of STRIDES, in
+    this order, each grid row by row. It has one label, what its boxes hold.
     """
 
     COMPLETE: ClassVar[bool] = True  # nothing of a model is guessed
@@ -80,12 +87,37 @@ class ModelSpec:
                 f"spec has temperature {self.temperature} and task {self.task!r}: only the logits of a "
                 "classification have one; leave it out"
             )
+        if self.task == "detection":
+            self._check_detection()
+
+    def _check_detection(self) -> None:
+        if len(self.labels) != 1:
+            raise ArtifactError(
+                f"spec of a detection needs one label, what its boxes hold, got {list(self.labels)}"
+            )
+        if self.height % STRIDES[-1] or self.width % STRIDES[-1]:
+            raise ArtifactError(
+                f"spec of a detection has input {self.height}x{self.width}, "
+                f"expected sides that are multiples of {STRIDES[-1]}"
+            )
 
     @property
     def face_shape(self) -> tuple[int, ...]:
         """Shape of one face: (height, width), or (height, width, channels) for colour."""
         size = (self.height, self.width)
         return size if self.channels == 1 else (*size, self.channels)
+
+    @property
+    def anchors(self) -> int:
+        """Number of boxes that a detection gives for each input; 0 for other tasks."""
+        if self.task != "detection":
+            return 0
+        return sum((self.height // stride) * (self.width // stride) for stride in STRIDES)
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that the graph gives for each input."""
+        return ANCHOR_VALUES * self.anchors if self.task == "detection" else len(self.labels)
 
     def to_json(self) -> dict[str, Any]:
         return schema.to_json(self)

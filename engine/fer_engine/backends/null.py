@@ -18,21 +18,21 @@ class NullBackend(Backend):
     name = "null"
     versions: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, classes: int, options: BackendOptions) -> None:
+    def __init__(self, outputs: int, options: BackendOptions) -> None:
         self.providers = ("none",)
         self.threads = options.cores
         self.workers = options.workers
         self.micro_batches = (options.micro_batch or DEFAULT_MICRO_BATCH,)
-        self._classes = classes
+        self._outputs = outputs
 
     @classmethod
     def load(cls, model: Model, options: BackendOptions) -> NullBackend:
         if options.device != "cpu":
             raise BackendError(f"backend 'null' runs on device 'cpu' alone, got {options.device!r}")
-        return cls(len(model.spec.labels), options)
+        return cls(model.spec.outputs, options)
 
     def infer(self, faces: Faces) -> Logits:
-        return np.zeros((len(faces), self._classes), np.float32)
+        return np.zeros((len(faces), self._outputs), np.float32)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -143,7 +143,7 @@ class Backend(ABC):
 
     @abstractmethod
     def infer(self, faces: Faces) -> Logits:
-        """Return the logits, float32 [n, classes], of contiguous faces, uint8 [n, *face_shape].
+        """Return the logits, float32 [n, spec.outputs], of contiguous faces, uint8 [n, *face_shape].
 
         `n` lies between 1 and the largest of `micro_batches`, but has no limit where the backend
         `splits`. Several threads may call at once: a runtime that cannot do that takes a lock here.

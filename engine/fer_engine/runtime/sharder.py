@@ -27,9 +27,9 @@ class Sharder:
     measure them.
     """
 
-    def __init__(self, backend: Backend, classes: int) -> None:
+    def __init__(self, backend: Backend, outputs: int) -> None:
         self._backend = backend
-        self._classes = classes
+        self._outputs = outputs
         self._sizes = backend.micro_batches
         self._starting, self._probing = threading.Lock(), threading.Lock()
         self._pool: WorkerPool | None = None
@@ -37,7 +37,7 @@ class Sharder:
         self.micro_batch_from = "default" if len(self._sizes) > 1 else "given"
 
     def infer(self, faces: Faces) -> Logits:
-        """Return the logits, float32 [n, classes], of faces, uint8 [n, ...]; n is at least 1."""
+        """Return the logits, float32 [n, outputs], of faces, uint8 [n, ...]; n is at least 1."""
         if self._backend.splits:
             return self._backend.infer(np.ascontiguousarray(faces))
         if self.micro_batch_from == "default" and len(faces) >= self._sizes[-1]:
@@ -48,7 +48,7 @@ class Sharder:
         """Run `faces` in `count` micro-batches."""
         if count == 1:
             return self._backend.infer(np.ascontiguousarray(faces))
-        logits = np.empty((len(faces), self._classes), np.float32)
+        logits = np.empty((len(faces), self._outputs), np.float32)
         shards = list(_shards(len(faces), count))
         if self._backend.overlaps:
             self._backend.infer_shards(faces, shards, logits)

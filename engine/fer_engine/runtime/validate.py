@@ -87,7 +87,7 @@ def check_interface(model: Model, tensors: Iterable[TensorInfo]) -> None:
     spec = model.spec
     expected = [
         TensorInfo(INPUT_NAME, "uint8", ("batch", *spec.face_shape)),
-        TensorInfo(spec.output, "float32", ("batch", len(spec.labels))),
+        TensorInfo(spec.output, "float32", ("batch", spec.outputs)),
     ]
     found = list(tensors)
     same_batch = [

@@ -100,7 +100,7 @@ def open_runner(model: Model, backend: str, options: BackendOptions) -> Iterator
         FerError: the backend is not known, not installed, or cannot load the model.
     """
     loaded = find_backend(backend).load(model, options)
-    sharder = Sharder(loaded, len(model.spec.labels))
+    sharder = Sharder(loaded, model.spec.outputs)
     try:
         yield sharder.infer
     finally:

@@ -32,7 +32,7 @@ class Service:
         self.limits = limits
         self.min_confidence = min_confidence
         self.metrics = Metrics()
-        self.batcher = Batcher(engine.logits, len(engine.spec.labels), batching, limits, self.metrics.observe)
+        self.batcher = Batcher(engine.logits, engine.spec.outputs, batching, limits, self.metrics.observe)
         self.metrics.waiting.set_function(lambda: self.batcher.waiting)
         self.draining = False
         self.connections: Callable[[], int] = lambda: 0  # open ones; set by the server

@@ -81,7 +81,7 @@ def model_metadata(spec: ModelSpec) -> dict[str, Any]:
         "versions": [VERSION],
         "platform": "onnx_fer-engine",
         "inputs": [{"name": INPUT_NAME, "datatype": "UINT8", "shape": [-1, *spec.face_shape]}],
-        "outputs": [{"name": spec.output, "datatype": "FP32", "shape": [-1, len(spec.labels)]}],
+        "outputs": [{"name": spec.output, "datatype": "FP32", "shape": [-1, spec.outputs]}],
     }
 
 

@@ -63,7 +63,7 @@ class TinyArtifact:
 
 def make_artifact(folder: Path, spec: ModelSpec) -> TinyArtifact:
     # Whole numbers below 2**24 add up without rounding, in any order: answers must be equal, not close.
-    shape = (int(np.prod(spec.face_shape)), len(spec.labels))
+    shape = (int(np.prod(spec.face_shape)), spec.outputs)
     weights = np.random.default_rng(1).integers(-9, 10, shape).astype(np.float32)
     folder.mkdir(exist_ok=True)
     artifact = TinyArtifact(folder, spec, weights)
@@ -74,6 +74,12 @@ def make_artifact(folder: Path, spec: ModelSpec) -> TinyArtifact:
 @pytest.fixture
 def artifact(tmp_path):
     return make_artifact(tmp_path / "tiny", ModelSpec("tiny", labels=LABELS, height=4, width=4))
+
+
+@pytest.fixture
+def detection_artifact(tmp_path):
+    spec = ModelSpec("boxes", labels=("face",), task="detection", height=32, width=64, output="boxes")
+    return make_artifact(tmp_path / "boxes", spec)
 
 
 @pytest.fixture

@@ -251,3 +251,21 @@ def test_a_process_that_was_forked_off_is_told_and_ends(artifact, backend):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("the engine was loaded before this process was forked off")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_detection_gives_the_values_of_all_anchors(detection_artifact, backend):
+    with Engine.load(detection_artifact.folder, backend=backend, threads=2, micro_batch=2) as engine:
+        for count in (0, 1, 7):
+            pictures = detection_artifact.faces(count)
+            boxes = engine.logits(pictures)
+            assert boxes.shape == (count, 5 * 42)
+            np.testing.assert_array_equal(boxes, detection_artifact.logits(pictures))
+        for refused in (engine.predict, engine.estimate):
+            with pytest.raises(ConfigError, match=r"boxes is a detection model.*use logits\(faces\)"):
+                refused(pictures)
+
+
+def test_a_detection_cannot_be_averaged_with_its_mirror_image(detection_artifact):
+    with pytest.raises(ConfigError, match="use tta='none'"):
+        Engine.load(detection_artifact.folder, tta="flip")

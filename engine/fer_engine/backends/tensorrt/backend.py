@@ -49,7 +49,7 @@ class TensorRtBackend(Backend):
     ) -> None:
         self._cuda = cuda
         self._layers = layers
-        self._classes = plan.classes
+        self._outputs = plan.outputs
         self._process = os.getpid()
         buckets = plan.buckets(options.micro_batch)
         self.threads = options.threads or LANES
@@ -102,7 +102,7 @@ class TensorRtBackend(Backend):
 
     def infer(self, faces: Faces) -> Logits:
         self._check_process()
-        logits = np.empty((len(faces), self._classes), np.float32)
+        logits = np.empty((len(faces), self._outputs), np.float32)
         with self._cuda.active():
             self._lanes.run(list(self._splitter.parts(len(faces))), faces, logits)
         return logits

@@ -100,7 +100,7 @@ class Bucket:
         self._cuda = cuda
         self._stream = stream
         self._faces = Buffers(cuda, (batch, *plan.face_shape), np.uint8, owned)
-        self._logits = Buffers(cuda, (batch, plan.classes), np.float32, owned)
+        self._logits = Buffers(cuda, (batch, plan.outputs), np.float32, owned)
         self._context: IExecutionContext = plan.context()
         owned.callback(delattr, self, "_context")
         owned.callback(cuda.synchronize, stream)  # before anything is given back that work may still use

@@ -31,7 +31,7 @@ class Lane:
     def __init__(self, cuda: Cuda, plan: LoadedPlan, buckets: Mapping[int, int], owned: ExitStack) -> None:
         self._cuda = cuda
         self._face_shape = plan.face_shape
-        self._classes = plan.classes
+        self._outputs = plan.outputs
         self._pending: tuple[Bucket, Logits] | None = None
         self._lent: ExternalArray | None = None  # what the stream may still read
         self._stream = cuda.create_stream()
@@ -80,11 +80,11 @@ class Lane:
         check_device_faces(lent, self._face_shape)
         self._lent = lent
         try:
-            logits = DeviceArray(self._cuda, (lent.shape[0], self._classes))
+            logits = DeviceArray(self._cuda, (lent.shape[0], self._outputs))
             for bucket, part in cut(lent.shape[0]):
                 self._buckets[bucket].start_on_device(
                     lent.address + part.start * math.prod(self._face_shape),
-                    logits.address + part.start * self._classes * logits.dtype.itemsize,
+                    logits.address + part.start * self._outputs * logits.dtype.itemsize,
                     part.stop - part.start,
                 )
             logits.mark_ready(self._stream)
@@ -101,7 +101,7 @@ class Lane:
     def seconds(self, bucket: int, clock: Callable[[], float]) -> float:
         """Return how long a full run of a bucket takes at best, from faces to logits."""
         faces = np.zeros((bucket, *self._face_shape), np.uint8)
-        logits = np.empty((bucket, self._classes), np.float32)
+        logits = np.empty((bucket, self._outputs), np.float32)
         best = float("inf")
         for _ in range(TIMED_RUNS):
             begin = clock()

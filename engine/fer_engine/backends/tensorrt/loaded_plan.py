@@ -29,7 +29,7 @@ class LoadedPlan:
     def __init__(self, trt: TensorRt, content: bytes, model: Model, *, host_code: bool) -> None:
         self.output = model.spec.output
         self.face_shape = model.spec.face_shape
-        self.classes = len(model.spec.labels)
+        self.outputs = model.spec.outputs
         self.log = Log(trt)
         self._runtime = trt.Runtime(self.log.logger)
         self._runtime.engine_host_code_allowed = host_code

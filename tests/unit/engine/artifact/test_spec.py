@@ -83,3 +83,24 @@ def test_refuses_a_missing_field_and_other_json():
         ModelSpec.loads("[]")
     with pytest.raises(ArtifactError, match=r"spec is not JSON"):
         ModelSpec.loads("{")
+
+
+def test_a_detection_gives_five_values_for_each_anchor():
+    spec = ModelSpec("boxes", ("face",), "detection", height=32, width=64, output="boxes")
+    assert spec.anchors == 4 * 8 + 2 * 4 + 1 * 2
+    assert spec.outputs == 5 * spec.anchors
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_other_tasks_give_a_value_for_each_label():
+    assert (ModelSpec("net").outputs, ModelSpec("net").anchors) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"labels": ("face", "hand")}, "one label"), ({"height": 48}, "48x288, expected sides .* of 32")],
+)
+def test_refuses_a_detection_without_whole_grids_or_with_many_labels(changes, message):
+    given = {"labels": ("face",), "task": "detection", "height": 288, "width": 288} | changes
+    with pytest.raises(ArtifactError, match=message):
+        ModelSpec("boxes", **given)
