@@ -13,8 +13,8 @@ def suppress(
 ) -> NDArray[np.intp]:
     """Return the indices of the boxes that stay, int [m], best first.
 
-    A box is dropped where its intersection over union with a better box is above `overlap`, or where more than
-    NESTED of the smaller one of the two lies in the other.
+    A box is dropped where its intersection over union with a better box is above `overlap`, or where more
+    than NESTED of the smaller one of the two lies in the other.
 
     Args:
         boxes: float [n, 4]: left, top, width, height, with sides above 0.

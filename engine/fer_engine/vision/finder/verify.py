@@ -22,8 +22,8 @@ SAMPLED_TO = 1.5
 def verifier_crop(gray: NDArray[np.uint8], box: Sequence[float] | NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return what the verifier sees of a box: the square around it, uint8 [40, 40].
 
-    The square has 1.08 times the height of the box, or 1.1 times its width where that is more. Where it leaves
-    the image, the image's edge is repeated.
+    The square has 1.08 times the height of the box, or 1.1 times its width where that is more. Where it
+    leaves the image, the image's edge is repeated.
 
     Args:
         gray: The image in full resolution, uint8 [height, width].
