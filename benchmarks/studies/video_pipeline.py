@@ -33,6 +33,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.system.cpu import usable_cores
 from fer_engine.vision import (
     Boxes,
+    Detections,
     Face,
     HaarDetector,
     Image,
@@ -282,7 +283,7 @@ def between(images: Sequence[Image], detected: Answers, step: int) -> dict[str, 
     flow: list[float] = []
     start = time.process_time()
     located = [
-        follower.track(image, _boxes(faces) if index % step == 0 else None).boxes
+        follower.track(image, Detections(_boxes(faces)) if index % step == 0 else None).boxes
         for index, (image, faces) in enumerate(zip(images, detected, strict=True))
     ]
     cost = (time.process_time() - start) / len(images) * 1000

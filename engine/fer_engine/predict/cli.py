@@ -14,22 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_engine._version import __version__
-from fer_engine.cli import exit_codes, model_options
+from fer_engine.cli import detector_options, exit_codes, model_options
 
 if TYPE_CHECKING:
     from fer_engine.engine import Engine
-    from fer_engine.vision.face import Boxes, FaceDetector
+    from fer_engine.vision.face import Boxes
     from fer_engine.vision.image import Image
     from fer_engine.vision.video.pipeline import Pipeline
 
-HAAR = "haar"
 INPUT_HELP = (
     "image, video, folder (searched with its subfolders), pattern, number of a camera, or - for an image on "
     "standard input"
-)
-SIZE_HELP = (
-    "shrink larger images to this longest side to detect faces; more finds smaller faces and takes longer "
-    "(default: 320, YuNet 640)"
 )
 # An error of a file is reported in one line; OpenCV and FFmpeg would print theirs as well.
 LOG_LEVELS = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
@@ -88,10 +83,10 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_faces(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("faces").add_argument
+    group = parser.add_argument_group("faces")
+    add = group.add_argument
     add("--crop", action="store_true", help="take each image as one face, detect nothing (default: off)")
-    add("--detector", metavar="haar|FILE.onnx", help="Haar cascade, or a YuNet file (default: haar)")
-    add("--detect-size", type=int, metavar="PIXELS", help=SIZE_HELP)
+    detector_options.add(group)
     add("--margin", type=float, metavar="M", help="share of a box added at each side (default: 0.02)")
     add("--every", type=int, metavar="K", help="detect in every K-th frame, else follow faces (default: 1)")
     add("--smoothing", type=float, metavar="W", help="weight of a face's earlier frames (default: 0, off)")
@@ -132,7 +127,7 @@ def _check(options: argparse.Namespace) -> None:
 
     model_options.check(options)
     if options.crop:
-        for name in ("detector", "detect_size", "margin", "every"):
+        for name in ("detector", "detect_size", "min_face_score", "margin", "every"):
             if getattr(options, name) is not None:
                 option = f"--{name.replace('_', '-')}"
                 raise ConfigError(
@@ -147,23 +142,13 @@ def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pip
     settings = {name: value for name, value in given.items() if value is not None}
     if options.crop:
         settings["margin"] = 0.0
-    return Pipeline(engine, _detector(options), live=live, **settings)
-
-
-def _detector(options: argparse.Namespace) -> FaceDetector:
-    from fer_engine.vision.detector import HaarDetector, YuNetDetector
-
-    if options.crop:
-        return whole_image
-    size = {} if options.detect_size is None else {"longest_side": options.detect_size}
-    if options.detector in (None, HAAR):
-        return HaarDetector(**size)
-    return YuNetDetector(Path(options.detector), **size)
+    detector = whole_image if options.crop else detector_options.load_detector(options)
+    return Pipeline(engine, detector, live=live, **settings)
 
 
 def _describe(engine: Engine, options: argparse.Namespace) -> str:
     info = engine.info
-    faces = "images taken as faces" if options.crop else f"faces by {options.detector or HAAR}"
+    faces = "images taken as faces" if options.crop else f"faces by {detector_options.name_of(options)}"
     flip = ", averaged over mirror images" if info.tta == "flip" else ""
     return f"{info.model} {info.precision} on {info.backend}, {info.device}{flip}; {faces}"
 

@@ -16,7 +16,7 @@ from fer_engine.vision.face import UNCERTAIN
 from fer_engine.vision.video.frame import Analysis, Frame
 
 STANDARD_OUTPUT = "-"
-COLUMNS = ("file", "frame", "time_ms", "track", "left", "top", "width", "height", "label")
+COLUMNS = ("file", "frame", "time_ms", "track", "left", "top", "width", "height", "score", "label")
 
 Format = Callable[[Analysis, Sequence[str]], str]
 
@@ -34,7 +34,8 @@ def csv_lines(analysis: Analysis, labels: Sequence[str]) -> str:
     for face in analysis.faces:
         shares = face.as_json(labels)["probabilities"].values()
         track = "" if face.track is None else face.track
-        rows.append([*place, track, *face.box, face.label, *shares])
+        score = "" if face.score is None else round(face.score, 4)
+        rows.append([*place, track, *face.box, score, face.label, *shares])
     return _csv(rows)
 
 
@@ -58,7 +59,8 @@ def text_lines(analysis: Analysis, labels: Sequence[str]) -> str:
         likeliest = int(face.probabilities.argmax())
         label = face.label if face.label != UNCERTAIN else f"{UNCERTAIN}, {labels[likeliest]}"
         share = float(face.probabilities[likeliest])
-        lines.append(f"{where}: {who}{label} {share:.2f}, {width}x{height} at {left},{top}\n")
+        sure = "" if face.score is None else f", score {face.score:.2f}"
+        lines.append(f"{where}: {who}{label} {share:.2f}, {width}x{height} at {left},{top}{sure}\n")
     return "".join(lines) or f"{where}: no face\n"
 
 

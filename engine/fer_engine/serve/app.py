@@ -23,7 +23,7 @@ from fer_engine.serve.metrics import REFUSED
 from fer_engine.serve.page_routes import PageRoutes
 from fer_engine.serve.service import Service
 from fer_engine.serve.v2_routes import V2Routes
-from fer_engine.vision.detector import HaarDetector
+from fer_engine.vision.face import FaceDetector
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -34,13 +34,13 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 MODEL = "/v2/models/{name}"
 
 
-def make_app(service: Service) -> Router:
-    """Return the application that serves one engine."""
+def make_app(service: Service, detector: FaceDetector) -> Router:
+    """Return the application that serves one engine; the detector finds the faces of images."""
     v2, page = V2Routes(service), PageRoutes()
     posts: dict[str, Handler] = {
         f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
         f"{MODEL}/versions/{{version}}/infer": v2.infer,
-        "/predict": ImageRoute(service, HaarDetector()).predict,
+        "/predict": ImageRoute(service, detector).predict,
     }
     gets: dict[str, Handler] = {
         "/v2": v2.server,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fer_engine._version import __version__
-from fer_engine.cli import exit_codes, model_options
+from fer_engine.cli import detector_options, exit_codes, model_options
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.limits import Limits
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--min-confidence", type=float, default=0.0, metavar="P", help=model_options.MIN_CONFIDENCE
     )
+    detector_options.add(parser.add_argument_group("faces of images"))
     batch, limit = BatchOptions(), Limits()
     rows: tuple[tuple[str, str, float, str, str], ...] = (
         (BATCHING, "--max-batch", batch.max_batch, "FACES", "most faces in a batch; 1 turns batching off"),
@@ -81,13 +82,14 @@ def _serve(options: argparse.Namespace) -> int:
         request_seconds=options.request_timeout,
         drain_seconds=options.drain_delay,
     )
+    detector = detector_options.load_detector(options)
     with (
         bind(options.host, options.port) as listener,
         model_options.load_engine(options, threads=options.threads) as engine,
     ):
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)
-        serve(engine, listener, batching, limits, ready, options.min_confidence)
+        serve(engine, listener, batching, limits, ready, options.min_confidence, detector)
     return 0
 
 

@@ -18,9 +18,9 @@ from fer_engine.runtime.backend import Faces, Logits
 from fer_engine.serve import body
 from fer_engine.serve.limits import Limits, RefusedError
 from fer_engine.serve.service import Service
-from fer_engine.vision import Boxes, Face, FaceDetector, Image
+from fer_engine.vision import Detections, Face, FaceDetector, Image
+from fer_engine.vision.boxes import as_detections
 from fer_engine.vision.crop import crop_faces
-from fer_engine.vision.detector import as_boxes
 from fer_engine.vision.image import read_image
 
 FORM = b"multipart/form-data"
@@ -33,7 +33,7 @@ class _Detection(NamedTuple):
 
     width: int
     height: int
-    boxes: Boxes
+    detections: Detections
     faces: Faces
     decode: float
     detect: float
@@ -72,20 +72,24 @@ class ImageRoute:
         begun = time.perf_counter()
         image = _image(content, headers, limits)
         decoded = time.perf_counter()
-        boxes = as_boxes(self._detector(image), image)
-        if len(boxes) > limits.faces:
+        detections = as_detections(self._detector(image), image)
+        count = len(detections.boxes)
+        if count > limits.faces:
             raise RefusedError(
-                413, f"the image has {len(boxes)} faces, expected at most {limits.faces}; split the image"
+                413, f"the image has {count} faces, expected at most {limits.faces}; split the image"
             )
-        faces = crop_faces(image, boxes, self._service.spec)
+        faces = crop_faces(image, detections.boxes, self._service.spec)
         ended = time.perf_counter()
         height, width = image.shape[:2]
-        return _Detection(width, height, boxes, faces, decoded - begun, ended - decoded)
+        return _Detection(width, height, detections, faces, decoded - begun, ended - decoded)
 
     def _render(self, found: _Detection, logits: Logits, seconds: dict[str, float]) -> Response:
         info, labels = self._service.engine.info, self._service.spec.labels
         faces = Face.of_prediction(
-            found.boxes, Prediction.of_logits(logits, labels), min_confidence=self._service.min_confidence
+            found.detections.boxes,
+            Prediction.of_logits(logits, labels),
+            min_confidence=self._service.min_confidence,
+            scores=found.detections.scores,
         )
         return JSONResponse(
             {

@@ -22,7 +22,9 @@ from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.connection import Connection
 from fer_engine.serve.limits import Limits
 from fer_engine.serve.service import Service
+from fer_engine.vision.detectors import default_detector
 from fer_engine.vision.expressions import check_min_confidence
+from fer_engine.vision.face import FaceDetector
 
 LAST_PORT = 65535
 BACKLOG = 1024  # connections that wait to be accepted; the system may allow fewer
@@ -67,14 +69,20 @@ class Server(uvicorn.Server):
     load balancers turn to other servers. A second signal ends it at once.
     """
 
-    def __init__(self, service: Service, listener: socket.socket, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        detector: FaceDetector,
+        listener: socket.socket,
+        ready: Callable[[], None],
+    ) -> None:
         limits = service.limits
         connection = functools.partial(
             Connection, limits, lambda: service.draining, service.metrics.count_refused
         )
         super().__init__(
             uvicorn.Config(
-                make_app(service),
+                make_app(service, detector),
                 http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="none",
                 lifespan="off",
@@ -129,10 +137,12 @@ def serve(
     limits: Limits,
     ready: Callable[[], None],
     min_confidence: float = 0.0,
+    detector: FaceDetector | None = None,
 ) -> None:
     """Serve an engine on a bound socket until SIGTERM or SIGINT; `ready` is called at the start.
 
-    A face of an image whose highest probability is below `min_confidence` gets the label "uncertain".
+    A face of an image whose highest probability is below `min_confidence` gets the label "uncertain". The
+    detector finds the faces of images, in several threads at once; None for `detectors.default_detector`.
 
     Raises:
         ConfigError: the model is no classifier, `min_confidence` does not go with it, or another process
@@ -143,7 +153,7 @@ def serve(
     async def run() -> None:
         service = Service(engine, batching, limits, min_confidence)
         try:
-            server = Server(service, listener, ready)
+            server = Server(service, detector or default_detector(), listener, ready)
             gc.freeze()  # objects that live as long as the process are left out of each garbage collection
             await server.serve([listener])
         finally:

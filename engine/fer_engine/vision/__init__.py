@@ -1,15 +1,17 @@
 """From images and videos to expressions; needs the extra `vision`."""
 
 from fer_engine.vision.annotate import annotate
+from fer_engine.vision.boxes import as_boxes, as_detections
 from fer_engine.vision.crop import MARGIN, crop_faces
-from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
 from fer_engine.vision.expressions import find_expressions
-from fer_engine.vision.face import UNCERTAIN, Boxes, Face, FaceDetector
+from fer_engine.vision.face import UNCERTAIN, Boxes, Detections, Face, FaceDetector
+from fer_engine.vision.haar import HaarDetector
 from fer_engine.vision.image import MAX_PIXELS, Image, read_image
 from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.pipeline import Pipeline
 from fer_engine.vision.video.source import frame_rate, frames
 from fer_engine.vision.video.writer import VideoWriter
+from fer_engine.vision.yunet import YuNetDetector
 
 Picture = Image  # the older name
 read_picture = read_image  # the older name
@@ -20,6 +22,7 @@ __all__ = [
     "UNCERTAIN",
     "Analysis",
     "Boxes",
+    "Detections",
     "Face",
     "FaceDetector",
     "Frame",
@@ -31,6 +34,7 @@ __all__ = [
     "YuNetDetector",
     "annotate",
     "as_boxes",
+    "as_detections",
     "crop_faces",
     "find_expressions",
     "frame_rate",

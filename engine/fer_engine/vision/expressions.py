@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
+from fer_engine.vision.boxes import as_detections
 from fer_engine.vision.crop import MARGIN, crop_faces
-from fer_engine.vision.detector import HaarDetector, as_boxes
+from fer_engine.vision.detectors import default_detector
 from fer_engine.vision.face import UNCERTAIN, Face, FaceDetector
 from fer_engine.vision.image import Image, check_image
+from fer_engine.vision.options import check_share
 
 
 def find_expressions(
@@ -19,27 +19,33 @@ def find_expressions(
     detector: FaceDetector | None = None,
     margin: float = MARGIN,
     min_confidence: float = 0.0,
+    min_face_score: float | None = None,
 ) -> tuple[Face, ...]:
     """Return the faces of an image with their expressions, from left to right; empty where there is no face.
 
     Args:
         engine: Classifies all faces in one batch.
         image: uint8 [height, width, 3] in BGR.
-        detector: Finds the faces; None for a HaarDetector with its defaults.
+        detector: Finds the faces; None for `detectors.default_detector`.
         margin: Added at each side of a box, as a share of its longer side; see `crop_faces`.
         min_confidence: A face whose highest probability is below gets the label "uncertain"; 0 for never.
+        min_face_score: Lowest score of a face; None for all faces that the detector gives. A detector that is
+            given must itself be made for a score below its own.
 
     Raises:
-        InputError: the image is no such array, or the detector returned something other than boxes.
-        ConfigError: the model is a regression, `min_confidence` is none from 0 to 1 or the model has a label
-            "uncertain" of its own, or OpenCV or a detector's file is missing.
+        InputError: the image is no such array, or the detector returned something other than boxes, or
+            has no scores and `min_face_score` is given.
+        ConfigError: the model is a regression, `min_confidence` or `min_face_score` is none from 0 to 1, the
+            model has a label "uncertain" of its own, or OpenCV or a detector's file is missing.
         BackendError: the engine is closed, or the runtime failed.
     """
     check_min_confidence(engine.spec, min_confidence)
     image = check_image(image)
-    boxes = as_boxes((detector or _default_detector())(image), image)
-    prediction = engine.predict(crop_faces(image, boxes, engine.spec, margin))
-    return Face.of_prediction(boxes, prediction, min_confidence=min_confidence)
+    check_min_face_score(min_face_score)
+    detector = detector or default_detector(min_face_score)
+    found = as_detections(detector(image), image, min_face_score)
+    prediction = engine.predict(crop_faces(image, found.boxes, engine.spec, margin))
+    return Face.of_prediction(found.boxes, prediction, min_confidence=min_confidence, scores=found.scores)
 
 
 def check_classifier(spec: ModelSpec) -> None:
@@ -60,6 +66,7 @@ def check_min_confidence(spec: ModelSpec, min_confidence: float) -> None:
         )
 
 
-@functools.cache
-def _default_detector() -> HaarDetector:
-    return HaarDetector()
+def check_min_face_score(min_face_score: float | None) -> None:
+    """Raise ConfigError if the lowest score of a face is out of range."""
+    if min_face_score is not None:
+        check_share(min_face_score=min_face_score)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_engine.engine import Engine, Prediction
 from fer_engine.vision.crop import crop_faces
-from fer_engine.vision.face import Boxes, Face
+from fer_engine.vision.face import Detections, Face
 from fer_engine.vision.video.follower import Follower, TrackedBoxes
 from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.smooth import Smoother
@@ -18,13 +18,13 @@ from fer_engine.vision.video.smooth import Smoother
 
 @dataclass(frozen=True, slots=True)
 class DetectedFrame:
-    """A frame with the boxes detected in it, int32 [n, 4], or None where its faces are to be followed.
+    """A frame with what was detected in it, or None where its faces are to be followed.
 
     `first` is true for the first frame of a source.
     """
 
     frame: Frame
-    boxes: Boxes | None
+    detections: Detections | None
     first: bool
 
 
@@ -65,13 +65,13 @@ class Analyser:
             if self._smoothing:
                 probabilities, labels = self._smooth(detected.first, faces.tracks, probabilities)
             known = Prediction(labels, probabilities)
-            found = Face.of_prediction(faces.boxes, known, faces.tracks, self._min_confidence)
+            found = Face.of_prediction(faces.boxes, known, faces.tracks, self._min_confidence, faces.scores)
             yield Analysis(detected.frame, found)
 
     def _track(self, detected: DetectedFrame) -> TrackedBoxes:
         if detected.first:
             self._follower = Follower(self._flow)
-        return self._follower.track(detected.frame.image, detected.boxes)
+        return self._follower.track(detected.frame.image, detected.detections)
 
     def _smooth(
         self, first: bool, tracks: list[int], probabilities: NDArray[np.float32]

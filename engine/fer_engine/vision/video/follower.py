@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_engine.vision.detector import clip_boxes
-from fer_engine.vision.face import Boxes
+from fer_engine.vision.boxes import clip_boxes
+from fer_engine.vision.face import Boxes, Detections, Scores
 from fer_engine.vision.image import Image
 from fer_engine.vision.library import opencv
 from fer_engine.vision.resize import shrink
@@ -33,10 +33,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TrackedBoxes:
-    """The faces of a frame from left to right: boxes, int32 [n, 4], and the track number of each."""
+    """The faces of a frame from left to right: boxes, int32 [n, 4], and the track number of each.
+
+    `scores`, float32 [n], are those of the last detection; None where the detector gives none.
+    """
 
     boxes: Boxes
     tracks: list[int]
+    scores: Scores | None
 
 
 class Follower:
@@ -51,21 +55,26 @@ class Follower:
         self._tracker = Tracker()
         self._boxes: Floats = np.empty((0, 4), np.float32)  # not rounded, because small movements add up
         self._tracks: list[int] = []
+        self._scores: Scores | None = None
 
-    def track(self, image: Image, detected: Boxes | None) -> TrackedBoxes:
-        """Return the faces of the next frame: `detected`, int32 [n, 4], or, if None, the followed ones."""
+    def track(self, image: Image, detected: Detections | None) -> TrackedBoxes:
+        """Return the faces of the next frame: `detected`, or, if None, the followed ones."""
         if self._flow is not None:
             found, moved = self._flow.follow(image, self._boxes)
             inside = _inside(moved, image)
             self._boxes = moved[inside]
-            self._tracks = [self._tracks[index] for index in np.array(found, int)[inside]]
+            rows = np.array(found, int)[inside]
+            self._tracks = [self._tracks[index] for index in rows]
+            self._scores = None if self._scores is None else self._scores[rows]
             self._tracker.move(self._tracks, clip_boxes(self._boxes, image))
         if detected is not None:
-            self._tracks = self._tracker.update(detected)
-            self._boxes = detected.astype(np.float32)
+            self._tracks = self._tracker.update(detected.boxes)
+            self._boxes = detected.boxes.astype(np.float32)
+            self._scores = detected.scores
         boxes = clip_boxes(self._boxes, image)
         order = np.lexsort((boxes[:, 1], boxes[:, 0]))
-        return TrackedBoxes(boxes[order], [self._tracks[index] for index in order])
+        scores = None if self._scores is None else self._scores[order]
+        return TrackedBoxes(boxes[order], [self._tracks[index] for index in order], scores)
 
 
 def _inside(boxes: Floats, image: Image) -> NDArray[np.bool_]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
 from fer_engine.system.cpu import usable_cores
+from fer_engine.vision.boxes import as_detections
 from fer_engine.vision.crop import MARGIN
-from fer_engine.vision.detector import HaarDetector, YuNetDetector, as_boxes
-from fer_engine.vision.expressions import check_min_confidence
+from fer_engine.vision.detectors import default_detector, serves_threads
+from fer_engine.vision.expressions import check_min_confidence, check_min_face_score
 from fer_engine.vision.face import FaceDetector
 from fer_engine.vision.video.classify import Analyser
 from fer_engine.vision.video.frame import Analysis, Frame
@@ -30,13 +31,14 @@ class Pipeline:
 
     Args:
         engine: A classifier. The pipeline does not close it.
-        detector: Finds the faces; None for `HaarDetector()`.
+        detector: Finds the faces; None for `detectors.default_detector`.
         every: Detect in every n-th frame of a source, and follow the faces by optical flow in the others.
         margin: Added at each side of a box, as a share of its longer side; see `crop_faces`.
         smoothing: Weight of a face's earlier probabilities in the exponential average over its frames, from 0
             (off) to below 1.
         min_confidence: A face whose highest probability, after smoothing, is below gets the label
             "uncertain"; 0 for never.
+        min_face_score: As for `find_expressions`.
         queue: Most frames that wait for classification, and most results that wait to be taken from `run`;
             large frames wait in smaller numbers, 256 MiB in all. None for 16, or with `live` for the number
             of detector threads: more would delay the results and gain nothing.
@@ -58,9 +60,11 @@ class Pipeline:
     detector_threads: int | None = None
     live: bool = False
     min_confidence: float = 0.0
+    min_face_score: float | None = None
 
     def __post_init__(self) -> None:
         check_min_confidence(self.engine.spec, self.min_confidence)
+        check_min_face_score(self.min_face_score)
         check_weight(self.smoothing)
         for name in ("every", "queue", "detector_threads"):
             value = getattr(self, name)
@@ -75,16 +79,17 @@ class Pipeline:
         the source hangs, its thread is left behind after half a second.
 
         Raises:
-            InputError: the detector returned something other than boxes.
+            InputError: the detector returned something other than boxes, or has no scores and
+                `min_face_score` is given.
             BaseException: what `frames`, the detector or the engine raised, after the earlier frames.
         """
-        detector = self.detector or HaarDetector()
+        detector = self.detector or default_detector(self.min_face_score)
         threads = self.detector_threads
         if threads is None:
-            threads = usable_cores() if isinstance(detector, HaarDetector | YuNetDetector) else 1
+            threads = usable_cores() if serves_threads(detector) else 1
         run = PipelineRun(
             frames,
-            lambda image: as_boxes(detector(image), image),
+            lambda image: as_detections(detector(image), image, self.min_face_score),
             Analyser(self.engine, self.every > 1, self.margin, self.smoothing, self.min_confidence),
             every=self.every,
             queue=self.queue or (threads if self.live else QUEUE),

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from fer_engine.vision.face import Boxes
+from fer_engine.vision.face import Detections
 from fer_engine.vision.image import Image
 from fer_engine.vision.video.classify import Analyser, DetectedFrame
 from fer_engine.vision.video.frame import Analysis, Frame
@@ -26,7 +26,7 @@ class _PendingFrame:
     """A frame whose faces are being detected; `detection` is None where they are to be followed instead."""
 
     frame: Frame
-    detection: Future[Boxes] | None
+    detection: Future[Detections] | None
     first: bool
 
     def is_ready(self) -> bool:
@@ -34,7 +34,7 @@ class _PendingFrame:
         return self.detection is None or (self.detection.done() and not self.detection.exception())
 
     def detected(self) -> DetectedFrame:
-        """Wait for the boxes; raises what the detector raised."""
+        """Wait for the faces; raises what the detector raised."""
         return DetectedFrame(self.frame, self.detection.result() if self.detection else None, self.first)
 
 
@@ -48,7 +48,7 @@ class PipelineRun:
     def __init__(
         self,
         frames: Iterable[Frame],
-        detect: Callable[[Image], Boxes],
+        detect: Callable[[Image], Detections],
         analyser: Analyser,
         *,
         every: int,

@@ -11,7 +11,15 @@ import pytest
 from fer_engine import Engine
 from fer_engine.artifact.spec import AFFECT, ModelSpec
 from fer_engine.errors import ConfigError, InputError
-from fer_engine.vision import UNCERTAIN, HaarDetector, Pipeline, crop_faces, find_expressions
+from fer_engine.vision import (
+    UNCERTAIN,
+    Detections,
+    Frame,
+    HaarDetector,
+    Pipeline,
+    crop_faces,
+    find_expressions,
+)
 from fer_train import synthetic
 
 
@@ -65,6 +73,37 @@ def test_the_margin_reaches_the_crop(engine, astronaut):
     expected = engine.predict(crop_faces(astronaut, box, engine.spec, 0.25)).probabilities[0]
     (face,) = find_expressions(engine, astronaut, lambda _: box, margin=0.25)
     assert np.allclose(face.probabilities, expected, atol=1e-5)
+
+
+def two_faces(_: np.ndarray) -> Detections:
+    boxes = np.array([[300, 60, 96, 96], [170, 60, 96, 96]], np.int32)
+    return Detections(boxes, np.array([0.45, 0.9], np.float32))
+
+
+def test_faces_carry_the_detector_s_score(engine, astronaut):
+    faces = find_expressions(engine, astronaut, two_faces)
+    assert [face.score for face in faces] == pytest.approx([0.9, 0.45])
+    assert faces[0].as_json(engine.spec.labels)["score"] == 0.9
+    (alone,) = find_expressions(engine, astronaut, lambda _: [[170, 60, 96, 96]])
+    assert alone.score is None
+    assert "score" not in alone.as_json(engine.spec.labels)
+
+
+@pytest.mark.parametrize(("lowest", "count"), [(None, 2), (0.4, 2), (0.5, 1), (1.0, 0)])
+def test_faces_below_the_lowest_score_are_left_out(engine, astronaut, lowest, count):
+    assert len(find_expressions(engine, astronaut, two_faces, min_face_score=lowest)) == count
+    frames = [Frame("film", index, 0, astronaut) for index in range(2)]
+    for analysis in Pipeline(engine, two_faces, every=2, min_face_score=lowest).run(frames):
+        assert len(analysis.faces) == count
+        assert all(face.score >= (lowest or 0) for face in analysis.faces)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
+def test_a_lowest_score_out_of_range_is_refused(engine, astronaut, wrong):
+    with pytest.raises(ConfigError, match="min_face_score must be from 0 to 1"):
+        find_expressions(engine, astronaut, min_face_score=wrong)
+    with pytest.raises(ConfigError, match="min_face_score must be from 0 to 1"):
+        Pipeline(engine, min_face_score=wrong)
 
 
 def test_no_face_is_no_error(engine):

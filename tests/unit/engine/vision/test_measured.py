@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from fer_engine.vision import MARGIN, HaarDetector
-from fer_engine.vision.detector import DETECTING
+from fer_engine.vision.haar import DETECTING
 
 ROOT = Path(__file__).parents[4]
 DOCUMENT = (ROOT / "docs" / "vision.md").read_text("utf-8")

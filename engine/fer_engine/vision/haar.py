@@ -1,4 +1,4 @@
-"""OpenCV's two face detectors, and the check of the boxes that any detector returns."""
+"""OpenCV's Haar cascades as a face detector."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fer_engine.errors import ConfigError, InputError, first_line
+from fer_engine.errors import ConfigError
+from fer_engine.vision.boxes import in_full_size
 from fer_engine.vision.face import Boxes
 from fer_engine.vision.image import Image, check_image
-from fer_engine.vision.library import name_for_opencv, opencv
+from fer_engine.vision.library import opencv
+from fer_engine.vision.options import check_positive
 from fer_engine.vision.resize import resize, shrink
 
 DETECTING = "haarcascade_frontalface_alt.xml"
@@ -55,7 +57,7 @@ class HaarDetector:
         Raises:
             ConfigError: a value is out of range, OpenCV is not installed, or its version has no cascades.
         """
-        _check_positive(longest_side=longest_side, min_size=min_size, min_neighbors=min_neighbors)
+        check_positive(longest_side=longest_side, min_size=min_size, min_neighbors=min_neighbors)
         if not 1 < scale_factor < float("inf"):
             raise ConfigError(f"scale_factor must be above 1, got {scale_factor}; 1.1 is thorough, 1.3 fast")
         if min_size > longest_side:
@@ -64,7 +66,7 @@ class HaarDetector:
                 "no face would be found"
             )
         self._longest_side = longest_side
-        self._cascades = _Pool(lambda: _Cascades(min_size, scale_factor, min_neighbors))
+        self._cascades = Pool(lambda: _Cascades(min_size, scale_factor, min_neighbors))
 
     def __call__(self, image: Image) -> Boxes:
         """Return the boxes of the faces in an image, uint8 [height, width, 3] in BGR, from left to right.
@@ -77,7 +79,7 @@ class HaarDetector:
         small = shrink(gray, self._longest_side)
         with self._cascades.borrow() as cascades:
             found = cascades.find(small, gray)
-        return _in_full_size(found, small, image)
+        return in_full_size(found, small, image)
 
 
 class _Cascades:
@@ -136,128 +138,12 @@ def _load_cascade(name: str) -> Any:
     if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
         raise ConfigError(
             f"OpenCV {cv2.__version__} comes without Haar cascades, which opencv-python 4 has: "
-            "pip install 'opencv-python>=4.8,<5', or give a YuNetDetector or a detector of your own"
+            "pip install 'opencv-python>=4.8,<5', or choose another detector"
         )
     return cv2.CascadeClassifier(str(path))
 
 
-class YuNetDetector:
-    """Finds faces, also turned and partly hidden ones, by the network YuNet from a file that you give.
-
-    Safe to call from several threads.
-
-    Source: W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
-    """
-
-    def __init__(
-        self,
-        path: Path | str,
-        longest_side: int = 640,
-        score_threshold: float = 0.9,
-        nms_threshold: float = 0.3,
-    ) -> None:
-        """Load the network.
-
-        Args:
-            path: The ONNX file, such as face_detection_yunet_2023mar.onnx of OpenCV's model zoo.
-            longest_side: Larger images are shrunk to this longest side, in pixels, before the search.
-            score_threshold: Lowest confidence of a face, from 0 to 1.
-            nms_threshold: Of two faces with a larger intersection over union, the less confident is dropped.
-
-        Raises:
-            ConfigError: the file is missing or no YuNet, a value is out of range, or OpenCV is not installed.
-        """
-        _check_positive(longest_side=longest_side)
-        _check_share(score_threshold=score_threshold, nms_threshold=nms_threshold)
-        self._path = Path(path)
-        self._longest_side = longest_side
-        self._thresholds = (score_threshold, nms_threshold)
-        if not self._path.is_file():
-            raise ConfigError(f"there is no YuNet file {path}; give the path of its ONNX file")
-        cv2 = opencv()
-        try:
-            self._networks = _Pool(self._load)
-            self(np.zeros((64, 64, 3), np.uint8))  # fails now if the file is another network
-        except cv2.error as error:
-            raise ConfigError(
-                f"{path} is no YuNet that OpenCV {cv2.__version__} can run: {first_line(error)}; "
-                "expected the ONNX file of a YuNet, such as face_detection_yunet_2023mar.onnx"
-            ) from error
-
-    def __call__(self, image: Image) -> Boxes:
-        """Return the boxes of the faces in an image, uint8 [height, width, 3] in BGR, from left to right.
-
-        Raises:
-            InputError: it is no such image.
-        """
-        small = shrink(check_image(image), self._longest_side)
-        with self._networks.borrow() as network:
-            network.setInputSize((small.shape[1], small.shape[0]))
-            _, found = network.detect(small)
-        # A row is the box, five landmarks and the score; `found` is None where there is no face.
-        boxes = np.empty((0, 4)) if found is None else found[:, :4]
-        return _in_full_size(boxes, small, image)
-
-    def _load(self) -> Any:
-        side = (self._longest_side, self._longest_side)
-        return opencv().FaceDetectorYN.create(name_for_opencv(self._path), "", side, *self._thresholds)
-
-
-def as_boxes(found: Any, image: Image) -> Boxes:
-    """Check what a detector found in `image` and return it as boxes, int32 [n, 4], from left to right.
-
-    Boxes are rounded to whole pixels and clipped to the image; a box outside the image is left out.
-
-    Args:
-        found: n rows of left, top, width, height in pixels, as an array or as lists.
-        image: uint8 [height, width, 3] or [height, width].
-
-    Raises:
-        InputError: `found` has another form, a number is not finite, or a width or height is not above 0.
-    """
-    boxes = _as_numbers(found)
-    wrong = ~(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1))
-    if wrong.any():
-        index = int(wrong.argmax())
-        raise InputError(
-            f"the detector's box {index} is {boxes[index].tolist()}; expected left, top, width, height in "
-            "pixels, finite, with a width and height above 0"
-        )
-    inside = clip_boxes(boxes, image)
-    inside = inside[(inside[:, 2:] > 0).all(1)]
-    return inside[np.lexsort((inside[:, 1], inside[:, 0]))]
-
-
-def clip_boxes(boxes: Any, image: Image) -> Boxes:
-    """Return boxes, [n, 4], rounded to whole pixels and clipped to the image, int32 [n, 4]."""
-    height, width = image.shape[:2]
-    edges = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
-    edges = np.rint(edges).clip(0, [width, height, width, height]).astype(np.int32)
-    return np.hstack([edges[:, :2], edges[:, 2:] - edges[:, :2]])
-
-
-def _as_numbers(found: Any) -> Any:
-    try:
-        boxes = np.asarray(found)
-    except ValueError:  # rows of several lengths
-        boxes = np.asarray(None)
-    if boxes.size == 0:
-        return np.empty((0, 4))
-    if boxes.dtype.kind not in "iuf" or boxes.ndim != 2 or boxes.shape[1] != 4:
-        got = f"{boxes.dtype} {list(boxes.shape)}" if boxes.dtype != object else type(found).__name__
-        raise InputError(
-            f"the detector gave {got}; expected boxes as numbers [n, 4]: left, top, width, height, "
-            "and an array of 0 rows where there is no face"
-        )
-    return boxes.astype(np.float64)
-
-
-def _in_full_size(boxes: Any, small: Any, image: Image) -> Boxes:
-    scale = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
-    return as_boxes(boxes.reshape(-1, 4) * np.tile(scale, 2), image)
-
-
-class _Pool:
+class Pool:
     """Objects for one call at a time each; another one is made where all are in use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
@@ -274,15 +160,3 @@ class _Pool:
             yield one
         finally:
             self._idle.append(one)
-
-
-def _check_positive(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
-
-
-def _check_share(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{name} must be from 0 to 1, got {value}")

@@ -1,0 +1,48 @@
+"""The options of a command that choose how faces are found."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fer_engine.vision.face import FaceDetector
+
+SIZE_HELP = (
+    "shrink larger images to this longest side to detect faces; more finds smaller faces and takes longer "
+    "(default: 320, YuNet 640)"
+)
+SCORE_HELP = "leave out faces whose score is below P, 0 to 1 (default: the detector's own)"
+
+
+def add(group: argparse._ArgumentGroup) -> None:
+    """Add the options; each is None if it is not given."""
+    group.add_argument("--detector", metavar="haar|FILE.onnx", help="what finds the faces (default: haar)")
+    group.add_argument("--detect-size", type=_size, metavar="PIXELS|auto", help=SIZE_HELP)
+    group.add_argument("--min-face-score", type=float, metavar="P", help=SCORE_HELP)
+
+
+def _size(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
+_size.__name__ = "size"  # argparse names it in its error
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """Return the name of the detector that the options ask for."""
+    from fer_engine.vision.detectors import DEFAULT
+
+    return options.detector or DEFAULT
+
+
+def load_detector(options: argparse.Namespace) -> FaceDetector:
+    """Return the detector that the options ask for.
+
+    Raises:
+        ConfigError: what `fer_engine.vision.detectors.load_detector` raises.
+    """
+    from fer_engine.vision.detectors import AUTO, load_detector
+
+    size = AUTO if options.detect_size is None else options.detect_size
+    return load_detector(name_of(options), size, options.min_face_score)

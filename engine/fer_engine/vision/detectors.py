@@ -1,0 +1,67 @@
+"""The face detectors by name, and which one is used where none is given."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from fer_engine.errors import ConfigError
+from fer_engine.vision.face import FaceDetector
+from fer_engine.vision.haar import HaarDetector
+from fer_engine.vision.yunet import YuNetDetector
+
+AUTO = "auto"  # a search size: the detector's own choice
+NAMES = ("haar",)
+DEFAULT = "haar"
+KNOWN = f"{', '.join(NAMES)}, or the ONNX file of a YuNet"
+
+
+def load_detector(
+    name: str = DEFAULT, detect_size: int | str = AUTO, min_face_score: float | None = None
+) -> FaceDetector:
+    """Return a face detector.
+
+    Args:
+        name: One of NAMES, or the path of a YuNet's ONNX file.
+        detect_size: Longest side to which larger images are shrunk, in pixels; "auto" for the detector's own.
+        min_face_score: Lowest score of a face, from 0 to 1; None for the detector's own.
+
+    Raises:
+        ConfigError: the name is unknown, the file is missing, a value is out of range, or the detector gives
+            no scores and `min_face_score` is given.
+    """
+    size = {} if detect_size == AUTO else {"longest_side": _as_size(detect_size)}
+    if name == "haar":
+        if min_face_score is not None:
+            raise ConfigError(
+                "the detector haar gives no scores of which min_face_score (--min-face-score) can be asked; "
+                "leave it out, or choose another detector"
+            )
+        return HaarDetector(**size)
+    if Path(name).suffix.lower() == ".onnx":
+        given: dict[str, Any] = {} if min_face_score is None else {"score_threshold": min_face_score}
+        return YuNetDetector(name, **size, **given)
+    raise ConfigError(f"unknown detector {name!r}; expected {KNOWN}")
+
+
+def default_detector(min_face_score: float | None = None) -> FaceDetector:
+    """Return the detector that is used where none is given; it is loaded once in each process."""
+    return _loaded(os.getpid(), min_face_score)  # a forked process cannot use its parent's
+
+
+@functools.cache
+def _loaded(process: int, min_face_score: float | None) -> FaceDetector:  # noqa: ARG001 - a part of the key
+    return load_detector(min_face_score=min_face_score)
+
+
+def serves_threads(detector: FaceDetector) -> bool:
+    """Return whether several threads may call a detector; of one that is not ours that is not known."""
+    return isinstance(detector, HaarDetector | YuNetDetector)
+
+
+def _as_size(given: Any) -> int:
+    if type(given) is not int:
+        raise ConfigError(f"the size to detect at must be a number of pixels or {AUTO!r}, got {given!r}")
+    return given

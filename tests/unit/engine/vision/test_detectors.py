@@ -1,0 +1,36 @@
+"""Detectors by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from fer_engine.errors import ConfigError
+from fer_engine.vision import HaarDetector
+from fer_engine.vision.detectors import default_detector, load_detector, serves_threads
+
+
+def test_a_detector_by_name_takes_the_size_to_search_at():
+    assert isinstance(load_detector("haar"), HaarDetector)
+    assert isinstance(load_detector("haar", detect_size="auto"), HaarDetector)
+    with pytest.raises(ConfigError, match="longest_side must be at least min_size, which is 24, got 20"):
+        load_detector("haar", detect_size=20)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "harr"}, "unknown detector 'harr'; expected .*haar"),
+        ({"name": "gone.onnx"}, "gone.onnx"),
+        ({"name": "haar", "min_face_score": 0.5}, r"haar gives no scores .*--min-face-score"),
+        ({"name": "haar", "detect_size": "large"}, "a number of pixels or 'auto', got 'large'"),
+    ],
+)
+def test_what_is_no_detector(given, message):
+    with pytest.raises(ConfigError, match=message):
+        load_detector(**given)
+
+
+def test_the_default_is_loaded_once_and_serves_several_threads():
+    assert default_detector() is default_detector()
+    assert serves_threads(default_detector())
+    assert not serves_threads(lambda _: [])
