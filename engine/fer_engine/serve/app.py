@@ -7,6 +7,7 @@ middleware took a fifth of the time of a small request.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from itertools import chain
 
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from fer_engine.errors import BackendError, FerError
 from fer_engine.serve import responses
+from fer_engine.serve.body import RECEIVED
 from fer_engine.serve.image_route import ImageRoute
 from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.metrics import REFUSED
@@ -40,6 +42,7 @@ def make_app(service: Service, detector: FaceDetector) -> Router:
     posts: dict[str, Handler] = {
         f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
         f"{MODEL}/versions/{{version}}/infer": v2.infer,
+        "/v2/repository/index": v2.index,
         "/predict": ImageRoute(service, detector).predict,
     }
     gets: dict[str, Handler] = {
@@ -55,6 +58,7 @@ def make_app(service: Service, detector: FaceDetector) -> Router:
         gets |= {
             prefix: v2.model,
             f"{prefix}/ready": v2.model_ready,
+            f"{prefix}/config": v2.model_config,
             f"{prefix}/stats": v2.statistics,
         }
     routes = [
@@ -87,7 +91,11 @@ class _Endpoint:
             route, response = REFUSED, responses.refusal(refused)
             response.headers["connection"] = "close"
         else:
+            begun = time.perf_counter()
             response = await self._respond(Request(scope, receive))
+            if response.status_code != GONE:
+                took = time.perf_counter() - scope.get(RECEIVED, begun)
+                self._service.metrics.durations.labels(route).observe(took)
         self._service.metrics.requests.labels(route, response.status_code).inc()
         await response(scope, receive, send)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +14,7 @@ from fer_engine.serve.limits import RefusedError
 WINDOWS = {"gzip": 31, "deflate": 15}
 MIN_COMPRESSED = 1024  # bytes; smaller bodies hardly shrink, and compression takes longer than sending
 FASTEST = 1  # zlib's level of compression
+RECEIVED = "received"  # key of a request's scope, of its body's time by `time.perf_counter`
 
 Headers = dict[bytes, bytes]
 
@@ -23,7 +25,7 @@ def headers_by_name(request: Request) -> Headers:
 
 
 async def read_body(request: Request, headers: Headers, limit: int) -> bytes:
-    """Return a request's body as it was sent.
+    """Return a request's body as it was sent, and note in the request's scope when it was there.
 
     Raises:
         RefusedError: the body has more than `limit` bytes.
@@ -41,6 +43,7 @@ async def read_body(request: Request, headers: Headers, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
         more = message.get("more_body", False)
+    request.scope[RECEIVED] = time.perf_counter()
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -54,7 +54,8 @@ class ImageRoute:
             _check_media_type(headers)
             content = await body.read_body(request, headers, service.limits.body)
             deadline = service.deadline()
-            found = await service.in_pool(lambda: self._detect(content, headers), deadline)
+            with service.metrics.timed("compute_input"):
+                found = await service.in_pool(lambda: self._detect(content, headers), deadline)
             detected = time.perf_counter()
             logits = await service.batcher.logits(found.faces, deadline)
             ended = time.perf_counter()
@@ -64,7 +65,8 @@ class ImageRoute:
                 "classify": ended - detected,
                 "total": ended - begun,
             }
-            return await service.in_pool(lambda: self._render(found, logits, seconds), deadline)
+            with service.metrics.timed("compute_output"):
+                return await service.in_pool(lambda: self._render(found, logits, seconds), deadline)
 
     def _detect(self, content: bytes, headers: body.Headers) -> _Detection:
         """Decode an image and cut out its faces, in a thread of the pool."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,10 @@ from fer_engine.serve.batcher import Batch
 from fer_engine.serve.v2_protocol import VERSION
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+REQUEST_SECONDS = (*SECONDS, 10.0, 30.0)  # up to the default time limit of a request
 FACES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+# Triton's statistics that are measured: whole requests, and their parts in order.
+STATISTICS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 
 REFUSED = "refused"  # the label of requests that were refused before their route was known
 
@@ -24,6 +29,13 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         self.requests = Counter("fer_requests", "Requests answered", ("route", "code"), registry=registry)
+        self.durations = Histogram(
+            "fer_request_seconds",
+            "From the whole request to its answer, with decoding and detection",
+            ("route",),
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
         self.in_flight = Gauge("fer_requests_in_flight", "Requests being served", registry=registry)
         self.waiting = Gauge("fer_faces_waiting", "Faces that wait for the engine", registry=registry)
         self.connections = Gauge("fer_connections", "Open connections", registry=registry)
@@ -41,7 +53,7 @@ class Metrics:
         )
         self._last = 0.0  # the time of the last request, in seconds since the epoch
         self._inferred = 0
-        self._spent = {name: _Spent() for name in ("success", "fail", "queue", "compute_infer")}
+        self._spent = {name: _Spent() for name in STATISTICS}
 
     def observe(self, batch: Batch) -> None:
         """Count a batch of the batcher."""
@@ -62,8 +74,15 @@ class Metrics:
         """Count a request that was refused before its route was known."""
         self.requests.labels(REFUSED, status).inc()
 
+    @contextlib.contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the time of the context to a part of the statistics, unless it fails."""
+        begun = time.perf_counter()
+        yield
+        self._spent[part].add(time.perf_counter() - begun)
+
     def served(self, seconds: float, *, success: bool) -> None:
-        """Count an inference request and the seconds that it took."""
+        """Count a request for faces or images and the seconds that it took."""
         self._spent["success" if success else "fail"].add(seconds)
         self._last = time.time()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -29,6 +30,7 @@ class Service:
     ) -> None:
         self.engine = engine
         self.spec = engine.spec
+        self.batching = batching
         self.limits = limits
         self.min_confidence = min_confidence
         self.metrics = Metrics()
@@ -42,18 +44,32 @@ class Service:
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
-        """Count a request as in flight for the duration of the context.
+        """Count a request as in flight for the duration of the context, and its time in the statistics.
 
         Raises:
             RefusedError: too many requests are in flight.
         """
-        if self._in_flight >= self.limits.in_flight:
-            raise RefusedError(429, f"{self._in_flight} requests are being served; try again", retry=True)
-        self._in_flight += 1
+        begun, success = time.perf_counter(), False
         try:
-            yield
+            if self._in_flight >= self.limits.in_flight:
+                raise RefusedError(429, f"{self._in_flight} requests are being served; try again", retry=True)
+            self._in_flight += 1
+            try:
+                yield
+            finally:
+                self._in_flight -= 1
+            success = True
         finally:
-            self._in_flight -= 1
+            self.metrics.served(time.perf_counter() - begun, success=success)
+
+    def check_ready(self) -> None:
+        """Check that the service takes more requests for long.
+
+        Raises:
+            RefusedError: it is draining.
+        """
+        if self.draining:
+            raise RefusedError(503, "the server is about to end")
 
     def deadline(self) -> float:
         """Return by when a request that was received now must be answered, in the event loop's time."""

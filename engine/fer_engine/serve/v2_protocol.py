@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from fer_engine._version import __version__
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import InputError
 from fer_engine.runtime.backend import Faces, Logits
@@ -26,7 +25,6 @@ HEADER_NAME = "Inference-Header-Content-Length"
 HEADER = HEADER_NAME.lower().encode()  # as in ASGI
 MAX_DIGITS = 12  # of the header: int() would read any number of them
 VERSION = "1"  # an artifact holds one version of its model
-EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
 
 
 def split_body(body: bytes, header: bytes | None) -> tuple[memoryview, memoryview]:
@@ -69,22 +67,6 @@ class InferRequest:
     identity: str | None = None
 
 
-def server_metadata() -> dict[str, Any]:
-    """Return the answer to GET /v2."""
-    return {"name": "fer-engine", "version": __version__, "extensions": list(EXTENSIONS)}
-
-
-def model_metadata(spec: ModelSpec) -> dict[str, Any]:
-    """Return the answer to GET /v2/models/NAME; -1 is an axis of any length."""
-    return {
-        "name": spec.name,
-        "versions": [VERSION],
-        "platform": "onnx_fer-engine",
-        "inputs": [{"name": INPUT_NAME, "datatype": "UINT8", "shape": [-1, *spec.face_shape]}],
-        "outputs": [{"name": spec.output, "datatype": "FP32", "shape": [-1, spec.outputs]}],
-    }
-
-
 def parse_request(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces: int) -> InferRequest:
     """Read an inference request: its JSON text, and the binary tensors behind it.
 
@@ -96,7 +78,9 @@ def parse_request(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces
         request = _DECODER.decode(str(text, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"the request is not JSON: {str(error)[:100]}") from None
-    known = _object("the request", request, {"inputs"}, {"id", "parameters", "outputs"})
+    known = _object("the request", request, {"inputs"}, {"id", "model_name", "parameters", "outputs"})
+    if (model := known.get("model_name", spec.name)) != spec.name:  # KServe's client repeats the path's
+        raise InputError(f"model_name must be {spec.name!r}, as in the path, got {str(model)[:40]!r}")
     identity = known.get("id")
     if not isinstance(identity, str | None):
         raise InputError(f"id must be a text, got {json.dumps(identity)[:40]}")

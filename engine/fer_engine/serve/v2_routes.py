@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fer_engine.serve import body, v2_protocol
+from fer_engine.serve import body, v2_metadata, v2_protocol
 from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.service import Service
 
@@ -23,23 +21,31 @@ class V2Routes:
         self._service = service
 
     async def server(self, _: Request) -> Response:
-        return JSONResponse(v2_protocol.server_metadata())
+        return JSONResponse(v2_metadata.server_metadata())
 
     async def live(self, _: Request) -> Response:
-        return Response()
+        return JSONResponse({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        if self._service.draining:
-            raise RefusedError(503, "the server is about to end")
-        return Response()
+        self._service.check_ready()
+        return JSONResponse({"ready": True})
+
+    async def index(self, _: Request) -> Response:
+        return JSONResponse(v2_metadata.repository_index(self._service.spec))
 
     async def model(self, request: Request) -> Response:
         self._check_model(request)
-        return JSONResponse(v2_protocol.model_metadata(self._service.spec))
+        return JSONResponse(v2_metadata.model_metadata(self._service.spec))
+
+    async def model_config(self, request: Request) -> Response:
+        self._check_model(request)
+        service = self._service
+        return JSONResponse(v2_metadata.model_config(service.spec, service.batching, service.limits.faces))
 
     async def model_ready(self, request: Request) -> Response:
         self._check_model(request)
-        return await self.ready(request)
+        self._service.check_ready()
+        return JSONResponse({"name": self._service.spec.name, "ready": True})
 
     async def statistics(self, request: Request) -> Response:
         if "name" in request.path_params:
@@ -47,27 +53,20 @@ class V2Routes:
         return JSONResponse(self._service.metrics.statistics(self._service.spec.name))
 
     async def infer(self, request: Request) -> Response:
-        begun, success = time.perf_counter(), False
-        try:
-            with self._service.admit():
-                answer = await self._infer(request)
-            success = True
-            return answer
-        finally:
-            self._service.metrics.served(time.perf_counter() - begun, success=success)
-
-    async def _infer(self, request: Request) -> Response:
-        self._check_model(request)
         service, headers = self._service, body.headers_by_name(request)
-        content = await body.read_body(request, headers, service.limits.body)
-        deadline = service.deadline()
-        parsed = await self._parse(content, headers, deadline)
-        logits = await service.batcher.logits(parsed.faces, deadline)
+        with service.admit():
+            self._check_model(request)
+            content = await body.read_body(request, headers, service.limits.body)
+            deadline = service.deadline()
+            with service.metrics.timed("compute_input"):
+                parsed = await self._parse(content, headers, deadline)
+            logits = await service.batcher.logits(parsed.faces, deadline)
 
-        def render() -> Response:
-            return _response(*v2_protocol.render_response(service.spec, parsed, logits), headers)
+            def render() -> Response:
+                return _response(*v2_protocol.render_response(service.spec, parsed, logits), headers)
 
-        return render() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(render, deadline)
+            with service.metrics.timed("compute_output"):
+                return render() if logits.nbytes <= INLINE_LOGITS else await service.in_pool(render, deadline)
 
     async def _parse(
         self, content: bytes, headers: body.Headers, deadline: float

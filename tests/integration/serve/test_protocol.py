@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -84,6 +85,54 @@ def test_the_protocols_client_gets_the_statistics_of_all_models(client):
     everything = client.get_inference_statistics()
     assert [model["name"] for model in everything["model_stats"]] == [MODEL]
     assert everything == client.get_inference_statistics(MODEL, VERSION)
+
+
+def test_the_protocols_client_reads_configuration_and_index(client):
+    config = client.get_model_config(MODEL)
+    assert config == client.get_model_config(MODEL, VERSION)
+    assert config["input"] == [{"name": "faces", "data_type": "TYPE_UINT8", "dims": [48, 48]}]
+    index = client.get_model_repository_index()
+    assert [(entry["name"], entry["state"]) for entry in index] == [(MODEL, "READY")]
+    with pytest.raises(triton.InferenceServerException, match="there is no model 'another'"):
+        client.get_model_config("another")
+
+
+def test_kserves_client_reads_health_from_the_bodies(server):
+    for path, expected in (
+        ("/v2/health/live", {"live": True}),
+        ("/v2/health/ready", {"ready": True}),
+        (f"/v2/models/{MODEL}/ready", {"name": MODEL, "ready": True}),
+    ):
+        code, headers, text = server.get(path)
+        assert (code, headers["content-type"], json.loads(text)) == (200, "application/json", expected)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_kserves_client_names_the_model_again(server, engine, binary):
+    faces = noise(2)
+    tensor = {"name": "faces", "shape": [2, 48, 48], "datatype": "UINT8"}
+    tensor |= {"parameters": {"binary_data_size": faces.size}} if binary else {"data": faces.tolist()}
+    text = json.dumps({"id": "a1", "model_name": MODEL, "inputs": [tensor]}).encode()
+    tail = faces.tobytes() if binary else b""
+    lengths = {"Inference_Header_Content_Length": str(len(text))} if binary else {}
+    code, _, answer = server.post(f"/v2/models/{MODEL}/infer", text + tail, **lengths)
+    assert code == 200
+    (output,) = json.loads(answer)["outputs"]
+    np.testing.assert_allclose(output["data"], engine.logits(faces).ravel(), atol=CLOSE)
+
+
+def test_pictures_count_in_the_statistics(artifact, hopper):
+    with serving(artifact) as server, triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
+        assert server.post("/predict", hopper, Content_Type="image/jpeg")[0] == 200
+        assert server.post("/predict", b"no image", Content_Type="image/jpeg")[0] == 400
+        (statistics,) = client.get_inference_statistics(MODEL)["model_stats"]
+    assert statistics["inference_count"] == 1
+    assert statistics["last_inference"] > 0
+    spent = statistics["inference_stats"]
+    counts = {name: part["count"] for name, part in spent.items()}
+    parts = {"queue": 1, "compute_input": 1, "compute_infer": 1, "compute_output": 1}
+    assert counts == {"success": 1, "fail": 1, **parts}
+    assert sum(spent[name]["ns"] for name in parts) <= spent["success"]["ns"]
 
 
 def test_errors_reach_the_protocols_client(client):

@@ -60,6 +60,7 @@ def test_metrics_count_requests_and_faces(artifact):
     lines = text.decode().splitlines()
     for line in (
         'fer_requests_total{code="200",route="/v2/models/{name}/infer"} 1.0',
+        'fer_request_seconds_count{route="/v2/models/{name}/infer"} 2.0',
         'fer_requests_total{code="404",route="/v2/models/{name}/infer"} 1.0',
         "fer_faces_total 3.0",
         "fer_batch_faces_sum 3.0",
@@ -68,3 +69,13 @@ def test_metrics_count_requests_and_faces(artifact):
         "fer_requests_in_flight 0.0",
     ):
         assert line in lines
+
+
+def test_the_time_of_an_image_s_request_includes_its_steps(artifact, hopper):
+    with serving(artifact) as server:
+        code, _, text = server.post("/predict", hopper, Content_Type="image/jpeg")
+        metrics = server.get("/metrics")[2].decode()
+    assert code == 200
+    steps = json.loads(text)["milliseconds"]
+    (seconds,) = re.findall(r'^fer_request_seconds_sum{route="/predict"} (\S+)$', metrics, re.MULTILINE)
+    assert float(seconds) * 1000 >= steps["decode"] + steps["detect"] + steps["classify"]

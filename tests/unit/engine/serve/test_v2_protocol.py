@@ -39,6 +39,10 @@ def test_binary_data_stands_behind_the_json():
     assert np.array_equal(v2_protocol.parse_request(text, tail, SPEC, 10).faces, FACES)
 
 
+def test_the_model_may_be_named_again():
+    assert np.array_equal(parse(asking(model_name="tiny")).faces, FACES)
+
+
 @pytest.mark.parametrize("form", ["json", "binary"])
 def test_no_faces_are_a_request_too(form):
     given = {"data": []} if form == "json" else {"parameters": {"binary_data_size": 0}}
@@ -120,6 +124,7 @@ def test_classification_gives_the_best_classes_first():
         (b"9" * 5000, "the request is not JSON|must be an object"),
         ([], "the request must be an object, got list"),
         ({}, "the request lacks inputs"),
+        (asking(model_name="other"), "model_name must be 'tiny', as in the path, got 'other'"),
         (asking(id=7), "id must be a text, got 7"),
         (asking(sequence=1), "the request has sequence, which is not served; known: id, inputs"),
         (asking(parameters={"priority": 2}), "parameters has priority, which is not served"),
@@ -198,8 +203,6 @@ def test_a_header_longer_than_the_body():
 
 def test_colour_faces():
     spec = ModelSpec("rgb", height=2, width=1, channels=3, mean=(0.0,) * 3, scale=(1.0,) * 3)
-    metadata = v2_protocol.model_metadata(spec)
-    assert metadata["inputs"] == [{"name": "faces", "datatype": "UINT8", "shape": [-1, 2, 1, 3]}]
     text = json.dumps({"inputs": [{**TENSOR, "shape": [1, 2, 1, 3], "data": list(range(6))}]}).encode()
     parsed = v2_protocol.parse_request(memoryview(text), memoryview(b""), spec, 10)
     assert np.array_equal(parsed.faces, np.arange(6).reshape(1, 2, 1, 3))
