@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fer_engine.vision.face import FaceDetector
 
+DETECTOR_HELP = (
+    "what finds the faces: OpenCV's Haar cascade, the network YuNet, whose first use fetches its file of "
+    "0.2 MB, or a YuNet file of your own (default: haar)"
+)
+# Of the runtimes that --backend names, those that can run a detector too.
+BACKENDS = ("onnxruntime", "openvino")
 SIZE_HELP = (
     "shrink larger images to this longest side to detect faces; more finds smaller faces and takes longer "
     "(default: 320, YuNet 640)"
@@ -17,7 +23,7 @@ SCORE_HELP = "leave out faces whose score is below P, 0 to 1 (default: the detec
 
 def add(group: argparse._ArgumentGroup) -> None:
     """Add the options; each is None if it is not given."""
-    group.add_argument("--detector", metavar="haar|FILE.onnx", help="what finds the faces (default: haar)")
+    group.add_argument("--detector", metavar="haar|yunet|FILE.onnx", help=DETECTOR_HELP)
     group.add_argument("--detect-size", type=_size, metavar="PIXELS|auto", help=SIZE_HELP)
     group.add_argument("--min-face-score", type=float, metavar="P", help=SCORE_HELP)
 
@@ -40,9 +46,10 @@ def load_detector(options: argparse.Namespace) -> FaceDetector:
     """Return the detector that the options ask for.
 
     Raises:
-        ConfigError: what `fer_engine.vision.detectors.load_detector` raises.
+        FerError: what `fer_engine.vision.detectors.load_detector` raises.
     """
     from fer_engine.vision.detectors import AUTO, load_detector
 
     size = AUTO if options.detect_size is None else options.detect_size
-    return load_detector(name_of(options), size, options.min_face_score)
+    backend = options.backend if options.backend in BACKENDS else None
+    return load_detector(name_of(options), size, options.min_face_score, backend)

@@ -13,24 +13,29 @@ from fer_engine.vision.haar import HaarDetector
 from fer_engine.vision.yunet import YuNetDetector
 
 AUTO = "auto"  # a search size: the detector's own choice
-NAMES = ("haar",)
+NAMES = ("haar", "yunet")
 DEFAULT = "haar"
 KNOWN = f"{', '.join(NAMES)}, or the ONNX file of a YuNet"
 
 
 def load_detector(
-    name: str = DEFAULT, detect_size: int | str = AUTO, min_face_score: float | None = None
+    name: str = DEFAULT,
+    detect_size: int | str = AUTO,
+    min_face_score: float | None = None,
+    backend: str | None = None,
 ) -> FaceDetector:
     """Return a face detector.
 
     Args:
-        name: One of NAMES, or the path of a YuNet's ONNX file.
+        name: One of NAMES, or the path of a YuNet's ONNX file. The first use of "yunet" fetches its file.
         detect_size: Longest side to which larger images are shrunk, in pixels; "auto" for the detector's own.
         min_face_score: Lowest score of a face, from 0 to 1; None for the detector's own.
+        backend: The runtime of a detector that is a network; None for the detector's own.
 
     Raises:
-        ConfigError: the name is unknown, the file is missing, a value is out of range, or the detector gives
-            no scores and `min_face_score` is given.
+        ConfigError: the name is unknown, the file is missing or cannot be fetched, a value is out of range,
+            or the detector gives no scores and `min_face_score` is given.
+        BackendError: the runtime is not installed.
     """
     size = {} if detect_size == AUTO else {"longest_side": _as_size(detect_size)}
     if name == "haar":
@@ -40,9 +45,10 @@ def load_detector(
                 "leave it out, or choose another detector"
             )
         return HaarDetector(**size)
-    if Path(name).suffix.lower() == ".onnx":
-        given: dict[str, Any] = {} if min_face_score is None else {"score_threshold": min_face_score}
-        return YuNetDetector(name, **size, **given)
+    if name == "yunet" or Path(name).suffix.lower() == ".onnx":
+        asked = {**size, "score_threshold": min_face_score, "backend": backend}
+        given: dict[str, Any] = {option: value for option, value in asked.items() if value is not None}
+        return YuNetDetector(None if name == "yunet" else name, **given)
     raise ConfigError(f"unknown detector {name!r}; expected {KNOWN}")
 
 

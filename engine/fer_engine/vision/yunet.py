@@ -19,7 +19,7 @@ from fer_engine.vision.yunet_file import yunet_file
 from fer_engine.vision.yunet_network import MULTIPLE, STRIDES, Values, load_yunet
 
 LONGEST_SIDE = 640
-# OpenCV's own default, 0.9, loses many faces in groups and of turned heads for a few false ones less.
+# The default of OpenCV, 0.9, loses many faces of groups and turned heads; see docs/vision.md.
 SCORE_THRESHOLD = 0.6
 NMS_THRESHOLD = 0.3
 # Sides of a box, in pixels and in longer sides of the input, beyond which it is no face but a broken value.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_engine.vision import HaarDetector
+from fer_engine.vision import HaarDetector, detectors
 from fer_engine.vision.detectors import default_detector, load_detector, serves_threads
 
 
@@ -14,6 +14,19 @@ def test_a_detector_by_name_takes_the_size_to_search_at():
     assert isinstance(load_detector("haar", detect_size="auto"), HaarDetector)
     with pytest.raises(ConfigError, match="longest_side must be at least min_size, which is 24, got 20"):
         load_detector("haar", detect_size=20)
+
+
+def test_yunet_by_name_is_the_fetched_file_and_takes_its_options(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        detectors, "YuNetDetector", lambda *values, **options: given.append((values, options))
+    )
+    load_detector("yunet")
+    load_detector("mine.ONNX", 320, 0.8, "openvino")
+    assert given == [
+        ((None,), {}),
+        (("mine.ONNX",), {"longest_side": 320, "score_threshold": 0.8, "backend": "openvino"}),
+    ]
 
 
 @pytest.mark.parametrize(
