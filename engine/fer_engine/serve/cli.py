@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         (LIMITS, "--max-in-flight", limit.in_flight, "N", "most requests served at once"),
         (LIMITS, "--max-queue", limit.queue, "FACES", "most faces that wait for the engine"),
         (LIMITS, "--max-connections", limit.connections, "N", "most open connections"),
-        (LIMITS, "--receive-timeout", limit.receive_seconds, "S", "time to read a request or send an answer"),
+        (LIMITS, "--receive-timeout", limit.receive_seconds, "S", "time for headers, a pause, or an answer"),
         (LIMITS, "--request-timeout", limit.request_seconds, "S", "time from a request's end to its answer"),
         (LIMITS, "--drain-delay", limit.drain_seconds, "S", "time to go on serving after a signal to end"),
     )

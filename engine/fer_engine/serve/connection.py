@@ -16,18 +16,23 @@ from fer_engine.serve import responses
 from fer_engine.serve.limits import Limits
 
 CONTINUE = b"HTTP/1.1 100 "  # an interim response: the client waits for it before it sends the body
+# Bytes a second that a body must come in with on average: less than a bad phone line carries, and enough that
+# nobody keeps a place among the requests in flight with a byte now and then.
+MIN_RATE = 1000
 
 
 class _Deadline:
     """A timer that calls `expired` after `seconds`, unless it is stopped or started again in time."""
 
     def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
-        self._call = (seconds, expired)
+        self._seconds = seconds
+        self._expired = expired
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
+    def start(self, seconds: float | None = None) -> None:
         self.stop()
-        self._timer = asyncio.get_running_loop().call_later(*self._call)
+        after = self._seconds if seconds is None else seconds
+        self._timer = asyncio.get_running_loop().call_later(after, self._expired)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -41,6 +46,9 @@ class _Deadline:
 
 class Connection(HttpToolsProtocol):
     """Closes a connection if a request does not come in, or an answer is not taken, within the deadline.
+
+    A head must come in within `receive_seconds`. A body may take longer, as a photograph over a phone's line
+    does, but no pause in it may, and it must come in with `MIN_RATE`.
 
     Args:
         limits: The deadlines, and the longest headers and pipeline.
@@ -60,6 +68,9 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         # Bytes of this request outside of a body since its last part; None while a chunk with a part is read.
         self._head_size: int | None = None
+        self._heard = 0.0  # the event loop's time of the last bytes
+        self._body_begun = 0.0  # the same of a body's first
+        self._body_size = 0
         self._ignoring = False  # what the client sends is dropped
         self._pending_refusal = b""  # sent after the answers to earlier requests
         self._client_finished = False  # the client has closed its half of the connection
@@ -83,6 +94,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._ignoring or self._closing:
             return
+        self._heard = asyncio.get_running_loop().time()
         super().data_received(data)
         if not self._in_request:
             return
@@ -91,6 +103,8 @@ class Connection(HttpToolsProtocol):
         self._head_size = 0 if self._head_size is None else self._head_size + len(data)
         if self._head_size > self._limits.head:
             self._refuse(431, self._limits.long_head())
+        elif not self._in_head and self._trickles():
+            self._refuse(408, f"the body comes in with less than {MIN_RATE} bytes/s")
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Return whether the connection stays open: the client may still wait for answers."""
@@ -113,6 +127,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._in_head = False
+        self._body_begun, self._body_size = self._heard, 0
         self.cycle.transport = self._output  # type: ignore[assignment]  # the cycle writes and closes
         self._ignoring = self.parser.should_upgrade()  # what follows belongs to a protocol that is not served
         if self._ignoring or self._draining():
@@ -122,6 +137,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._head_size = None
+        self._body_size += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -173,13 +189,23 @@ class Connection(HttpToolsProtocol):
             self.transport.write(b"".join(self._unsent))
             self._unsent.clear()
 
+    def _trickles(self) -> bool:
+        took = self._heard - self._body_begun
+        return took > self._limits.receive_seconds + self._body_size / MIN_RATE
+
     def _receiving_expired(self) -> None:
+        seconds = self._limits.receive_seconds
+        remaining = self._heard + seconds - asyncio.get_running_loop().time()
         if not self._in_request:
             self._close_gently()
         elif self.flow.read_paused:  # by uvicorn, while an earlier request is served: the client is not late
             self._receiving.start()
+        elif self._in_head:
+            self._refuse(408, f"the headers did not come in within {seconds:g} s")
+        elif remaining > 0:
+            self._receiving.start(remaining)
         else:
-            self._refuse(408, f"the request did not come in within {self._limits.receive_seconds:g} s")
+            self._refuse(408, f"nothing of the body came in for {seconds:g} s")
 
     def _refuse(self, status: int, text: str) -> None:
         """Answer instead of the application, after the answers to earlier requests, and close."""

@@ -35,7 +35,8 @@ class Limits:
         in_flight: Requests served at once.
         queue: Faces that wait for the engine.
         connections: Open connections.
-        receive_seconds: Time for a request to be received, and for its answer to be read by the client.
+        receive_seconds: Time for the headers of a request, for any pause in its body, and for its answer
+            to be read by the client.
         request_seconds: Time from the end of a request to its answer.
         drain_seconds: Time for which requests are still served after the signal to end.
 

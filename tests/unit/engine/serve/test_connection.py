@@ -56,6 +56,117 @@ async def until(condition) -> None:
         await asyncio.sleep(0.01)
 
 
+class Clock(asyncio.SelectorEventLoop):
+    """An event loop whose time is what a test says."""
+
+    now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def write_eof(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+
+
+def answered(parts: list[tuple[float, bytes]]) -> tuple[bytes, float]:
+    """Send each part after so many seconds; return what was answered, and the seconds until then."""
+
+    async def app(scope, receive, send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            more = message.get("more_body", False)
+        if message["type"] == "http.request":
+            await Response(b"whole")(scope, receive, send)
+
+    async def run(clock: Clock) -> tuple[bytes, float]:
+        config = uvicorn.Config(app, ws="none", lifespan="off")
+        limits = Limits(receive_seconds=10)
+        wire, counts = Wire(), []
+        connection = Connection(
+            limits, lambda: False, counts.append, config=config, server_state=ServerState(), app_state={}
+        )
+        connection.connection_made(wire)
+        begun = clock.now
+        for seconds, part in parts:
+            clock.now += seconds
+            await settle()
+            if wire.written:
+                break
+            connection.data_received(part)
+            await settle()
+        connection.connection_lost(None)
+        return wire.written, clock.now - begun
+
+    async def settle() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    clock = Clock()
+    try:
+        return clock.run_until_complete(run(clock))
+    finally:
+        clock.close()
+
+
+def test_a_body_may_take_long_if_it_keeps_coming():
+    """10 MB over 1.5 Mbit/s take 53 seconds."""
+    size, each = 10_000_000, 187_500
+    parts = [(1.0, bytes(min(each, size - begun))) for begun in range(0, size, each)]
+    answer, seconds = answered([(0, HEAD % size), *parts])
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert seconds > 50
+
+
+def test_a_pause_in_a_body_counts_from_the_last_bytes():
+    parts = [(0, HEAD % 80_000), *[(9, bytes(20_000))] * 3]
+    answer, _ = answered([*parts, (9, bytes(20_000))])
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    answer, _ = answered([*parts, (11, b""), (0, b"")])
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"nothing of the body came in for 10 s" in answer
+
+
+def test_a_body_that_trickles_is_refused():
+    answer, seconds = answered([(0, HEAD % 100), *[(6, b"x")] * 100])
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"less than 1000 bytes/s" in answer
+    assert seconds < 20
+
+
+def test_headers_come_in_within_the_time_though_they_never_pause():
+    answer, seconds = answered([(0, b"GET / HTTP/1.1\r\n"), *[(3, b"X: y\r\n")] * 100])
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the headers did not come in within 10 s" in answer
+    assert seconds < 20
+
+
 OVERRIDDEN = {
     "connection_made": ["transport"],
     "connection_lost": ["exc"],
