@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 from fer_engine._version import __version__
@@ -76,7 +77,7 @@ def _fetch_first(addresses: Sequence[str], path: Path) -> bytes:
             wrong = _what_is_wrong(content)
         # ValueError: a proxy in the environment that is no address.
         except (OSError, HTTPException, ValueError) as error:
-            wrong = first_line(error)
+            wrong = first_line(error) if type(error) is not URLError else str(error.reason)
         if wrong is None:
             return content
         failures.append(f"{urlsplit(address).hostname}: {wrong}")

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -240,15 +241,45 @@ def real():
     return REAL
 
 
+@pytest.fixture(scope="module")
+def real_fixed(real, tmp_path_factory):
+    """Give the network with an input fixed to 640x640, as the file of 2023 has."""
+    model = onnx.load(real)
+    for side in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        side.dim_value = 640
+    path = tmp_path_factory.mktemp("yunet") / "real.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def together(astronaut, hopper):
+    return np.hstack([astronaut[:480, :400], hopper[:480, :333]])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_it_finds_what_opencv_finds(real, backend, astronaut, hopper):
+def test_it_finds_what_opencv_finds(real, backend, astronaut, hopper, together):
     cv2 = pytest.importorskip("cv2")
     if not hasattr(cv2, "FaceDetectorYN"):
         pytest.skip(f"OpenCV {cv2.__version__} has no FaceDetectorYN")
-    for image in (astronaut, hopper, np.hstack([astronaut[:480, :400], hopper[:480, :333]])):
+    for image in (astronaut, hopper, together):
         reference = cv2.FaceDetectorYN.create(str(real), "", image.shape[1::-1], 0.6, 0.3)
         _, expected = reference.detect(image)
         expected = expected[np.argsort(expected[:, 0])]
         found = YuNetDetector(real, longest_side=max(image.shape), backend=backend)(image)
         assert found.boxes == pytest.approx(expected[:, :4], abs=1)
         assert found.scores == pytest.approx(expected[:, 14], abs=1e-3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_fixed_input_finds_what_a_free_one_finds(real, real_fixed, backend, together):
+    for image in (
+        together,
+        np.ascontiguousarray(together[:, 300:]),
+        np.kron(together, np.ones((2, 2, 1), np.uint8)),
+    ):
+        free = YuNetDetector(real, backend=backend)(image)
+        fixed = YuNetDetector(real_fixed, backend=backend)(image)
+        assert len(free.boxes) >= 1
+        assert fixed.boxes == pytest.approx(free.boxes, abs=2)
+        assert fixed.scores == pytest.approx(free.scores, abs=0.02)
