@@ -8,19 +8,22 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ExportError
 from fer_export.graph.edit import rename_in_nodes, replace_nodes
+from fer_export.graph.heads import find_decoding
 from fer_export.graph.layers import CHANNEL_AXIS
 from fer_export.graph.temperature import is_temperature
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 
 
-def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """Return a copy whose layers, and all that follows them, compute in float16.
 
-    The normalization of the raw faces stays in float32, and so does the temperature; the logits come back as
-    float32, so the interface is that of the float graph.
+    What stands before the first layer stays in float32: the normalization of the raw faces, and that which a
+    network does itself. So do the temperature and the boxes of a detection, which are pixels; the outputs
+    come back as float32, so the interface is that of the float graph.
 
     Raises:
         ExportError: a weight does not fit float16.
@@ -29,9 +32,11 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = half.graph
     del graph.value_info[:]
     tensors = _Tensors(model)
+    decoded = find_decoding(model, spec)
     for node in graph.node:
-        if is_temperature(node):
-            node.input[0] = tensors.read(node.input[0], FLOAT)
+        if is_temperature(node) or not decoded.isdisjoint(node.output):
+            for place, name in enumerate(node.input):
+                node.input[place] = tensors.read(name, FLOAT)
         elif node.op_type in CHANNEL_AXIS or not tensors.halved.isdisjoint(node.input):
             fixed = _float_inputs(node, model)
             for place, name in enumerate(node.input):

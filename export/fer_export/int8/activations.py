@@ -14,6 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
+from fer_export.graph.heads import find_heads
 from fer_export.graph.layers import Layer, find_layers
 
 LEVELS = 256
@@ -59,13 +60,16 @@ def find_activations(model: onnx.ModelProto, spec: ModelSpec) -> Activations:
     - a convolution and the ReLU that alone reads it: saturation at zero is the ReLU;
     - a tensor and its max-pool: rounding and saturation keep the order, so they may come first, and
       the range need only hold what the pool lets through;
+    - a tensor and what enlarges it by repeating values;
     - both addends of a sum and the sum: integers of one scale add up exactly, so that the sum of a
       residual module is not rounded a second time. Not where a ReLU makes only a part positive.
 
-    The outputs of matrix products stay in float: they are few, and mostly logits.
+    The outputs of matrix products stay in float: they are few, and mostly logits. So do the heads of a
+    detection.
     """
     graph = model.graph
-    layers = {layer.node.output[0]: layer for layer in find_layers(model)}
+    heads = find_heads(model, spec)
+    layers = {layer.node.output[0]: layer for layer in find_layers(model) if layer.name not in heads}
     readers: dict[str, list[str]] = defaultdict(list)
     for node in graph.node:
         for name in node.input:
@@ -75,7 +79,7 @@ def find_activations(model: onnx.ModelProto, spec: ModelSpec) -> Activations:
     for node in graph.node:
         layer = layers.get(node.output[0])
         if layer is None:
-            if all(name in chosen.keys for name in node.input):
+            if all(name in chosen.keys for name in (node.input[:1] if _repeats(node) else node.input)):
                 chosen.follow(node)
             continue
         if layer.input not in chosen.keys and (faces is None or layer.input != faces.normalized):
@@ -110,6 +114,8 @@ class _Choice:
             key = self.keys[output] = self.keys[source]
             if alone:
                 self.measured[key] = [output if name == source else name for name in self.measured[key]]
+        elif _repeats(node):
+            self.keys[output] = self.keys[source]
         elif node.op_type == "Add":
             self._add(source, node.input[1], output)
 
@@ -124,6 +130,12 @@ class _Choice:
         self.keys.update({tensor: key for tensor, old in self.keys.items() if old in addends})
         if positive:
             self._positive.add(key)
+
+
+def _repeats(node: onnx.NodeProto) -> bool:
+    """Tell whether a node enlarges by the nearest value; its other inputs say by how much."""
+    modes = {attribute.name: attribute.s for attribute in node.attribute}
+    return node.op_type == "Resize" and modes.get("mode", b"nearest") == b"nearest"
 
 
 def _raw_faces(graph: onnx.GraphProto, layers: list[Layer], spec: ModelSpec) -> RawFaces | None:

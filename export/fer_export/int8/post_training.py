@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
+from fer_export.graph.heads import find_heads
 from fer_export.int8.activation_ranges import measure_activation_ranges
 from fer_export.int8.bias_correction import correct_biases, measure_bias_correction
 from fer_export.int8.calibrate import Calibration, calibrate
@@ -31,6 +32,8 @@ def calibrate_int8(
 ) -> Calibration:
     """Measure scales, then the ranges of the equalized graph, then the bias correction of `method`.
 
+    The heads of a detection are left in float.
+
     `faces` are uint8 [n, h, w] or [n, h, w, c]; `advance(count)` is called with the faces done, 5 n in
     all, then once for every layer.
 
@@ -41,10 +44,14 @@ def calibrate_int8(
     scales = measure_equalization(model, faces, advance)
     equalized = equalize(model, scales)
     calibration = calibrate(equalized, faces, source=source, seed=seed, spec=spec, advance=advance)
-    shifts = {method: measure_bias_correction(equalized, calibration.of(method), faces, advance)}
+    heads = list(find_heads(model, spec))
+    ranges = drop_layers(calibration.of(method), heads)
+    shifts = {method: measure_bias_correction(equalized, ranges, faces, advance)}
     # Of the graph as it came: equalizing does not help the CPU's file.
     cpu_ranges = measure_activation_ranges(model, faces, spec, advance)
-    return dataclasses.replace(calibration, scales=scales, shifts=shifts, cpu_ranges=cpu_ranges)
+    return dataclasses.replace(
+        calibration, scales=scales, shifts=shifts, cpu_ranges=cpu_ranges, float_layers=heads
+    )
 
 
 def leave_in_float(
@@ -54,13 +61,14 @@ def leave_in_float(
     faces: NDArray[np.uint8],
     names: Collection[str],
 ) -> Calibration:
-    """Return a calibration that leaves the layers `names` in float.
+    """Return a calibration that leaves the layers `names` in float, beside those that it leaves already.
 
     Its bias correction is measured again on `faces`.
     """
+    names = [*calibration.float_layers, *names]
     ranges = drop_layers(calibration.of(method), names)
     shifts = {method: measure_bias_correction(equalize(model, calibration.scales), ranges, faces)}
-    return dataclasses.replace(calibration, shifts=shifts, float_layers=list(names))
+    return dataclasses.replace(calibration, shifts=shifts, float_layers=names)
 
 
 def quantize(model: onnx.ModelProto, calibration: Calibration, method: str) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError
 from fer_export.graph.edit import add_constant, replace_nodes
+from fer_export.graph.heads import find_heads
 from fer_export.graph.layers import Layer, find_layers
 from fer_export.int8.activation_ranges import Ranges
 from fer_export.int8.activations import LEVELS, Activations, RawFaces, find_activations
@@ -45,7 +46,8 @@ def to_int8_cpu(model: onnx.ModelProto, ranges: Ranges, spec: ModelSpec) -> onnx
     del graph.value_info[:]
     activations = find_activations(quantized, spec)
     _check(ranges, activations, graph.name)
-    layers = {layer.node.output[0]: layer for layer in find_layers(quantized)}
+    heads = find_heads(model, spec)
+    layers = {layer.node.output[0]: layer for layer in find_layers(quantized) if layer.name not in heads}
     parameters = {tensor: _quantization(*ranges[key]) for tensor, key in activations.keys.items()}
     nodes: list[onnx.NodeProto] = []
     first = activations.faces
