@@ -161,10 +161,10 @@ def measure_float_layers(work: Remedies) -> dict[str, Any]:
     work.add("float layers", "none", quantize(work.graph, calibration, METHOD), samples=SIZE, seed=0)
     equalized, ranges = equalize(work.graph, calibration.scales), calibration.of(METHOD)
     others = work.sample(SENSITIVITY_FACES, 1)
-    sensitivity = measure_sensitivity(equalized, ranges, others)
+    sensitivity = measure_sensitivity(equalized, ranges, others, work.spec)
     choices = []
     for target in TARGETS:
-        chosen = choose_float_layers(equalized, ranges, others, sensitivity, target)
+        chosen = choose_float_layers(equalized, ranges, others, work.spec, sensitivity, target)
         partly = leave_in_float(work.graph, calibration, METHOD, faces, chosen.names)
         name = f"for {target:.1%}: {len(chosen.names)} layers, {chosen.share:.1%} of the multiply-adds"
         work.add("float layers", name, quantize(work.graph, partly, METHOD), samples=SIZE, seed=0)

@@ -104,8 +104,9 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     add(
         "--data",
         type=Path,
-        help="labelled faces, as a csv, npz or folder: INT8 is calibrated on the split Training, all graphs "
-        "are verified on PublicTest (default: none, synthetic faces)",
+        help="labelled faces, as a csv, npz or folder; for a face detector an npz of pictures: INT8 is "
+        "calibrated on the split Training, all graphs are verified on PublicTest (default: none, synthetic "
+        "faces)",
     )
     add("--labels", help="labels of --data, in order, as in calm,tense (default: those of FER2013)")
     add("--images", type=Path, help="folder of the images that a csv of --data names (default: its own)")
@@ -254,12 +255,18 @@ def _thresholds(options: argparse.Namespace, spec: ModelSpec, dataset: Dataset |
 
 def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
     from fer_train.data import load_dataset
+    from fer_train.data.pictures import read_pictures
 
     if options.data is None:
         for name in ("labels", "images"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} are those of --data: give both")
         return None
+    if spec.task == "detection":
+        for name in ("labels", "images"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"--{name} is for labelled faces, {spec.name} takes pictures: leave it out")
+        return read_pictures(options.data, spec.face_shape)
     names = None if options.labels is None else [name.strip() for name in options.labels.split(",")]
     return load_dataset(options.data, names=names, images=options.images, face_shape=spec.face_shape)
 

@@ -15,6 +15,7 @@ from fer_export.source.load import OnnxFile, UserNetwork, load_qat_source, load_
 from fer_export.source.sanity import check_logits, check_repeats
 from fer_export.verify.acceptance import Thresholds, judge_graphs
 from fer_export.verify.check import verify_graphs
+from fer_export.verify.comparison import COMPARISONS
 from fer_export.verify.samples import choose_samples
 from fer_train.data import Dataset
 from fer_train.models import find_model
@@ -68,8 +69,10 @@ def export_model(options: ExportOptions) -> Artifact:
     reference = source.logits(samples.faces)
     check_logits(reference, spec)
     check_repeats(source.logits, samples.faces, spec.name)
+    if options.fp16 or options.int8 is not None:
+        COMPARISONS[spec.task].check(reference, spec, samples.source)
     if options.fp16:
-        graphs["fp16"] = to_fp16(source.graph)
+        graphs["fp16"] = to_fp16(source.graph, spec)
     int8 = None
     if options.int8 is not None:
         int8 = make_int8(options.int8, spec, source.graph, options.dataset, samples, trained)

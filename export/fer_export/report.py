@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-GRAPHS = (
-    "precision",
-    "file",
-    "KiB",
-    "agreement with the reference",
-    "accuracy",
-    "largest logit difference",
-)
+GRAPHS = ("precision", "file", "KiB")
+AGREEMENT = {
+    "classification": ("agreement with the reference", "accuracy", "largest logit difference"),
+    "detection": (
+        "boxes that both find",
+        "boxes found",
+        "largest and mean score difference",
+        "largest and mean box error",
+    ),
+}
+AGREEMENT["regression"] = AGREEMENT["classification"]
 EXECUTION = ("precision", "multiply-adds declared")
 GATE = ("precision", "verdict", "reason")
 NAMED = 3  # layers that are listed by name; the manifest has all
@@ -32,7 +35,8 @@ def render(manifest: Manifest) -> str:
         f"On this machine ({gate['machine']}), batch {gate['batch']}; speeds are those of the best backend "
         "at hand against FP32's best."
     )
-    lines = [f"# {spec['name']}", "", origin, "", *_table(GRAPHS, _graphs(manifest)), ""]
+    columns = (*GRAPHS, *AGREEMENT[spec["task"]])
+    lines = [f"# {spec['name']}", "", origin, "", *_table(columns, _graphs(manifest)), ""]
     lines += [f"Measured on {samples}; the reference is {made['reference']}.", *_int8(made)]
     lines += _steps(made["int8"] or {})
     lines += ["", "## The gate", rule, "", *_table(GATE, _verdicts(gate))]
@@ -43,15 +47,31 @@ def render(manifest: Manifest) -> str:
 def _graphs(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     for precision, result in manifest["verification"].items():
         file, parity = manifest["files"].get(precision), result["parity"]
-        labelled = parity["labelled"]
+        agreement = _boxes(parity) if manifest["spec"]["task"] == "detection" else _answers(parity)
         yield (
             precision,
             "not kept" if file is None else file["path"],
             "" if file is None else format(file["bytes"] / 1024, ".0f"),
             format(parity["agreement"], ".2%"),
-            "no labels" if labelled is None else format(labelled["accuracy"], ".2%"),
-            f"{parity['max_abs_difference']:.3g} of {parity['logit_range']:.3g}",
+            *agreement,
         )
+
+
+def _answers(parity: Manifest) -> tuple[str, ...]:
+    difference = f"{parity['max_abs_difference']:.3g} of {parity['logit_range']:.3g}"
+    return _accuracy(parity), difference
+
+
+def _accuracy(parity: Manifest) -> str:
+    labelled = parity.get("labelled")
+    return "no labels" if labelled is None else format(labelled["accuracy"], ".2%")
+
+
+def _boxes(parity: Manifest) -> tuple[str, ...]:
+    scores = f"{parity['max_score_difference']:.3g} and {parity['mean_score_difference']:.2g}"
+    errors = f"{parity['max_box_error']:.3g} and {parity['mean_box_error']:.2g} pixels"
+    found = f"{parity['found']}, the reference {parity['reference_found']}"
+    return found, f"{scores} of {parity['score_range']:.3g}", errors
 
 
 def _int8(made: Manifest) -> Iterator[str]:
@@ -73,9 +93,7 @@ def _steps(int8: Manifest) -> Iterator[str]:
     yield from ("", "## What each step of INT8 gains", "")
     rows = []
     for step, parity in int8["steps"].items():
-        labelled = parity["labelled"]
-        accuracy = "no labels" if labelled is None else format(labelled["accuracy"], ".2%")
-        rows.append((step, format(parity["agreement"], ".2%"), accuracy))
+        rows.append((step, format(parity["agreement"], ".2%"), _accuracy(parity)))
     yield from _table(("step", "agreement with float", "accuracy"), rows)
     yield from ("", "## What each layer costs in INT8 without training", "")
     rows = [

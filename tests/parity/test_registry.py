@@ -71,7 +71,7 @@ def trip(request: pytest.FixtureRequest) -> Trip:
     calibration = _calibrate(graph, spec)
     graphs = {
         "fp32": graph,
-        "fp16": to_fp16(graph),
+        "fp16": to_fp16(graph, spec),
         "int8": quantize(graph, calibration, "mse"),
         "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec),
     }

@@ -22,10 +22,10 @@ from fer_export.int8.equalize import equalize
 from fer_export.int8.post_training import calibrate_int8, leave_in_float, quantize, quantize_in_steps
 from fer_export.int8.qdq import to_int8
 from fer_export.int8.qdq_cpu import to_int8_cpu
-from fer_export.int8.range_methods import METHODS
+from fer_export.int8.range_methods import METHODS, drop_layers
 from fer_export.int8.sensitivity import choose_float_layers, measure_sensitivity
 from fer_export.source.load import QatSource
-from fer_export.verify.parity import measure_parity
+from fer_export.verify.comparison import COMPARISONS
 from fer_export.verify.samples import Samples, describe_change, name_split
 from fer_train.data import Dataset
 from fer_train.sampling import stratified
@@ -102,11 +102,12 @@ def make_int8(
     faces = _faces(dataset, options.size, spec)
     calibration = _calibrate(options, spec, graph, faces, dataset)
     if measured:
-        equalized, ranges = equalize(graph, calibration.scales), calibration.of(options.method)
+        equalized = equalize(graph, calibration.scales)
+        ranges = drop_layers(calibration.of(options.method), calibration.float_layers)
         with progress.bar("measure every layer's cost", len(ranges)) as advance:
-            sensitivity = measure_sensitivity(equalized, ranges, faces, advance)
+            sensitivity = measure_sensitivity(equalized, ranges, faces, spec, advance)
     if options.target is not None:
-        chosen = choose_float_layers(equalized, ranges, faces, sensitivity, options.target)
+        chosen = choose_float_layers(equalized, ranges, faces, spec, sensitivity, options.target)
         calibration = leave_in_float(graph, calibration, options.method, faces, chosen.names)
         made["float_layers"] = to_json(chosen)
     graphs = _graphs(options, spec, graph, calibration, trained)
@@ -114,14 +115,14 @@ def make_int8(
         steps = quantize_in_steps(graph, calibration, options.method, faces, spec)
         steps |= {"the CPU file instead": graphs["int8-cpu"]}
         steps |= {"training instead": graphs["int8"]} if trained else {}
-        made |= {"steps": _parities(graph, steps, samples), "sensitivity": to_json(sensitivity)}
+        made |= {"steps": _parities(graph, steps, samples, spec), "sensitivity": to_json(sensitivity)}
     return Int8(graphs, calibration, made)
 
 
 def _check_measurable(measured: bool, spec: ModelSpec, dataset: Dataset | None) -> None:
-    if measured and spec.task != "classification":
+    if measured and spec.task == "regression":
         raise ConfigError(
-            f"--report and --float-layers count equal classes, and {spec.name} is a {spec.task}; "
+            f"--report and --float-layers count equal classes or boxes, and {spec.name} is a {spec.task}; "
             "leave them out"
         )
     if measured and dataset is None:
@@ -159,11 +160,13 @@ def _calibrate(
         )
 
 
-def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples) -> dict[str, Any]:
+def _parities(graph: onnx.ModelProto, steps: Graphs, samples: Samples, spec: ModelSpec) -> dict[str, Any]:
+    measure = COMPARISONS[spec.task].measure
     reference = run_graph(graph, samples.faces)
     parities = {}
     with progress.bar("measure what each step gains", len(steps)) as advance:
         for step, quantized in steps.items():
-            parities[step] = measure_parity(reference, run_graph(quantized, samples.faces), samples.labels)
+            outputs = run_graph(quantized, samples.faces)
+            parities[step] = measure(reference, outputs, samples.labels, spec)
             advance(1)
     return to_json(parities)

@@ -9,19 +9,22 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError
 from fer_export.graph.layers import find_layers
 from fer_export.graph.observe import run_graph
 from fer_export.int8.qdq import to_int8
 from fer_export.int8.range_methods import drop_layers
-from fer_export.verify.parity import measure_parity, relative_rmse
+from fer_export.verify.comparison import COMPARISONS
+from fer_export.verify.parity import relative_rmse
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """How close a graph's logits are to the float graph's.
+    """How close a graph's outputs are to the float graph's.
 
-    `agreement` is the share of faces with the same top answer; `relative_rmse` is that of `verify.parity`.
+    `agreement` is that of `verify.parity`, or of `verify.detections` for a detection; `relative_rmse` is that
+    of the logits or of a detection's scores.
     """
 
     agreement: float
@@ -64,6 +67,7 @@ def measure_sensitivity(
     model: onnx.ModelProto,
     ranges: dict[str, float],
     faces: NDArray[np.uint8],
+    spec: ModelSpec,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Sensitivity:
     """Quantize each layer alone, and all but each, and compare with the float graph on `faces`.
@@ -73,7 +77,7 @@ def measure_sensitivity(
     Raises:
         ConfigError: there are no faces.
     """
-    closeness = _against_float(model, faces)
+    closeness = _against_float(model, faces, spec)
     costs = []
     for layer in find_layers(model):
         if layer.name in ranges:
@@ -88,6 +92,7 @@ def choose_float_layers(
     model: onnx.ModelProto,
     ranges: dict[str, float],
     faces: NDArray[np.uint8],
+    spec: ModelSpec,
     sensitivity: Sensitivity,
     target: float,
 ) -> FloatLayers:
@@ -102,7 +107,7 @@ def choose_float_layers(
     """
     if not 0 < target <= 1:
         raise ConfigError(f"the target agreement must be in (0, 1], got {target}; 0.99 asks for 99 %")
-    closeness = _against_float(model, faces)
+    closeness = _against_float(model, faces, spec)
     work = {cost.name: cost.multiply_adds for cost in sensitivity.layers}
     rate = {cost.name: cost.alone.relative_rmse**2 / cost.multiply_adds for cost in sensitivity.layers}
     waiting = sorted(rate, key=rate.__getitem__)
@@ -122,13 +127,15 @@ def choose_float_layers(
 
 
 def _against_float(
-    model: onnx.ModelProto, faces: NDArray[np.uint8]
+    model: onnx.ModelProto, faces: NDArray[np.uint8], spec: ModelSpec
 ) -> Callable[[dict[str, float]], Closeness]:
     """Run the float graph once; return a function that compares it with INT8 by given ranges."""
-    reference = run_graph(model, faces)
+    comparison, reference = COMPARISONS[spec.task], run_graph(model, faces)
+    values = comparison.scales(reference)[0]
 
     def closeness(ranges: dict[str, float]) -> Closeness:
-        logits = run_graph(to_int8(model, ranges), faces)
-        return Closeness(measure_parity(reference, logits).agreement, relative_rmse(reference, logits))
+        outputs = run_graph(to_int8(model, ranges), faces)
+        agreement = comparison.measure(reference, outputs, None, spec).agreement
+        return Closeness(agreement, relative_rmse(values, comparison.scales(outputs)[0]))
 
     return closeness

@@ -150,7 +150,7 @@ def _check_outputs(network: nn.Module, spec: ModelSpec, target: str) -> None:
     """Run the network: an error is easier to understand before tracing than after."""
     for count in (2, 1):  # an axis of one is what squeeze() takes away
         taken = f"float32 [{count}, {spec.channels}, {spec.height}, {spec.width}]"
-        expected = f"float32 [{count}, {len(spec.labels)}]"
+        expected = f"float32 [{count}, {spec.outputs}]"
         try:
             with torch.inference_mode():
                 given = network(normalize(torch.zeros((count, *spec.face_shape), dtype=torch.uint8), spec))

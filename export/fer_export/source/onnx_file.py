@@ -47,10 +47,10 @@ def read_onnx_file(path: Path, spec: ModelSpec) -> onnx.ModelProto:
             f"{path} takes {_described(inputs[0])}, the spec asks for float32 {wanted}; correct the spec, or "
             "export the file again with the channels first (NCHW)"
         )
-    if not _fits(outputs[0], (len(spec.labels),)):
+    if not _fits(outputs[0], (spec.outputs,)):
         raise ConfigError(
-            f"{path} gives {_described(outputs[0])}, the spec asks for [n, {len(spec.labels)}], one "
-            f"value a label: {', '.join(spec.labels)}"
+            f"{path} gives {_described(outputs[0])}, the spec asks for [n, {spec.outputs}], "
+            f"{spec.outputs // len(spec.labels)} for each label: {', '.join(spec.labels)}"
         )
     return model
 

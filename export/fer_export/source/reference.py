@@ -72,7 +72,7 @@ class OnnxReference:
                     f"ONNX Runtime cannot run the file given for {self.spec.name} ({first_line(error)})"
                 ) from error
         if not parts:
-            return np.empty((0, len(self.spec.labels)), np.float32)
+            return np.empty((0, self.spec.outputs), np.float32)
         return np.concatenate(parts) / np.float32(self.spec.temperature)
 
     def _normalized(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -73,7 +73,7 @@ def _wrapped(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     _normalize(graph, spec, normalized)
     del graph.input[:], graph.output[:]
     faces: list[int | str | None] = [BATCH_AXIS, *spec.face_shape]
-    given: list[int | str | None] = [BATCH_AXIS, len(spec.labels)]
+    given: list[int | str | None] = [BATCH_AXIS, spec.outputs]
     graph.input.append(helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, faces))
     graph.output.append(helper.make_tensor_value_info(spec.output, TensorProto.FLOAT, given))
     for index, node in enumerate(graph.node):

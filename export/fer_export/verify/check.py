@@ -18,13 +18,15 @@ from fer_engine.system.telemetry import without_telemetry
 from fer_export.graph.layers import Layer, find_layers
 from fer_export.graph.to_onnx import BATCH_AXIS
 from fer_export.verify import executed
-from fer_export.verify.parity import Parity, measure_parity, relative_rmse
+from fer_export.verify.comparison import COMPARISONS, AnyParity
+from fer_export.verify.parity import relative_rmse
 from fer_export.verify.samples import Samples
 
 with without_telemetry():
     import onnxruntime
 
-# Largest difference of a logit from the reference's, as a share of the logits' range.
+# Largest difference of a logit from the reference's, as a share of the logits' range; of a detection also
+# that of a box's side.
 FP32_TOLERANCE = 1e-4  # the same sums in another order
 FP16_TOLERANCE = 1e-2  # eleven bits a factor through two dozen layers; 0.05 % is usual
 # Root mean square difference as a share of the logits' standard deviation: good INT8 has 3 to 5 %;
@@ -53,7 +55,7 @@ class Verification:
     batches: tuple[int, ...]
     difference: float
     tolerance: float
-    parity: Parity
+    parity: AnyParity
     quantize_nodes: int
     dequantize_nodes: int
     multiply_adds: int
@@ -89,7 +91,7 @@ def verify_graph(
     reference: Logits,
     max_batch: int,
 ) -> Verification:
-    """Check one graph against the logits `reference`, float32 [n, classes], on `samples`.
+    """Check one graph against the outputs `reference`, float32 [n, spec.outputs], on `samples`.
 
     It runs on all of them, then on batches of 1, 3 and `max_batch` (at least 1).
 
@@ -101,10 +103,17 @@ def verify_graph(
     count = len(samples.faces)
     logits = np.concatenate([run(samples.faces[start : start + BATCH]) for start in range(0, count, BATCH)])
     batches = (1, 3, max_batch)
-    differences = [_difference(precision, reference, logits, reference)]
+    comparison = COMPARISONS[spec.task]
+    spreads = [_spread(precision, part) for part in comparison.scales(reference)]
+
+    def difference_from(expected: Logits, given: Logits) -> float:
+        pairs = zip(comparison.scales(expected), comparison.scales(given), spreads, strict=True)
+        return max(_difference(precision, *pair) for pair in pairs)
+
+    differences = [difference_from(reference, logits)]
     for size in batches:
         rows = np.arange(size) % count
-        differences.append(_difference(precision, reference[rows], run(samples.faces[rows]), reference))
+        differences.append(difference_from(reference[rows], run(samples.faces[rows])))
     difference = float(np.max(differences))
     _check_difference(difference, precision, spec)
     operators = [node.op_type for node in model.graph.node]
@@ -113,7 +122,7 @@ def verify_graph(
         batches=batches,
         difference=difference,
         tolerance=TOLERANCES[precision],
-        parity=measure_parity(reference, logits, samples.labels, spec.task),
+        parity=comparison.measure(reference, logits, samples.labels, spec),
         quantize_nodes=operators.count("QuantizeLinear"),
         dequantize_nodes=operators.count("DequantizeLinear"),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
@@ -141,7 +150,7 @@ def check_interface(model: onnx.ModelProto, spec: ModelSpec) -> None:
     found = [_interface(value) for value in (*model.graph.input, *model.graph.output)]
     expected = [
         (INPUT_NAME, TensorProto.UINT8, [BATCH_AXIS, *spec.face_shape]),
-        (spec.output, TensorProto.FLOAT, [BATCH_AXIS, len(spec.labels)]),
+        (spec.output, TensorProto.FLOAT, [BATCH_AXIS, spec.outputs]),
     ]
     if found != expected:
         raise ExportError(
@@ -173,7 +182,7 @@ def _runner(model: onnx.ModelProto, precision: str, spec: ModelSpec) -> Callable
             logits: Logits = session.run(None, {INPUT_NAME: faces})[0]
         except Exception as error:
             raise failed(f"run {len(faces)} faces on", error) from error
-        if logits.shape != (len(faces), len(spec.labels)):
+        if logits.shape != (len(faces), spec.outputs):
             raise ExportError(
                 f"{precision} graph of {spec.name} gave {logits.shape} for a batch of {len(faces)}: its "
                 "batch is not dynamic; export the network with a dynamic batch"
@@ -183,14 +192,16 @@ def _runner(model: onnx.ModelProto, precision: str, spec: ModelSpec) -> Callable
     return run
 
 
-def _difference(precision: str, expected: Logits, logits: Logits, reference: Logits) -> float:
-    """Return how far `logits` are from those `expected`, in the precision's measure.
+def _spread(precision: str, reference: Logits) -> float:
+    """Return what differences are a share of, of all that the reference gives: a few faces vary little."""
+    return float(reference.std() if _is_int8(precision) else np.ptp(reference))
 
-    It is a share of the spread of the whole `reference`: that of a few faces is narrow.
-    """
+
+def _difference(precision: str, expected: Logits, logits: Logits, spread: float) -> float:
+    """Return how far `logits` are from those `expected`, in the precision's measure."""
     if _is_int8(precision):
-        return relative_rmse(expected, logits, float(reference.std()))
-    return float(np.abs(logits - expected).max() / np.ptp(reference))
+        return relative_rmse(expected, logits, spread)
+    return float(np.abs(logits - expected).max() / spread)
 
 
 def _check_difference(difference: float, precision: str, spec: ModelSpec) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import DataError
-from fer_engine.vision.resize import fit
+from fer_engine.vision.resize import fit, resize
 from fer_train import synthetic
 from fer_train.data import Dataset
 
@@ -18,6 +18,9 @@ VERIFIED_SPLIT = "PublicTest"
 SYNTHETIC_FACES = 1024  # of 48x48 gray pixels; of larger faces fewer, for they take longer
 LEAST_FACES = 256  # leaves an agreement to half a percent
 GRAY_PIXELS = 48 * 48
+PICTURES = 64  # synthetic ones, for a detection
+FACES_ON_EACH = 3
+SHARES = (0.08, 0.5)  # least and largest side of these faces, in shorter sides of the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +33,39 @@ class Samples:
 
 
 def choose_samples(dataset: Dataset | None, spec: ModelSpec) -> Samples:
-    """Return the PublicTest split of a dataset, without one synthetic faces; see the functions below."""
+    """Return the PublicTest split of a dataset, without one synthetic faces; see the functions below.
+
+    For a detection they are pictures with faces.
+    """
     return synthetic_samples(spec) if dataset is None else dataset_samples(dataset, spec, VERIFIED_SPLIT)
 
 
 def synthetic_samples(spec: ModelSpec, count: int | None = None, seed: int = 0) -> Samples:
     """Return synthetic faces in the form of `spec`, without a `count` fewer of large ones; no labels."""
+    if spec.task == "detection":
+        return _synthetic_pictures(spec, count or PICTURES, seed)
     if count is None:
         pixels = spec.height * spec.width * spec.channels
         count = max(LEAST_FACES, min(SYNTHETIC_FACES, SYNTHETIC_FACES * GRAY_PIXELS // pixels))
     drawn = synthetic.faces(count, seed=seed)
     source = f"synthetic faces, seed {seed}, n={count}{describe_change(drawn, spec)}"
     return Samples(fit(drawn, spec), None, source)
+
+
+def _synthetic_pictures(spec: ModelSpec, count: int, seed: int) -> Samples:
+    """Return soft random backgrounds with some synthetic faces of several sizes on each."""
+    generator = np.random.default_rng(seed)
+    height, width = spec.height, spec.width
+    coarse = generator.integers(0, 256, (count, 6, 6), np.uint8)
+    pictures = np.stack([resize(background, height, width) for background in coarse])
+    faces = iter(synthetic.faces(count * FACES_ON_EACH, seed=seed))
+    for picture in pictures:
+        for _ in range(FACES_ON_EACH):
+            share = generator.uniform(*SHARES)  # of the shorter side
+            side = round(min(height, width) * share)
+            top, left = generator.integers(0, (height - side + 1, width - side + 1))
+            picture[top : top + side, left : left + side] = resize(next(faces), side, side)
+    return Samples(fit(pictures, spec), None, f"synthetic pictures with faces, seed {seed}, n={count}")
 
 
 def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
@@ -59,6 +83,8 @@ def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
             "shows in how they vary; give more faces"
         )
     told = f"{name_split(dataset, split)}, n={len(faces)}{describe_change(faces, spec)}"
+    if spec.task == "detection":
+        return Samples(faces, None, told)
     if not has_labels(dataset, spec):
         return Samples(fit(faces, spec), None, f"{told}, without its labels: the network has others")
     return Samples(fit(faces, spec), labels, told)

@@ -81,7 +81,7 @@ def test_layers_are_named_after_the_module_and_count_the_published_multiply_adds
 
 
 def test_fp16_computes_every_layer_in_half_and_keeps_the_interface(graph, network):
-    half = to_fp16(graph)
+    half = to_fp16(graph, SPEC)
     check_interface(half, SPEC)
     assert executed.declared_shares(half, find_layers(graph)) == {"fp16": 1.0}
     expected = logits(network, SPEC, FACES)
@@ -94,7 +94,7 @@ def test_fp16_refuses_a_weight_that_does_not_fit(graph):
     bias = next(entry for entry in large.graph.initializer if entry.name == "network.head.bias")
     bias.CopyFrom(numpy_helper.from_array(np.full(7, 1e5, np.float32), bias.name))
     with pytest.raises(ExportError, match=r"network\.head\.bias holds 1e\+05, too large for float16"):
-        to_fp16(large)
+        to_fp16(large, SPEC)
 
 
 def test_int8_has_one_pair_a_layer_on_its_input_and_int8_weights(graph, calibration):

@@ -104,7 +104,7 @@ def test_every_precision_keeps_its_answers(exported, kind):
     calibration = calibrate_int8(graph, faces(spec), method="mse", source="noise", seed=0, spec=spec)
     graphs = {
         1e-4: graph,
-        0.01: to_fp16(graph),
+        0.01: to_fp16(graph, spec),
         0.05: quantize(graph, calibration, "mse"),
         0.1: to_int8_cpu(graph, calibration.cpu_ranges, spec),
     }

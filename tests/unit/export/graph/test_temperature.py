@@ -31,7 +31,7 @@ def precisions(spec, graph):
     calibration = calibrate_int8(graph, FACES, method="max", source="noise", seed=0, spec=spec)
     return {
         "fp32": graph,
-        "fp16": to_fp16(graph),
+        "fp16": to_fp16(graph, spec),
         "int8": quantize(graph, calibration, "max"),
         "int8-cpu": to_int8_cpu(graph, calibration.cpu_ranges, spec),
     }

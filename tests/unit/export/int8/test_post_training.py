@@ -222,13 +222,13 @@ def test_steps_are_measured_one_on_top_of_the_other(graph, calibration):
 def test_sensitivity_finds_the_layer_whose_range_is_wrong(graph, calibration):
     equalized = equalize(graph, calibration.scales)
     ranges = {**calibration.of("mse"), "grouped": calibration.of("mse")["grouped"] / 8}
-    sensitivity = measure_sensitivity(equalized, ranges, FACES)
+    sensitivity = measure_sensitivity(equalized, ranges, FACES, SPEC)
     costs = {cost.name: cost for cost in sensitivity.layers}
     assert list(costs) == [layer.name for layer in find_layers(graph)]
     assert max(costs, key=lambda name: costs[name].alone.relative_rmse) == "grouped"
     assert min(costs, key=lambda name: costs[name].left_out.relative_rmse) == "grouped"
     assert to_json(sensitivity)["layers"][0]["name"] == "stem"
-    chosen = choose_float_layers(equalized, ranges, FACES, sensitivity, 0.9)
+    chosen = choose_float_layers(equalized, ranges, FACES, SPEC, sensitivity, 0.9)
     assert chosen.names == ("grouped",)
     assert chosen.agreement >= 0.9 > sensitivity.all_int8.agreement
     assert chosen.share == pytest.approx(
@@ -238,22 +238,22 @@ def test_sensitivity_finds_the_layer_whose_range_is_wrong(graph, calibration):
 
 def test_a_target_that_int8_reaches_costs_no_layer_and_one_beyond_it_ends_in_float(graph, calibration):
     equalized, ranges = equalize(graph, calibration.scales), calibration.of("mse")
-    sensitivity = measure_sensitivity(equalized, ranges, FACES)
+    sensitivity = measure_sensitivity(equalized, ranges, FACES, SPEC)
     reached = sensitivity.all_int8.agreement
-    assert choose_float_layers(equalized, ranges, FACES, sensitivity, reached).names == ()
-    assert choose_float_layers(equalized, ranges, FACES, sensitivity, 1.0).agreement == 1.0
+    assert choose_float_layers(equalized, ranges, FACES, SPEC, sensitivity, reached).names == ()
+    assert choose_float_layers(equalized, ranges, FACES, SPEC, sensitivity, 1.0).agreement == 1.0
 
 
 @pytest.mark.parametrize("target", [0.0, 1.01, float("nan")])
 def test_a_target_that_is_no_share_is_refused(graph, calibration, target):
-    sensitivity = measure_sensitivity(graph, {}, FACES)
+    sensitivity = measure_sensitivity(graph, {}, FACES, SPEC)
     with pytest.raises(ConfigError, match=r"target agreement must be in \(0, 1\]"):
-        choose_float_layers(graph, calibration.of("mse"), FACES, sensitivity, target)
+        choose_float_layers(graph, calibration.of("mse"), FACES, SPEC, sensitivity, target)
 
 
 def test_sensitivity_needs_faces(graph, calibration):
     with pytest.raises(ConfigError, match="at least one face"):
-        measure_sensitivity(graph, calibration.of("mse"), FACES[:0])
+        measure_sensitivity(graph, calibration.of("mse"), FACES[:0], SPEC)
 
 
 @pytest.mark.real

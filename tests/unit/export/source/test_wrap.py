@@ -183,7 +183,7 @@ def test_every_precision_is_made_of_it(save, spec):
         source.graph, faces(spec), method="mse", source="noise", seed=0, spec=source.spec
     )
     graphs = {
-        "fp16": to_fp16(source.graph),
+        "fp16": to_fp16(source.graph, spec),
         "int8": quantize(source.graph, calibration, "mse"),
         "int8-cpu": to_int8_cpu(source.graph, calibration.cpu_ranges, source.spec),
     }

@@ -4,6 +4,7 @@ import pytest
 from fer_engine.errors import ConfigError
 from fer_engine.selection.speed_probe import Candidate, Measured
 from fer_export.verify.acceptance import Thresholds, judge
+from fer_export.verify.comparison import COMPARISONS
 from fer_export.verify.parity import measure_parity
 
 RNG = np.random.default_rng(0)
@@ -28,7 +29,7 @@ def gate(wrong=0, labels=LABELS, speeds=None, failures=None, **thresholds):
     for precision, backend in measured.speeds:
         count = wrong.get(backend, 0) if isinstance(wrong, dict) else wrong
         parities[precision, backend] = parity(0 if precision == "fp32" else count, labels)
-    return judge(parities, measured, Thresholds(**thresholds))
+    return judge(parities, measured, Thresholds(**thresholds), COMPARISONS["classification"])
 
 
 EVEN = {"fp32/onnxruntime": 100.0, "int8/onnxruntime": 100.0}
