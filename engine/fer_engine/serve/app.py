@@ -7,16 +7,18 @@ middleware took a fifth of the time of a small request.
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fer_engine.errors import BackendError, FerError
+from fer_engine.errors import BackendError, ConfigError, FerError
 from fer_engine.serve import responses
 from fer_engine.serve.body import RECEIVED
 from fer_engine.serve.image_route import ImageRoute
@@ -24,6 +26,7 @@ from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.metrics import REFUSED
 from fer_engine.serve.page_routes import PageRoutes
 from fer_engine.serve.service import Service
+from fer_engine.serve.v2_protocol import HEADER_NAME
 from fer_engine.serve.v2_routes import V2Routes
 from fer_engine.vision.face import FaceDetector
 
@@ -33,11 +36,17 @@ LOG = logging.getLogger(__name__)
 GONE = 499  # nginx's status for a client that left before the answer; only the metrics see it
 LENGTHS = {b"content-length", b"transfer-encoding"}  # a request with a body has one of these headers
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://[a-z0-9.:_\[\]-]+"
+)  # browsers send it in small letters, with no path
 MODEL = "/v2/models/{name}"
 
 
-def make_app(service: Service, detector: FaceDetector) -> Router:
-    """Return the application that serves one engine; the detector finds the faces of images."""
+def make_app(service: Service, detector: FaceDetector, cors_origins: Sequence[str] = ()) -> ASGIApp:
+    """Return the application that serves one engine; the detector finds the faces of images.
+
+    Pages of `cors_origins`, such as https://example.org, or of all with "*", may read its answers.
+    """
     v2, page = V2Routes(service), PageRoutes()
     posts: dict[str, Handler] = {
         f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
@@ -72,7 +81,30 @@ def make_app(service: Service, detector: FaceDetector) -> Router:
         for path in handlers
     ]
     unknown = _Endpoint(_refuse_path, "other", service)
-    return Router([*routes, *other_methods], default=unknown, redirect_slashes=False)
+    router = Router([*routes, *other_methods], default=unknown, redirect_slashes=False)
+    if not cors_origins:
+        return router
+    return CORSMiddleware(
+        router,
+        allow_origins=cors_origins,
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["*"],
+        expose_headers=[HEADER_NAME, "Retry-After"],
+    )
+
+
+def check_cors_origins(origins: Sequence[str]) -> None:
+    """Check that origins are as browsers name them, or "*".
+
+    Raises:
+        ConfigError: one of them is not.
+    """
+    for origin in origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                f"an origin is a scheme, a host and a port that is not the scheme's own, as in "
+                f"https://example.org or http://localhost:3000, or * for all; got {origin[:100]!r}"
+            )
 
 
 class _Endpoint:

@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=PORT, help="port to listen on, 0 for any free one (default: %(default)s)"
     )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of an origin, as https://example.org, read answers; may be repeated, * for all",
+    )
     model = model_options.add(parser)
     model.add_argument("--threads", type=int, metavar="N", help="cores that the engine uses (default: all)")
     model.add_argument(
@@ -89,7 +96,9 @@ def _serve(options: argparse.Namespace) -> int:
     ):
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)
-        serve(engine, listener, batching, limits, ready, options.min_confidence, detector)
+        serve(
+            engine, listener, batching, limits, ready, options.min_confidence, detector, options.cors_origin
+        )
     return 0
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from types import FrameType
 from typing import Any
 
@@ -17,7 +17,7 @@ import uvicorn
 
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
-from fer_engine.serve.app import make_app
+from fer_engine.serve.app import check_cors_origins, make_app
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.connection import Connection
 from fer_engine.serve.limits import Limits
@@ -75,6 +75,7 @@ class Server(uvicorn.Server):
         detector: FaceDetector,
         listener: socket.socket,
         ready: Callable[[], None],
+        cors_origins: Sequence[str],
     ) -> None:
         limits = service.limits
         connection = functools.partial(
@@ -82,7 +83,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(
             uvicorn.Config(
-                make_app(service, detector),
+                make_app(service, detector, cors_origins),
                 http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="none",
                 lifespan="off",
@@ -138,22 +139,25 @@ def serve(
     ready: Callable[[], None],
     min_confidence: float = 0.0,
     detector: FaceDetector | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> None:
     """Serve an engine on a bound socket until SIGTERM or SIGINT; `ready` is called at the start.
 
     A face of an image whose highest probability is below `min_confidence` gets the label "uncertain". The
     detector finds the faces of images, in several threads at once; None for `detectors.default_detector`.
+    `cors_origins` are those of `make_app`.
 
     Raises:
-        ConfigError: the model is no classifier, `min_confidence` does not go with it, or another process
-            began to listen on the port.
+        ConfigError: the model is no classifier, `min_confidence` does not go with it, an origin is none, or
+            another process began to listen on the port.
     """
     check_min_confidence(engine.spec, min_confidence)
+    check_cors_origins(cors_origins)
 
     async def run() -> None:
         service = Service(engine, batching, limits, min_confidence)
         try:
-            server = Server(service, detector or default_detector(), listener, ready)
+            server = Server(service, detector or default_detector(), listener, ready, cors_origins)
             gc.freeze()  # objects that live as long as the process are left out of each garbage collection
             await server.serve([listener])
         finally:

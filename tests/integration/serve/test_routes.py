@@ -8,7 +8,7 @@ import re
 import pytest
 import tritonclient.http as triton
 
-from serving import MODEL, asked, noise, serving
+from serving import MODEL, asked, image_of, noise, serving
 
 
 def test_the_page_allows_nothing_from_elsewhere(server):
@@ -46,6 +46,37 @@ def test_a_wrong_method_is_told(server):
     code, headers, text = server.get("/predict")
     assert (code, headers["allow"]) == (405, "POST")
     assert json.loads(text)["error"]
+
+
+PREFLIGHT = (
+    "OPTIONS /predict HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\n"
+    "Access-Control-Request-Headers: content-type\r\n\r\n"
+)
+ALLOWED = "access-control-allow-origin"
+
+
+def test_pages_of_allowed_origins_read_answers_and_others_do_not(artifact):
+    image = image_of(60, 60)
+    allowed = ["--cors-origin", "https://a.example", "--cors-origin", "http://localhost:3000"]
+    with serving(artifact, *allowed) as server:
+        for origin in ("https://a.example", "http://localhost:3000"):
+            code, headers, _ = server.exchange(PREFLIGHT.format(origin=origin).encode())
+            assert (code, headers[ALLOWED]) == (200, origin)
+            assert "content-type" in headers["access-control-allow-headers"]
+            code, headers, _ = server.post("/predict", image, Content_Type="image/png", Origin=origin)
+            assert (code, headers[ALLOWED]) == (200, origin)
+            code, headers, _ = server.post("/predict", b"none", Content_Type="image/png", Origin=origin)
+            assert (code, headers[ALLOWED]) == (400, origin)  # errors are read too
+        code, headers, _ = server.exchange(PREFLIGHT.format(origin="https://b.example").encode())
+        assert (code, ALLOWED in headers) == (400, False)
+        _, headers, _ = server.post("/predict", image, Content_Type="image/png", Origin="https://b.example")
+        assert ALLOWED not in headers
+
+
+def test_no_other_origin_is_allowed_without_the_option(server):
+    image, origin = image_of(60, 60), "https://a.example"
+    _, headers, _ = server.post("/predict", image, Content_Type="image/png", Origin=origin)
+    assert ALLOWED not in headers
 
 
 def test_metrics_count_requests_and_faces(artifact):

@@ -21,6 +21,12 @@ def test_a_regression_has_no_expressions_to_serve():
         serve(engine, listener, BatchOptions(), Limits(), nothing)
 
 
+@pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "https://Example.org", "null", ""])
+def test_an_origin_that_no_browser_sends(origin):
+    with bind("127.0.0.1", 0) as listener, pytest.raises(ConfigError, match="an origin is a scheme, a host"):
+        serve(classifier(), listener, BatchOptions(), Limits(), nothing, cors_origins=[origin])
+
+
 def test_a_port_is_bound_once():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
