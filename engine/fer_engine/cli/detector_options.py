@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from fer_engine.vision.face import FaceDetector
 
 DETECTOR_HELP = (
-    "what finds the faces: OpenCV's Haar cascade, the network YuNet, whose first use fetches its file of "
-    "0.2 MB, or a YuNet file of your own (default: haar)"
+    "what finds the faces: the finder of this package, OpenCV's Haar cascade, the network YuNet, whose first "
+    "use fetches its file of 0.2 MB, or a YuNet file of your own (default: haar)"
 )
 # Of the runtimes that --backend names, those that can run a detector too.
 BACKENDS = ("onnxruntime", "openvino")
 SIZE_HELP = (
     "shrink larger images to this longest side to detect faces; more finds smaller faces and takes longer "
-    "(default: 320, YuNet 640)"
+    "(default: the finder chooses by the image, haar 320, yunet 640)"
 )
 SCORE_HELP = "leave out faces whose score is below P, 0 to 1 (default: the detector's own)"
 
 
 def add(group: argparse._ArgumentGroup) -> None:
     """Add the options; each is None if it is not given."""
-    group.add_argument("--detector", metavar="haar|yunet|FILE.onnx", help=DETECTOR_HELP)
+    group.add_argument("--detector", metavar="finder|haar|yunet|FILE.onnx", help=DETECTOR_HELP)
     group.add_argument("--detect-size", type=_size, metavar="PIXELS|auto", help=SIZE_HELP)
     group.add_argument("--min-face-score", type=float, metavar="P", help=SCORE_HELP)
 

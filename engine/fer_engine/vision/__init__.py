@@ -5,6 +5,7 @@ from fer_engine.vision.boxes import as_boxes, as_detections
 from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.expressions import find_expressions
 from fer_engine.vision.face import UNCERTAIN, Boxes, Detections, Face, FaceDetector
+from fer_engine.vision.finder.finder import FaceFinder
 from fer_engine.vision.haar import HaarDetector
 from fer_engine.vision.image import MAX_PIXELS, Image, read_image
 from fer_engine.vision.video.frame import Analysis, Frame
@@ -25,6 +26,7 @@ __all__ = [
     "Detections",
     "Face",
     "FaceDetector",
+    "FaceFinder",
     "Frame",
     "HaarDetector",
     "Image",

@@ -9,11 +9,12 @@ from typing import Any
 
 from fer_engine.errors import ConfigError
 from fer_engine.vision.face import FaceDetector
+from fer_engine.vision.finder.finder import FaceFinder
 from fer_engine.vision.haar import HaarDetector
 from fer_engine.vision.yunet import YuNetDetector
 
 AUTO = "auto"  # a search size: the detector's own choice
-NAMES = ("haar", "yunet")
+NAMES = ("finder", "haar", "yunet")
 DEFAULT = "haar"
 KNOWN = f"{', '.join(NAMES)}, or the ONNX file of a YuNet"
 
@@ -37,6 +38,8 @@ def load_detector(
             or the detector gives no scores and `min_face_score` is given.
         BackendError: the runtime is not installed.
     """
+    if name == "finder":
+        return FaceFinder(detect_size, **_given(min_face_score=min_face_score, backend=backend))
     size = {} if detect_size == AUTO else {"longest_side": _as_size(detect_size)}
     if name == "haar":
         if min_face_score is not None:
@@ -46,8 +49,7 @@ def load_detector(
             )
         return HaarDetector(**size)
     if name == "yunet" or Path(name).suffix.lower() == ".onnx":
-        asked = {**size, "score_threshold": min_face_score, "backend": backend}
-        given: dict[str, Any] = {option: value for option, value in asked.items() if value is not None}
+        given = _given(**size, score_threshold=min_face_score, backend=backend)
         return YuNetDetector(None if name == "yunet" else name, **given)
     raise ConfigError(f"unknown detector {name!r}; expected {KNOWN}")
 
@@ -64,7 +66,12 @@ def _loaded(process: int, min_face_score: float | None) -> FaceDetector:  # noqa
 
 def serves_threads(detector: FaceDetector) -> bool:
     """Return whether several threads may call a detector; of one that is not ours that is not known."""
-    return isinstance(detector, HaarDetector | YuNetDetector)
+    return isinstance(detector, FaceFinder | HaarDetector | YuNetDetector)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that are not left to the detector."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _as_size(given: Any) -> int:

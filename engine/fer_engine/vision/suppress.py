@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 NESTED = 0.75  # the share of a box's area in a better box from which on it is a part of the same face
+BLOCK = 256  # boxes that are compared with each other at once; bounds the memory
+
+Floats = NDArray[np.floating]
 
 
-def suppress(
-    boxes: NDArray[np.floating], scores: NDArray[np.floating], overlap: float, limit: int | None = None
-) -> NDArray[np.intp]:
+def suppress(boxes: Floats, scores: Floats, overlap: float, limit: int | None = None) -> NDArray[np.intp]:
     """Return the indices of the boxes that stay, int [m], best first.
 
-    A box is dropped where its intersection over union with a better box is above `overlap`, or where more
-    than NESTED of the smaller one of the two lies in the other.
+    A box is dropped where its intersection over union with a better box that stays is above `overlap`, or
+    where more than NESTED of the smaller one of the two lies in the other.
 
     Args:
         boxes: float [n, 4]: left, top, width, height, with sides above 0.
@@ -23,15 +24,30 @@ def suppress(
         limit: Most boxes that stay; None for all.
     """
     order = np.argsort(-scores, kind="stable")
-    near, far = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    areas = boxes[:, 2] * boxes[:, 3]
-    kept: list[np.intp] = []
-    while len(order) and (limit is None or len(kept) < limit):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        sides = np.minimum(far[best], far[order]) - np.maximum(near[best], near[order])
-        shared = np.prod(sides.clip(0), axis=1)
-        others = areas[order]
-        apart = shared <= overlap * (areas[best] + others - shared)
-        order = order[apart & (shared <= NESTED * np.minimum(areas[best], others))]
+    limit = len(order) if limit is None else limit
+    kept: list[int] = []
+    for start in range(0, len(order), BLOCK):
+        block = order[start : start + BLOCK]
+        if kept:
+            block = block[~_same(boxes[kept], boxes[block], overlap).any(0)]
+        same = _same(boxes[block], boxes[block], overlap)
+        stays = np.ones(len(block), bool)
+        for row, index in enumerate(block.tolist()):
+            if len(kept) == limit:
+                return np.array(kept, np.intp)
+            if stays[row]:
+                kept.append(index)
+                stays &= ~same[row]
     return np.array(kept, np.intp)
+
+
+def _same(one: Floats, other: Floats, overlap: float) -> NDArray[np.bool_]:
+    """Return whether boxes, [n, 4] and [m, 4], show the same face, bool [n, m]."""
+    left, top, across, down = (column[:, np.newaxis] for column in one.T)
+    left_of, top_of, across_of, down_of = other.T
+    width = np.minimum(left + across, left_of + across_of) - np.maximum(left, left_of)
+    height = np.minimum(top + down, top_of + down_of) - np.maximum(top, top_of)
+    shared = width.clip(0) * height.clip(0)
+    area, area_of = across * down, across_of * down_of
+    near: NDArray[np.bool_] = shared > overlap * (area + area_of - shared)
+    return near | (shared > NESTED * np.minimum(area, area_of))
