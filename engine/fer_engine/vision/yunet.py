@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_engine.errors import ConfigError
+from fer_engine.errors import BackendError, ConfigError, first_line
 from fer_engine.vision.boxes import as_detections
 from fer_engine.vision.face import Detections
 from fer_engine.vision.image import Image, check_image
@@ -79,10 +79,19 @@ class YuNetDetector:
 
         Raises:
             InputError: it is no such image.
+            BackendError: the runtime failed, for example for want of memory.
         """
         small = self._shrunk(check_image(image))
         pixels = _padded(small, self._network.size)
-        boxes, scores = decode(self._network(pixels), pixels.shape[2:], self._score_threshold)
+        try:
+            outputs = self._network(pixels)
+        except Exception as error:  # the runtimes' errors share no base class
+            height, width = pixels.shape[2:]
+            raise BackendError(
+                f"YuNet failed on an image of {width}x{height} pixels: {first_line(error)}; "
+                "if memory is short, give a smaller longest_side (--detect-size)"
+            ) from error
+        boxes, scores = decode(outputs, pixels.shape[2:], self._score_threshold)
         best = suppress(boxes, scores, self._nms_threshold)
         scale = [image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]]
         return as_detections(Detections(boxes[best] * np.tile(scale, 2), scores[best]), image)

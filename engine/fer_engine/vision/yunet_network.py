@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ class OpenVinoYuNet(YuNetNetwork):
         return self._core.compile_model(self._graph, "CPU", settings).create_infer_request()
 
 
-NETWORKS: dict[str, type[OnnxRuntimeYuNet | OpenVinoYuNet]] = {
+NETWORKS: dict[str, Callable[[Path, int], YuNetNetwork]] = {
     "onnxruntime": OnnxRuntimeYuNet,
     "openvino": OpenVinoYuNet,
 }

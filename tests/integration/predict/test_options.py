@@ -53,6 +53,16 @@ def test_options_that_make_no_sense_are_errors(predict, argv, told):
     assert told in errors(err)[0]
 
 
+def test_yunet_without_a_network_is_an_error_with_the_manual_way(predict, photos, monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens on the port of "discard"
+    monkeypatch.delenv("no_proxy", raising=False)
+    out, err = predict(photos / "hopper.jpg", "--detector", "yunet", code=2)
+    assert out == ""
+    assert len(errors(err)) == 1
+    assert "YuNet's file cannot be fetched (huggingface.co: " in errors(err)[0]
+    assert "By hand: download https://huggingface.co/" in errors(err)[0]
+
+
 def test_help_needs_no_extras_and_use_names_them():
     bare = "import sys; sys.modules.update(cv2=None, PIL=None, onnxruntime=None, rich=None, torch=None)\n"
     code = bare + "from fer_engine.predict.cli import main; sys.exit(main(sys.argv[1:]))"

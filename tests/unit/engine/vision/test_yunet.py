@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_engine.errors import BackendError, ConfigError, InputError
-from fer_engine.vision import YuNetDetector
+from fer_engine.vision import YuNetDetector, yunet_network
 from fer_engine.vision.yunet import decode
 
 BACKENDS = ("onnxruntime", "openvino")
@@ -133,6 +133,16 @@ def test_several_threads_at_once(free, backend):
     for thread in threads:
         thread.join()
     assert found == {index: [[[8 * index - 16, 16, 32, 32]]] * 20 for index in range(2, 6)}
+
+
+def test_a_runtime_that_fails_is_told_with_the_size(free, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("bad allocation")
+
+    detector = YuNetDetector(free)
+    monkeypatch.setattr(yunet_network.OnnxRuntimeYuNet, "__call__", fail)
+    with pytest.raises(BackendError, match=r"128x64 pixels: bad allocation; .*--detect-size"):
+        detector(np.zeros((60, 100, 3), np.uint8))
 
 
 def outputs_of(height: int, width: int) -> dict[str, np.ndarray]:
