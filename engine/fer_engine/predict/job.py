@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,31 @@ class ErrorLog:
         """Print and count an error."""
         self.count += 1
         print(f"error: {results.printable(str(error))}", file=sys.stderr)
+
+
+NO_FACE = (
+    "try a larger --detect-size for small faces, a lower --min-face-score for doubtful ones, or another "
+    "--detector"
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts frames, and the faces of each source."""
+
+    frames: int = 0
+    faces: Counter[str] = field(default_factory=Counter)
+
+    def add(self, analysis: Analysis) -> None:
+        """Count a frame."""
+        self.frames += 1
+        self.faces[analysis.frame.source] += len(analysis.faces)
+
+    def summary(self, inputs: int, errors: int) -> str:
+        """Return a summary; where a source has no face, a second line says what to try."""
+        line = f"inputs: {inputs}, frames: {self.frames}, faces: {self.faces.total()}, errors: {errors}"
+        without = sum(count == 0 for count in self.faces.values())
+        return f"{line}\nno face in {without} of {inputs} inputs: {NO_FACE}" if without else line
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +104,14 @@ class Job:
         return any(entry.is_camera for entry in self.found)
 
     def run(self, pipeline: Pipeline, labels: Sequence[str], errors: ErrorLog) -> str:
-        """Process all inputs; return a summary in one line.
+        """Process all inputs; return a summary.
 
         Raises:
             FerError: the result lines cannot be written, or the disk is full; what was written before is
                 kept. Any other failure of an annotated copy goes to `errors`.
         """
         videos = {entry.name for entry in self.found if entry.is_video}
-        frames = faces = 0
+        tally = Tally()
         with contextlib.ExitStack() as stack:
             # On errors and Ctrl-C these are closed too, the last one first.
             window = stack.enter_context(contextlib.closing(Window())) if self.show else None
@@ -105,13 +131,12 @@ class Job:
                 known = analysis if is_video else _untracked(analysis)
                 if is_video:
                     advance(0, f"{results.printable(frame.source)} at {frame.time_ms / 1000:.1f} s")
-                frames += 1
-                faces += len(known.faces)
+                tally.add(known)
                 for form, file in files:
                     file.write(form(known, labels))
                 if not self._draw(known, copies, window, wait=not is_video):
                     break
-        return f"inputs: {len(self.found)}, frames: {frames}, faces: {faces}, errors: {errors.count}"
+        return tally.summary(len(self.found), errors.count)
 
     def _formats(self) -> list[tuple[Format, str]]:
         """Return each format with its target; readable lines go to standard output if nothing else does."""

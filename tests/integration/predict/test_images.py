@@ -106,6 +106,16 @@ def test_no_face_is_an_empty_result(predict):
     assert Path("f.jsonl").read_text() == ""
     assert (cv2.imread("seen.png") == 128).all()
     assert "frames: 1, faces: 0, errors: 0" in err
+    assert "no face in 1 of 1 inputs: try a larger --detect-size" in err
+    assert "a lower --min-face-score" in err
+
+
+def test_what_to_try_is_said_once_and_not_where_all_have_faces(predict, photos):
+    cv2.imwrite("wall.png", np.full((200, 200, 3), 128, np.uint8))
+    _, err = predict("wall.png", photos / "hopper.jpg")
+    assert err.splitlines()[-1].startswith("no face in 1 of 2 inputs")
+    _, err = predict(photos / "hopper.jpg")
+    assert "no face" not in err
 
 
 def test_formats_that_are_not_written_become_png(predict, photos):
