@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     # Pillow warns of unusual metadata in images that it can read.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    with _ended_by_sigterm():
+    with _ended_by_sigterm(), _warnings_in_lines():
         return exit_codes.run_command(lambda: _run(options))
 
 
@@ -50,6 +51,25 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class _WarningLines(logging.Handler):
+    """Prints warnings to standard error as errors are printed, one a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from fer_engine.predict.results import printable
+
+        print(f"warning: {printable(record.getMessage())}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _warnings_in_lines() -> Iterator[None]:
+    logger, handler = logging.getLogger("fer_engine"), _WarningLines(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -174,3 +175,25 @@ def test_odd_entries_of_a_folder_are_told_and_the_others_done(predict, photos, t
 def test_an_output_whose_name_is_too_long_is_refused(predict, photos):
     _, err = predict(photos / "hopper.jpg", "--output", "y" * 300 + ".jpg", code=2)
     assert "File name too long; give another --output" in err
+
+
+def test_heic_without_its_library_is_told_and_the_others_done(predict, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    Path("photos").mkdir()
+    for name in ("a.heic", "b.HEIF", "c.hif"):
+        Path("photos", name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    shutil.copy(photos / "hopper.jpg", "photos")
+    out, err = predict("photos", code=2)
+    assert out.count("hopper.jpg") == 1
+    for line, name in zip(errors(err), ("a.heic", "b.HEIF", "c.hif"), strict=True):
+        assert line.startswith(f"error: {Path('photos', name)} is a HEIC or HEIF image")
+        assert "pip install 'fer-engine[heif]'" in line
+    assert "inputs: 4, frames: 1, faces: 1, errors: 3" in err
+
+
+def test_a_jpeg_without_its_end_marker_is_read_with_a_warning(predict, photos):
+    Path("cut\n.jpg").write_bytes((photos / "hopper.jpg").read_bytes()[:-2])
+    whole, _ = predict(photos / "hopper.jpg", "-q")
+    out, err = predict("cut\n.jpg", "-q")
+    assert out.partition(": ")[2] == whole.partition(": ")[2]
+    assert err == "warning: cut\\n.jpg lacks the marker at its end, but none of its pixels: it is read\n"

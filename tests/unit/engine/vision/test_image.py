@@ -9,7 +9,6 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
@@ -18,7 +17,8 @@ import fer_engine
 from fer_engine import errors, vision
 from fer_engine.errors import ConfigError, ImageError, InputError
 from fer_engine.vision import read_image
-from fer_engine.vision.image import FORMATS, check_image
+from fer_engine.vision.image import check_image
+from fer_engine.vision.still.file import FORMATS
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 BGR = RGB[..., ::-1]
@@ -28,6 +28,12 @@ ORIENTATION = 0x0112
 def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def heif(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    pytest.importorskip("pillow_heif").from_pillow(image).save(buffer)
     return buffer.getvalue()
 
 
@@ -103,11 +109,6 @@ def test_of_16_bits_the_upper_8_are_kept(form):
     assert read_image(encoded(Image.fromarray(gray), form))[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
-def test_colour_of_16_bits():
-    content = cv2.imencode(".png", BGR.astype(np.uint16) * 257)[1].tobytes()
-    assert (read_image(content) == BGR).all()
-
-
 def test_cmyk():
     image = read_image(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100))
     assert np.abs(image.reshape(-1, 3).astype(int) - [0, 0, 255]).max() <= 4
@@ -125,12 +126,6 @@ def test_the_content_tells_the_format_not_the_ending(tmp_path):
     path = tmp_path / "photo.jpg"
     path.write_bytes(encoded(Image.fromarray(RGB)))
     assert (read_image(path) == BGR).all()
-
-
-@pytest.mark.parametrize("mode", ["I", "F"])
-def test_pixels_whose_range_is_not_known_are_refused(mode):
-    with pytest.raises(ImageError, match=r"^x\.tif has 32-bit pixels.*save it with 8 or 16 bits$"):
-        read_image(encoded(Image.new(mode, (4, 4)), "TIFF"), "x.tif")
 
 
 @pytest.mark.parametrize("side", [9_000, 12_000, 60_000])  # below, above and far above Pillow's own limit
@@ -198,11 +193,12 @@ def outcome(content: bytes) -> str:
     return "image"
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [*FORMATS, "HEIF"])
 def test_damage_is_one_error_or_an_image(form):
     """Whatever a decoder makes of damaged bytes, nothing else comes out."""
     random = np.random.default_rng(1)
-    whole = np.frombuffer(encoded(Image.fromarray(RGB).resize((40, 30)), form), np.uint8)
+    image = Image.fromarray(RGB).resize((40, 30))
+    whole = np.frombuffer(heif(image) if form == "HEIF" else encoded(image, form), np.uint8)
     contents = []
     for _ in range(60):
         damaged = whole.copy()
