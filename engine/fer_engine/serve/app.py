@@ -21,11 +21,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fer_engine.errors import BackendError, ConfigError, FerError
 from fer_engine.serve import responses
 from fer_engine.serve.body import RECEIVED
+from fer_engine.serve.face_finder import FaceFinder
 from fer_engine.serve.image_route import ImageRoute
 from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.metrics import REFUSED
 from fer_engine.serve.page_routes import PageRoutes
 from fer_engine.serve.service import Service
+from fer_engine.serve.v1_routes import V1Routes
 from fer_engine.serve.v2_protocol import HEADER_NAME
 from fer_engine.serve.v2_routes import V2Routes
 from fer_engine.vision.face import FaceDetector
@@ -39,7 +41,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[a-z0-9.:_\[\]-]+"
 )  # browsers send it in small letters, with no path
-MODEL = "/v2/models/{name}"
+MODEL, V1_MODEL = "/v2/models/{name}", "/v1/models/{name}"
 
 
 def make_app(service: Service, detector: FaceDetector, cors_origins: Sequence[str] = ()) -> ASGIApp:
@@ -47,14 +49,18 @@ def make_app(service: Service, detector: FaceDetector, cors_origins: Sequence[st
 
     Pages of `cors_origins`, such as https://example.org, or of all with "*", may read its answers.
     """
-    v2, page = V2Routes(service), PageRoutes()
+    finder = FaceFinder(detector, service.spec, service.limits)
+    v1, v2, page = V1Routes(service, finder), V2Routes(service), PageRoutes()
     posts: dict[str, Handler] = {
         f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
         f"{MODEL}/versions/{{version}}/infer": v2.infer,
         "/v2/repository/index": v2.index,
-        "/predict": ImageRoute(service, detector).predict,
+        "/predict": ImageRoute(service, finder).predict,
+        f"{V1_MODEL}:predict": v1.predict,
     }
     gets: dict[str, Handler] = {
+        "/v1/models": v1.models,
+        V1_MODEL: v1.ready,
         "/v2": v2.server,
         "/v2/health/live": v2.live,
         "/v2/health/ready": v2.ready,

@@ -13,6 +13,7 @@ from fer_engine.engine import Engine
 from fer_engine.serve.batcher import Batcher, BatchOptions
 from fer_engine.serve.limits import Limits, RefusedError
 from fer_engine.serve.metrics import Metrics
+from fer_engine.serve.v2_protocol import VERSION
 from fer_engine.system.cpu import usable_cores
 
 Result = TypeVar("Result")
@@ -61,6 +62,19 @@ class Service:
             success = True
         finally:
             self.metrics.served(time.perf_counter() - begun, success=success)
+
+    def check_model(self, name: str, version: str = VERSION) -> None:
+        """Check that the model of a request is the one that is served.
+
+        Raises:
+            RefusedError: it is another.
+        """
+        if (name, version) != (self.spec.name, VERSION):
+            raise RefusedError(
+                404,
+                f"there is no model {name[:40]!r} of version {version[:40]!r}; "
+                f"{self.spec.name!r} of version {VERSION!r} is served",
+            )
 
     def check_ready(self) -> None:
         """Check that the service takes more requests for long.

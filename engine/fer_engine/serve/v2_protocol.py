@@ -11,7 +11,6 @@ import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import InputError
 from fer_engine.runtime.backend import Faces, Logits
+from fer_engine.serve.json_body import checked_object, decode_json, encode_json, pixels_of_json
 from fer_engine.serve.limits import RefusedError
 
 HEADER_NAME = "Inference-Header-Content-Length"
@@ -74,17 +74,15 @@ def parse_request(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces
         InputError: the text is not JSON, or not a request for this model.
         RefusedError: the request has more than `max_faces` faces.
     """
-    try:
-        request = _DECODER.decode(str(text, "utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the request is not JSON: {str(error)[:100]}") from None
-    known = _object("the request", request, {"inputs"}, {"id", "model_name", "parameters", "outputs"})
+    known = checked_object(
+        "the request", decode_json(text), {"inputs"}, {"id", "model_name", "parameters", "outputs"}
+    )
     if (model := known.get("model_name", spec.name)) != spec.name:  # KServe's client repeats the path's
         raise InputError(f"model_name must be {spec.name!r}, as in the path, got {str(model)[:40]!r}")
     identity = known.get("id")
     if not isinstance(identity, str | None):
         raise InputError(f"id must be a text, got {json.dumps(identity)[:40]}")
-    parameters = _object(
+    parameters = checked_object(
         "the request's parameters", known.get("parameters", {}), set(), {"binary_data_output"}
     )
     default = OutputFormat(binary=_flag(parameters, "binary_data_output", False))
@@ -98,7 +96,7 @@ def render_response(spec: ModelSpec, request: InferRequest, logits: Logits) -> t
     answer = {"model_name": spec.name, "model_version": VERSION, "outputs": [output]}
     if request.identity is not None:
         answer["id"] = request.identity
-    text = _ENCODER.encode(answer).encode()
+    text = encode_json(answer)
     return (text + tail, len(text)) if request.output.binary else (text, None)
 
 
@@ -130,20 +128,22 @@ def _faces(inputs: Any, tail: memoryview, spec: ModelSpec, max_faces: int) -> Fa
     if not isinstance(inputs, list) or len(inputs) != 1:
         got = f"{len(inputs)} inputs" if isinstance(inputs, list) else type(inputs).__name__
         raise InputError(f"inputs must be a list with the one input {INPUT_NAME!r}, got {got}")
-    tensor = _object("the input", inputs[0], {"name", "datatype", "shape"}, {"parameters", "data"})
+    tensor = checked_object("the input", inputs[0], {"name", "datatype", "shape"}, {"parameters", "data"})
     shape = _shape(tensor, spec)
     if shape[0] > max_faces:
         raise RefusedError(
             413, f"a request may have {max_faces} faces, got {shape[0]}; send them in several requests"
         )
     size = math.prod(shape)
-    parameters = _object("the input's parameters", tensor.get("parameters", {}), set(), {"binary_data_size"})
+    parameters = checked_object(
+        "the input's parameters", tensor.get("parameters", {}), set(), {"binary_data_size"}
+    )
     if ("data" in tensor) == ("binary_data_size" in parameters):
         raise InputError("the input must have either data or the parameter binary_data_size")
     if "data" in tensor:
         if tail:
             raise InputError(f"{len(tail)} bytes follow the JSON, but the input has its data in it")
-        return _from_json(tensor["data"], size).reshape(shape)
+        return pixels_of_json(tensor["data"], size).reshape(shape)
     declared = parameters["binary_data_size"]
     if declared != size or len(tail) != size:
         raise InputError(
@@ -169,26 +169,6 @@ def _shape(tensor: dict[str, Any], spec: ModelSpec) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _from_json(data: Any, size: int) -> Faces:
-    """Return pixels, uint8 [size], from a list of numbers, or from nested lists.
-
-    np.array would hold Python's global lock for seconds on the largest list that a request may hold.
-    """
-    rows: list[Any] = data if isinstance(data, list) else [None]
-    while rows and isinstance(rows[0], list) and len(rows) <= size and _are_alike(rows):
-        rows = list(chain.from_iterable(rows))
-    try:
-        if len(rows) == size and set(map(type, rows)) <= {int}:
-            return np.frombuffer(bytes(rows), np.uint8)
-    except ValueError:  # outside of 0 to 255
-        pass
-    raise InputError(f"data must be {size} whole numbers from 0 to 255, row after row")
-
-
-def _are_alike(rows: list[Any]) -> bool:
-    return set(map(type, rows)) == {list} and len(set(map(len, rows))) == 1
-
-
 def _output_format(outputs: Any, default: OutputFormat, spec: ModelSpec) -> OutputFormat:
     """Read the requested output; without one it is the model's output in the default form."""
     if outputs is None or outputs == []:
@@ -196,11 +176,11 @@ def _output_format(outputs: Any, default: OutputFormat, spec: ModelSpec) -> Outp
     if not isinstance(outputs, list) or len(outputs) != 1:
         got = f"{len(outputs)} outputs" if isinstance(outputs, list) else type(outputs).__name__
         raise InputError(f"outputs must be a list with the one output {spec.output!r}, got {got}")
-    output = _object("the output", outputs[0], {"name"}, {"parameters"})
+    output = checked_object("the output", outputs[0], {"name"}, {"parameters"})
     if output["name"] != spec.output:
         raise InputError(f"the model's output is {spec.output!r}, got {str(output['name'])[:40]!r}")
     known = {"binary_data", "classification"}
-    parameters = _object("the output's parameters", output.get("parameters", {}), set(), known)
+    parameters = checked_object("the output's parameters", output.get("parameters", {}), set(), known)
     classes = parameters.get("classification", 0)
     if type(classes) is not int or classes < 0:
         raise InputError(f"classification must be a whole number of classes, got {str(classes)[:40]}")
@@ -212,25 +192,3 @@ def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {str(value)[:40]}")
     return value
-
-
-def _object(what: str, value: Any, needed: set[str], known: set[str]) -> dict[str, Any]:
-    """Return a JSON object after a check: it has the keys `needed`, and no others than those and `known`."""
-    if not isinstance(value, dict):
-        raise InputError(f"{what} must be an object, got {type(value).__name__}")
-    if missing := needed - value.keys():
-        raise InputError(f"{what} lacks {', '.join(sorted(missing))}")
-    if unknown := value.keys() - needed - known:
-        takes = ", ".join(sorted(needed | known))
-        raise InputError(f"{what} has {', '.join(sorted(unknown))[:80]}, which is not served; known: {takes}")
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-# Created once, because json.loads and json.dumps with options create one at each call. NaN and Infinity are
-# not valid JSON.
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-_ENCODER = json.JSONEncoder(separators=(",", ":"))

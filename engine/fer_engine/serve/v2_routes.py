@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fer_engine.serve import body, v2_metadata, v2_protocol
-from fer_engine.serve.limits import RefusedError
 from fer_engine.serve.service import Service
 
 # The JSON of so many bytes is read or written in less time than it takes to wake a thread.
@@ -85,13 +84,8 @@ class V2Routes:
         return parse() if len(text) <= INLINE_TEXT else await service.in_pool(parse, deadline)
 
     def _check_model(self, request: Request) -> None:
-        name, version = request.path_params["name"], request.path_params.get("version", v2_protocol.VERSION)
-        if (name, version) != (self._service.spec.name, v2_protocol.VERSION):
-            raise RefusedError(
-                404,
-                f"there is no model {name[:40]!r} of version {version[:40]!r}; "
-                f"{self._service.spec.name!r} of version {v2_protocol.VERSION!r} is served",
-            )
+        parameters = request.path_params
+        self._service.check_model(parameters["name"], parameters.get("version", v2_protocol.VERSION))
 
 
 def _response(content: bytes, text_length: int | None, headers: body.Headers) -> Response:

@@ -27,7 +27,10 @@ def asking(tensor: dict | None = None, **more: object) -> dict:
     return {"inputs": [{**TENSOR, "data": FACES.ravel().tolist(), **(tensor or {})}], **more}
 
 
-@pytest.mark.parametrize("data", [FACES.ravel().tolist(), FACES.tolist(), FACES.reshape(4, 2).tolist()])
+@pytest.mark.parametrize(
+    "data",
+    [FACES.ravel().tolist(), FACES.tolist(), FACES.reshape(4, 2).tolist(), FACES.astype(float).tolist()],
+)
 def test_json_data_may_be_nested(data):
     assert np.array_equal(parse(asking({"data": data})).faces, FACES)
 
@@ -152,6 +155,12 @@ def test_classification_gives_the_best_classes_first():
         (asking({"data": [256] * 8}), "data must be 8 whole numbers"),
         (asking({"data": [-1] * 8}), "data must be 8 whole numbers"),
         (asking({"data": [0.5] * 8}), "data must be 8 whole numbers"),
+        (asking({"data": [1, 2, 3, 4, 5, 6, 7, 255.5]}), "data must be 8 whole numbers"),
+        (asking({"data": [256.0] * 8}), "data must be 8 whole numbers"),
+        (
+            b'{"inputs":[{"name":"faces","datatype":"UINT8","shape":[1,2,2],"data":[1e999,1,1,1]}]}',
+            "data must be 4 whole numbers",
+        ),
         (asking({"data": [True] * 8}), "data must be 8 whole numbers"),
         (asking({"data": ["a"] * 8}), "data must be 8 whole numbers"),
         (asking({"data": [10**30] * 8}), "data must be 8 whole numbers"),
