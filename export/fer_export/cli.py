@@ -89,7 +89,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-m", "--model", help=f"network to export (default: {MODEL})")
+    add("-m", "--model", help=f"network to export (default: that of --checkpoint's folder, else {MODEL})")
     add("-o", "--output", type=Path, help="artifact folder (default: artifacts/ and the network's name)")
     add(
         "--checkpoint",
@@ -274,7 +274,7 @@ def _dataset(options: argparse.Namespace, spec: ModelSpec) -> Dataset | None:
 def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
     """Return what to export, once the options are found to name one thing alone."""
     from fer_export.source import spec_file
-    from fer_export.source.load import OnnxFile, UserNetwork
+    from fer_export.source.load import OnnxFile, UserNetwork, trained_name
 
     named = [name for name in ("model", "module", "onnx") if getattr(options, name) is not None]
     if len(named) > 1:
@@ -288,7 +288,7 @@ def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
         if not given and kind != "model" and name in MODEL_OPTIONS[kind]:
             raise ConfigError(f"--{kind} needs --{name}: {NEEDED[name]}")
     if kind == "model":
-        return options.model or MODEL
+        return options.model or trained_name(options.checkpoint) or MODEL
     spec = spec_file.read_spec(options.spec)
     if kind == "module":
         return UserNetwork(options.module, options.checkpoint, spec)

@@ -175,9 +175,23 @@ def find_spec(model: str, path: Path | None) -> ModelSpec:
         ConfigError: there is no such network.
         ArtifactError: the folder's spec is damaged.
     """
-    if path is not None and (path / SPEC_NAME).is_file():
-        return ModelSpec.loads((path / SPEC_NAME).read_text("utf-8", "replace"))
-    return find_model(model).spec
+    return _folder_spec(path) or find_model(model).spec
+
+
+def trained_name(path: Path | None) -> str | None:
+    """Return the name of the network whose checkpoint folder this is; None for no folder.
+
+    Raises:
+        ArtifactError: the folder's spec is damaged.
+    """
+    spec = _folder_spec(path)
+    return None if spec is None else spec.name
+
+
+def _folder_spec(path: Path | None) -> ModelSpec | None:
+    if path is None or not (path / SPEC_NAME).is_file():
+        return None
+    return ModelSpec.loads((path / SPEC_NAME).read_text("utf-8", "replace"))
 
 
 def load_float_network(

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import ANCHOR_VALUES, ModelSpec
 from fer_engine.errors import DataError
-from fer_engine.vision.suppress import suppress
+from fer_engine.vision.finder.candidates import MIN_SCORE, MOST, Candidates
 
 Outputs = NDArray[np.floating]
 
 SAME_BOX = 0.5  # intersection over union from which on two boxes show the same face (PASCAL VOC, 2010)
-# The score from which on the finder looks at a box, and the overlap above which it keeps the better of two.
-CANDIDATE = 0.15
-OVERLAP = 0.35
-# A box at the threshold may fall to either side of it: the other network finds it too with this score.
+# With this score the other network finds a box too: one at the finder's threshold may fall to either side.
 STILL_FOUND = 0.1
 
 
@@ -28,14 +25,14 @@ STILL_FOUND = 0.1
 class DetectionParity:
     """How close a detector's boxes are to the reference's on the same pictures.
 
-    `found` and `reference_found` count the boxes that are left of the anchors with a score of at least
-    CANDIDATE after non-maximum suppression. `agreement` is the share of both that the other network finds as
-    well, with an intersection over union above SAME_BOX and a score of at least STILL_FOUND, and `changed`
+    `found` and `reference_found` count the candidates of the face finder: the anchors with a score above
+    MIN_SCORE that non-maximum suppression leaves. `agreement` is the share of both that the other network
+    finds as well, with an intersection over union above SAME_BOX and a score above STILL_FOUND, and `changed`
     the number of the rest; with no box at all it is 1.
 
     Score differences are those of the logits of all anchors, and `score_range` the reference's largest less
     its smallest. Box errors, in pixels, are those of the side of a box that moved most: left, top, width or
-    height. They are over the `candidates`, the anchors with a score of at least CANDIDATE in either.
+    height. They are over the `likely` anchors, those with a score above MIN_SCORE in either.
     """
 
     pictures: int
@@ -46,7 +43,7 @@ class DetectionParity:
     max_score_difference: float
     mean_score_difference: float
     score_range: float
-    candidates: int
+    likely: int
     max_box_error: float
     mean_box_error: float
 
@@ -59,9 +56,9 @@ def measure_detections(reference: Outputs, candidate: Outputs) -> DetectionParit
     """Compare two detectors' outputs, both [n, 5 anchors] and finite, on the same n pictures."""
     was, now = (_anchors(outputs) for outputs in (reference, candidate))
     difference = np.abs(now[..., 0] - was[..., 0])
-    chosen = np.maximum(was[..., 0], now[..., 0]) >= _logit(CANDIDATE)
+    chosen = np.maximum(was[..., 0], now[..., 0]) > _logit(MIN_SCORE)
     errors = np.abs(now[chosen, 1:] - was[chosen, 1:]).max(1) if chosen.any() else np.zeros(1)
-    kept = [_find(anchors, CANDIDATE) for anchors in (was, now)]
+    kept = [_find(anchors, MIN_SCORE) for anchors in (was, now)]
     near = [_find(anchors, STILL_FOUND) for anchors in (was, now)]
     found = [sum(map(len, boxes)) for boxes in kept]
     pairs = [*zip(kept[0], near[1], strict=True), *zip(kept[1], near[0], strict=True)]
@@ -75,7 +72,7 @@ def measure_detections(reference: Outputs, candidate: Outputs) -> DetectionParit
         max_score_difference=float(difference.max()),
         mean_score_difference=float(difference.mean()),
         score_range=float(np.ptp(was[..., 0])),
-        candidates=int(chosen.sum()),
+        likely=int(chosen.sum()),
         max_box_error=float(errors.max()),
         mean_box_error=float(errors.mean()),
     )
@@ -93,7 +90,7 @@ def check_found(outputs: Outputs, spec: ModelSpec, source: str) -> None:
     Raises:
         DataError: it finds nothing.
     """
-    if not any(map(len, _find(_anchors(outputs), CANDIDATE))):
+    if not any(map(len, _find(_anchors(outputs), MIN_SCORE))):
         raise DataError(
             f"{spec.name} finds nothing in {source}, on which other precisions are judged by the boxes that "
             "they find: give pictures with faces with --data, or export without --fp16 and --int8"
@@ -112,8 +109,8 @@ def _find(anchors: Outputs, score: float) -> list[Outputs]:
     """Return the boxes, [k, 4], that are found in each picture with at least a score."""
     found = []
     for picture in anchors:
-        likely = picture[picture[:, 0] >= _logit(score)]
-        found.append(likely[suppress(likely[:, 1:], likely[:, 0], OVERLAP), 1:])
+        likely = picture[picture[:, 0] > _logit(score)]
+        found.append(Candidates(likely[:, 1:], likely[:, 0]).best(MOST).boxes)
     return found
 
 

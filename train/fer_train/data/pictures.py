@@ -22,10 +22,11 @@ def read_pictures(path: Path, shape: tuple[int, ...]) -> Dataset:
     Raises:
         DataError: the file is missing or damaged, lacks the array, or the array is of another kind.
     """
+    expected = f"uint8 [n, {', '.join(map(str, shape))}]"
     if path.suffix.lower() != ".npz" or not path.is_file():
         raise DataError(
-            f"{path}: pictures for a detector come as an .npz file with the array images, "
-            f"uint8 {['n', *shape]}; write one with numpy.savez"
+            f"{path}: pictures for a detector come as an .npz file with the array images, {expected}; "
+            "write one with numpy.savez"
         )
     try:
         held = read_arrays(path, ("images",), ("usage",))
@@ -34,8 +35,8 @@ def read_pictures(path: Path, shape: tuple[int, ...]) -> Dataset:
     images = held["images"]
     if images.dtype != np.uint8 or images.shape[1:] != shape or len(images) < LEAST:
         raise DataError(
-            f"{path.name}: array 'images' is {images.dtype} {list(images.shape)}, the detector takes uint8 "
-            f"{['n', *shape]} with n at least {LEAST}; shrink each picture into that size"
+            f"{path.name}: array 'images' is {images.dtype} {list(images.shape)}, the detector takes "
+            f"{expected}, n at least {LEAST}; shrink each picture into that size"
         )
     labels = np.zeros(len(images), np.uint8)
     if "usage" in held:

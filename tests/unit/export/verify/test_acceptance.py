@@ -5,6 +5,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.selection.speed_probe import Candidate, Measured
 from fer_export.verify.acceptance import Thresholds, judge
 from fer_export.verify.comparison import COMPARISONS
+from fer_export.verify.detections import DetectionParity
 from fer_export.verify.parity import measure_parity
 
 RNG = np.random.default_rng(0)
@@ -108,6 +109,30 @@ def test_fp32_is_the_reference_and_never_refused():
     assert gate(speeds=EVEN, accuracy=1, speed=2).refusals().keys() == {"int8"}
     broken = gate(failures={"fp32/onnxruntime": "broken", "int8/onnxruntime": "broken"})
     assert broken.verdicts["fp32"].accepted
+
+
+def judge_boxes(shares, **thresholds):
+    """Judge detectors that share so many boxes with the reference, by precision."""
+    measured = Measured({Candidate(name, "onnxruntime"): 100.0 for name in shares}, {})
+    parities = {
+        candidate: DetectionParity(9, shares[candidate.precision], 0, 9, 9, 0.0, 0.0, 1.0, 9, 0.0, 0.0)
+        for candidate in measured.speeds
+    }
+    return judge(parities, measured, Thresholds(**thresholds), COMPARISONS["detection"])
+
+
+def test_a_detector_is_judged_by_its_boxes_in_float16_more_strictly():
+    found = judge_boxes({"fp32": 1.0, "fp16": 0.99, "int8": 0.98, "int8-cpu": 0.96})
+    assert found.refusals() == {
+        "fp16": "99.00% of the boxes are those of the reference on onnxruntime, at least 99.50% is required",
+        "int8-cpu": (
+            "96.00% of the boxes are those of the reference on onnxruntime, at least 97.00% is required"
+        ),
+    }
+    assert found.thresholds == {"accuracy": 0.99, "agreement": 0.97, "agreement_fp16": 0.995, "speed": 1.0}
+    given = judge_boxes({"fp32": 1.0, "fp16": 0.99, "int8": 0.98}, agreement=0.985)
+    assert given.refusals().keys() == {"int8"}
+    assert given.thresholds == {"accuracy": 0.99, "agreement": 0.985, "speed": 1.0}
 
 
 @pytest.mark.parametrize(

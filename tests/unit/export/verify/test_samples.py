@@ -86,3 +86,20 @@ def test_a_regression_on_one_face_is_refused():
     single = Dataset(np.zeros((1, 48, 48), np.uint8), labels, np.array(["PublicTest"]), "one", ("arousal",))
     with pytest.raises(DataError, match="one: PublicTest has 1 face, expected at least 2"):
         samples.dataset_samples(single, spec(labels=("arousal",), task="regression"), "PublicTest")
+
+
+def test_a_detector_gets_pictures_with_faces():
+    detector = spec(96, 64, labels=("face",), task="detection")
+    found = samples.synthetic_samples(detector, count=3)
+    assert (found.faces.shape, found.faces.dtype) == ((3, 96, 64), np.uint8)
+    assert (found.labels, found.source) == (None, "synthetic pictures with faces, seed 0, n=3")
+    np.testing.assert_array_equal(found.faces, samples.synthetic_samples(detector, count=3).faces)
+    assert len(samples.synthetic_samples(detector).faces) == samples.PICTURES
+
+
+def test_pictures_of_ones_own_are_told_without_a_word_on_labels():
+    detector = spec(32, 32, labels=("face",), task="detection")
+    images = np.zeros((20, 32, 32), np.uint8)
+    pictures = Dataset.split_off(images, np.zeros(20, np.uint8), "mine.npz", ("face",))
+    found = samples.dataset_samples(pictures, detector, "PublicTest")
+    assert (found.source, found.labels) == ("mine.npz PublicTest, n=2", None)
