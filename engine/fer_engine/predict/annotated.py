@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from fer_engine.artifact import files
 from fer_engine.errors import ConfigError, FerError
 from fer_engine.predict.inputs import Input, Report
+from fer_engine.predict.still_copy import IMAGE_SUFFIXES, encode_copy
 from fer_engine.vision.video.writer import CODECS, VideoWriter
 
 if TYPE_CHECKING:
     from fer_engine.vision.image import Image
     from fer_engine.vision.video.frame import Frame
 
-# Formats in which every OpenCV can write colour; images of other formats become PNG, which is lossless.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".webp", ".tif", ".tiff")
 CAMERA_RATE = 30.0  # frames a second; a camera does not state its rate
 LONGEST_PAUSE = 60  # most seconds for which a copy repeats a frame: a gap in the timestamps has any length
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -136,8 +135,9 @@ class AnnotatedCopies:
 
     def _write(self, frame: Frame, annotated: Image) -> None:
         entry, path = self._inputs[frame.source], self._planned[frame.source]
-        if not entry.is_video:
-            files.write_bytes(path, _encoded(annotated, path))
+        if not isinstance(entry.source, int) and not entry.is_video:
+            content = encode_copy(entry.source, frame.source, frame.image, annotated, path)
+            files.write_bytes(path, content)
             return
         if self._video is None:
             self._rate = _rate(entry, frame.image)
@@ -192,17 +192,3 @@ def _rate(entry: Input, first: Image) -> float:
         return CAMERA_RATE
     # The first frame passed the limit already.
     return frame_rate(entry.source, max_pixels=first.shape[0] * first.shape[1])
-
-
-def _encoded(image: Image, path: Path) -> bytes:
-    import cv2
-
-    advice = "name it .png with --output"
-    try:
-        done, content = cv2.imencode(path.suffix, image)
-    except cv2.error as error:
-        raise FerError(f"cannot encode {path}: {error.err}; {advice}") from error
-    if not done:
-        height, width = image.shape[:2]
-        raise FerError(f"cannot encode {path}: {width}x{height} is more than its format holds; {advice}")
-    return content.tobytes()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import functools
 import io
 import itertools
-import logging
 from typing import Any, Final
 
 import numpy as np
 
 from fer_engine.vision.library import opencv, pillow
-
-LOG = logging.getLogger(__name__)
 
 # The modes of Pillow whose pixels a profile of each colour space can stand for.
 MODES: Final = {"GRAY": "L", "CMYK": "CMYK", "LAB": "LAB", "RGB": "RGB"}
@@ -22,25 +19,22 @@ SAME = 2
 STRIP = 128  # rows that are converted at once, which stay in the cache of the processor
 
 
-class _UnusableError(Exception):
-    """A profile is damaged, or this Pillow has no LittleCMS."""
+class UnusableProfileError(Exception):
+    """A profile is damaged or of a rare kind, or this Pillow has no LittleCMS."""
 
 
-def colour_space(profile: bytes | None, name: str) -> str:
-    """Return the colour space of a profile, a key of MODES, or "" for none.
+def colour_space(profile: bytes) -> str:
+    """Return the colour space of a profile, a key of MODES.
 
-    A profile that cannot be used is warned of and taken for none, as in browsers.
+    Raises:
+        UnusableProfileError: it cannot be used.
     """
-    if not profile:
-        return ""
-    try:
-        space, transform = _transform(profile)
-    except _UnusableError as error:
-        LOG.warning(
-            "the colour profile of %s cannot be used, so colours may be a little off: %s", name, error
-        )
-        return ""
-    return space if transform is not None else ""
+    return _transform(profile)[0]
+
+
+def changes_colours(profile: bytes) -> bool:
+    """Whether a profile that can be used is another than sRGB."""
+    return _transform(profile)[1] is not None
 
 
 def image_to_srgb(image: Any, profile: bytes) -> Any:
@@ -55,6 +49,8 @@ def pixels_to_srgb(pixels: Any, profile: bytes) -> Any:
     from PIL import ImageCms
 
     cv2, transform = opencv(), _transform(profile)[1]
+    if transform is None:
+        return pixels
     converted = np.empty_like(pixels)
     for start in range(0, len(pixels), STRIP):
         strip = pillow().fromarray(cv2.cvtColor(pixels[start : start + STRIP], cv2.COLOR_BGR2RGB))
@@ -72,11 +68,13 @@ def _transform(profile: bytes) -> tuple[str, Any]:
         opened = ImageCms.getOpenProfile(io.BytesIO(profile))
         space = opened.profile.xcolor_space.strip().upper()
         if space not in MODES:
-            raise _UnusableError(f"it is of the colour space {space}, expected one of {', '.join(MODES)}")
+            raise UnusableProfileError(
+                f"it is of the colour space {space}, expected one of {', '.join(MODES)}"
+            )
         srgb = ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(opened, srgb, MODES[space], "RGB")
     except (ImportError, OSError, ValueError, TypeError, ImageCms.PyCMSError) as error:
-        raise _UnusableError(str(error) or "it is damaged") from error
+        raise UnusableProfileError(str(error) or "it is damaged") from error
     return space, None if space == "RGB" and _changes_nothing(transform) else transform
 
 

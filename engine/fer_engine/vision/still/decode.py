@@ -46,7 +46,9 @@ class Decoded:
 def decode(image: ImageFile) -> Decoded:
     """Decode the pixels of an image file, within the `with` block of `open_image`."""
     opened, profile = image.opened, image.profile
-    space = _profile_space(image)
+    space, problem = profile_space(image)
+    if problem:
+        LOG.warning("the colour profile of %s is not applied: %s", image.name, problem)
     kept = profile if space == "RGB" else None
     if isinstance(opened, DeepTiff) or bit_depth.is_deep_colour(opened):
         pixels = bit_depth.as_8_bits(bit_depth.decode_deep(image.content(), image.name), image.name)
@@ -68,17 +70,19 @@ def decode(image: ImageFile) -> Decoded:
     return _upright(_from_pillow(colour), exif.orientation(image.opened), kept)
 
 
-def _profile_space(image: ImageFile) -> str:
-    """Return the colour space of the image's profile, "" for none that changes or fits its pixels."""
-    space = colour_profile.colour_space(image.profile, image.name)
+def profile_space(image: ImageFile) -> tuple[str, str]:
+    """Return the colour space of the image's profile; or "", and why it cannot be applied if there is one."""
+    if image.profile is None:
+        return "", ""
+    try:
+        space = colour_profile.colour_space(image.profile)
+    except colour_profile.UnusableProfileError as error:
+        return "", str(error)
     mode = image.opened.mode
     own = "GRAY" if mode in GRAY_MODES or mode[0] in "IF" else mode if mode in {"CMYK", "LAB"} else "RGB"
-    if space in {"", own} or (space, own) == ("RGB", "GRAY"):
-        return space
-    LOG.warning(
-        "the colour profile of %s is for %s, but its pixels are %s: it is not applied", image.name, space, own
-    )
-    return ""
+    if space == own or (space, own) == ("RGB", "GRAY"):
+        return space, ""
+    return "", f"it is for {space}, and the pixels are {own}"
 
 
 def _decode_plain_jpeg(image: ImageFile) -> Pixels | None:

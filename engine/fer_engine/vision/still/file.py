@@ -37,6 +37,11 @@ class ImageFile:
         """The colour profile (ICC); None if there is none."""
         return self.opened.info.get("icc_profile") or None
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether it may be transparent."""
+        return bool(self.opened.has_transparency_data)
+
     def content(self) -> bytes:
         """Return the whole file."""
         self.file.seek(0)

@@ -118,10 +118,10 @@ def test_a_cmyk_profile_is_applied():
 @pytest.mark.parametrize(
     ("damaged", "reason"),
     [
-        (b"no profile", "the colour profile of x.png cannot be used"),
-        (swapped()[:200], "the colour profile of x.png cannot be used"),
-        (cmyk(), "the colour profile of x.png is for CMYK, but its pixels are RGB"),
-        (gray(2.2), "the colour profile of x.png is for GRAY, but its pixels are RGB"),
+        (b"no profile", ""),
+        (swapped()[:200], ""),
+        (cmyk(), "it is for CMYK, and the pixels are RGB"),
+        (gray(2.2), "it is for GRAY, and the pixels are RGB"),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_warned_of(damaged, reason, caplog):
@@ -129,4 +129,4 @@ def test_a_profile_that_cannot_be_used_is_warned_of(damaged, reason, caplog):
     with caplog.at_level(logging.WARNING):
         assert (read_image(content, "x.png") == RGB[..., ::-1]).all()
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith(reason)
+    assert caplog.messages[0].startswith(f"the colour profile of x.png is not applied: {reason}")
