@@ -38,9 +38,7 @@ LOG = logging.getLogger(__name__)
 GONE = 499  # nginx's status for a client that left before the answer; only the metrics see it
 LENGTHS = {b"content-length", b"transfer-encoding"}  # a request with a body has one of these headers
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://[a-z0-9.:_\[\]-]+"
-)  # browsers send it in small letters, with no path
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:_\[\]-]+")  # as browsers send it: no capitals, no path
 MODEL, V1_MODEL = "/v2/models/{name}", "/v1/models/{name}"
 
 
@@ -49,33 +47,7 @@ def make_app(service: Service, detector: FaceDetector, cors_origins: Sequence[st
 
     Pages of `cors_origins`, such as https://example.org, or of all with "*", may read its answers.
     """
-    finder = FaceFinder(detector, service.spec, service.limits)
-    v1, v2, page = V1Routes(service, finder), V2Routes(service), PageRoutes()
-    posts: dict[str, Handler] = {
-        f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
-        f"{MODEL}/versions/{{version}}/infer": v2.infer,
-        "/v2/repository/index": v2.index,
-        "/predict": ImageRoute(service, finder).predict,
-        f"{V1_MODEL}:predict": v1.predict,
-    }
-    gets: dict[str, Handler] = {
-        "/v1/models": v1.models,
-        V1_MODEL: v1.ready,
-        "/v2": v2.server,
-        "/v2/health/live": v2.live,
-        "/v2/health/ready": v2.ready,
-        "/v2/models/stats": v2.statistics,  # of all models; before the route of a model of that name
-        "/": page.index,
-        "/page/{file}": page.file,
-        "/metrics": _metrics(service),
-    }
-    for prefix in (MODEL, f"{MODEL}/versions/{{version}}"):
-        gets |= {
-            prefix: v2.model,
-            f"{prefix}/ready": v2.model_ready,
-            f"{prefix}/config": v2.model_config,
-            f"{prefix}/stats": v2.statistics,
-        }
+    posts, gets = _handlers(service, detector)
     routes = [
         Route(path, _Endpoint(handler, path, service), methods=[method])
         for method, handlers in (("POST", posts), ("GET", gets))
@@ -97,6 +69,40 @@ def make_app(service: Service, detector: FaceDetector, cors_origins: Sequence[st
         allow_headers=["*"],
         expose_headers=[HEADER_NAME, "Retry-After"],
     )
+
+
+def _handlers(service: Service, detector: FaceDetector) -> tuple[dict[str, Handler], dict[str, Handler]]:
+    """Return the handlers of POST and of GET by their paths, which `openapi.make_document` describes."""
+    finder = FaceFinder(detector, service.spec, service.limits)
+    v1, v2, page = V1Routes(service, finder), V2Routes(service), PageRoutes(service.spec)
+    posts: dict[str, Handler] = {
+        f"{MODEL}/infer": v2.infer,  # first, because routes are tried in order
+        f"{MODEL}/versions/{{version}}/infer": v2.infer,
+        "/v2/repository/index": v2.index,
+        "/predict": ImageRoute(service, finder).predict,
+        f"{V1_MODEL}:predict": v1.predict,
+    }
+    gets: dict[str, Handler] = {
+        "/v1/models": v1.models,
+        V1_MODEL: v1.ready,
+        "/v2": v2.server,
+        "/v2/health/live": v2.live,
+        "/v2/health/ready": v2.ready,
+        "/v2/models/stats": v2.statistics,  # of all models; before the route of a model of that name
+        "/": page.index,
+        "/page/{file}": page.file,
+        "/docs": page.documentation,
+        "/openapi.json": page.document,
+        "/metrics": _metrics(service),
+    }
+    for prefix in (MODEL, f"{MODEL}/versions/{{version}}"):
+        gets |= {
+            prefix: v2.model,
+            f"{prefix}/ready": v2.model_ready,
+            f"{prefix}/config": v2.model_config,
+            f"{prefix}/stats": v2.statistics,
+        }
+    return posts, gets
 
 
 def check_cors_origins(origins: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""GET / and /page: the web page and its files."""
+"""GET / and /page: the web page and its files; /docs and /openapi.json: what the service answers to what."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from importlib import resources
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.serve.limits import RefusedError
+from fer_engine.serve.openapi import make_document
+from fer_engine.serve.openapi_page import render_page
 
 INDEX = "index.html"
 # The browser loads files from this server only, and images also from the page itself.
@@ -28,9 +31,12 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", 
 
 
 class PageRoutes:
-    """The handlers for the page. Its files are read once at the start, so no path can lead to other files."""
+    """The handlers for the pages. Files are read once at the start, so no path can lead to other files."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
+        document = make_document(spec)
+        self._document = JSONResponse(document, headers=HEADERS)
+        self._documentation = Response(render_page(document), headers=HEADERS, media_type=TYPES[".html"])
         folder = resources.files("fer_engine.serve") / "page"
         self._files = {
             entry.name: Response(entry.read_bytes(), headers=HEADERS, media_type=_media_type(entry.name))
@@ -40,6 +46,12 @@ class PageRoutes:
 
     async def index(self, _: Request) -> Response:
         return self._files[INDEX]
+
+    async def document(self, _: Request) -> Response:
+        return self._document
+
+    async def documentation(self, _: Request) -> Response:
+        return self._documentation
 
     async def file(self, request: Request) -> Response:
         name = request.path_params["file"]

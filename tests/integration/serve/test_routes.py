@@ -8,11 +8,12 @@ import re
 import pytest
 import tritonclient.http as triton
 
-from serving import MODEL, asked, image_of, noise, serving
+from serving import MODEL, asked, image_of, noise, request_of, serving
 
 
-def test_the_page_allows_nothing_from_elsewhere(server):
-    code, headers, text = server.get("/")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_the_pages_allow_nothing_from_elsewhere(server, path):
+    code, headers, text = server.get(path)
     assert code == 200
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["content-security-policy"].startswith("default-src 'self'; ")
@@ -46,6 +47,27 @@ def test_a_wrong_method_is_told(server):
     code, headers, text = server.get("/predict")
     assert (code, headers["allow"]) == (405, "POST")
     assert json.loads(text)["error"]
+
+
+def test_answers_have_what_the_openapi_document_says(server, hopper):
+    code, headers, text = server.get("/openapi.json")
+    assert (code, headers["content-type"]) == (200, "application/json")
+    schemas = json.loads(text)["components"]["schemas"]
+    answer = json.loads(server.post("/predict", hopper, Content_Type="image/jpeg")[2])
+    assert set(answer) == set(schemas["ImageAnswer"]["properties"])
+    assert set(schemas["Face"]["required"]) <= set(answer["faces"][0]) <= set(schemas["Face"]["properties"])
+    for path, name in (
+        ("/v2/health/live", "Live"),
+        ("/v2", "ServerMetadata"),
+        (f"/v2/models/{MODEL}", "ModelMetadata"),
+        (f"/v2/models/{MODEL}/config", "ModelConfig"),
+        (f"/v2/models/{MODEL}/stats", "Statistics"),
+        (f"/v1/models/{MODEL}", "ModelReady"),
+        ("/v1/models", "Models"),
+    ):
+        assert set(json.loads(server.get(path)[2])) == set(schemas[name]["properties"]), path
+    answer = json.loads(server.exchange(request_of(noise(1)))[2])
+    assert set(schemas["InferAnswer"]["required"]) <= set(answer) <= set(schemas["InferAnswer"]["properties"])
 
 
 PREFLIGHT = (
