@@ -68,7 +68,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], shared: list[d
     rows += [(f"takes <code>{escape(kind)}</code>", _content(value)) for kind, value in body.items()]
     for status, response in operation["responses"].items():
         for kind, value in response["content"].items():
-            word = "answers" if status == "200" else "or"
+            word = "answers" if status == "200" else "or else"
             rows.append((f"{word} <code>{escape(kind)}</code>", _content(value)))
     described = "".join(f"<tr><th>{head}</th><td>{cell}</td></tr>" for head, cell in rows)
     more = f"<p>{escape(operation['description'])}</p>" if "description" in operation else ""
@@ -81,11 +81,13 @@ def _details(summary: str, content: str) -> str:
 
 
 def _content(value: dict[str, Any]) -> str:
-    schema = _json(value["schema"]) if "schema" in value else "as it is"
+    schema = _json(value["schema"]) if "schema" in value else "its bytes"
     return schema + (f"Example:{_json(value['example'])}" if "example" in value else "")
 
 
 def _json(value: Any) -> str:
     """Return JSON with links to the schemas that it refers to."""
+    if set(value) == {"$ref"}:
+        return re.sub(f".*{REFERENCE}", r'<a href="#\1">\1</a>', value["$ref"])
     text = escape(json.dumps(value, indent=1), quote=False)
     return f"<pre>{re.sub(REFERENCE, LINK, text)}</pre>"
