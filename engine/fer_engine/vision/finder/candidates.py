@@ -14,7 +14,10 @@ from fer_engine.vision.finder.pyramid import TILE, Level, Tile
 from fer_engine.vision.suppress import suppress
 
 MIN_SCORE = 0.15  # of the detector alone: the verifier decides
-OVERLAP = 0.35  # intersection over union of two boxes of one face
+OVERLAP = 0.35  # intersection over union of two boxes of one face, as the detector alone proposes them
+# The same once both networks have looked, when the better box is known better: the faces of two people
+# overlap less, even cheek to cheek.
+VERIFIED_OVERLAP, VERIFIED_NESTED = 0.2, 0.5
 MOST = 40  # candidates of a tile
 CUT = 2  # pixels from a tile's inner border within which a box is taken as cut by it
 _MIN_LOGIT = float(np.log(MIN_SCORE / (1 - MIN_SCORE)))
@@ -28,8 +31,29 @@ class Candidates(NamedTuple):
 
     def best(self, limit: int | None = None) -> Candidates:
         """Return the best of those that overlap, best first."""
-        kept = suppress(self.boxes, self.logits, OVERLAP, limit)
+        return self._rows(suppress(self.boxes, self.logits, OVERLAP, limit))
+
+    def faces(self) -> Candidates:
+        """Return one candidate for each face, best first, of those that were verified."""
+        return self._rows(suppress(self.boxes, self.logits, VERIFIED_OVERLAP, nested=VERIFIED_NESTED))
+
+    def _rows(self, kept: NDArray[np.intp]) -> Candidates:
         return Candidates(self.boxes[kept], self.logits[kept])
+
+    def resized(self, gray: NDArray[np.uint8], level: Level) -> Candidates:
+        """Return those of a level in pixels of the image, uint8 [height, width]."""
+        scale = np.array([gray.shape[1] / level.width, gray.shape[0] / level.height] * 2, np.float32)
+        return self._replace(boxes=self.boxes * scale)
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """Return the candidates of all parts."""
+    if not parts:
+        return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    if len(parts) == 1:
+        return parts[0]
+    boxes, logits = zip(*parts, strict=True)
+    return Candidates(np.concatenate(boxes), np.concatenate(logits))
 
 
 def read_candidates(outputs: Logits, tiles: Sequence[Tile], level: Level) -> list[Candidates]:

@@ -12,8 +12,8 @@ from fer_engine.artifact.artifact import Artifact
 from fer_engine.engine import Engine
 from fer_engine.errors import ConfigError
 from fer_engine.vision.boxes import as_detections, clip_boxes
-from fer_engine.vision.face import Detections, Scores
-from fer_engine.vision.finder.candidates import Candidates, read_candidates
+from fer_engine.vision.face import Detections
+from fer_engine.vision.finder.candidates import Candidates, joined, read_candidates
 from fer_engine.vision.finder.pyramid import TILE, Level, levels
 from fer_engine.vision.finder.verify import SIDE, verifier_crop
 from fer_engine.vision.image import Image, check_image
@@ -23,6 +23,8 @@ from fer_engine.vision.options import check_positive, check_share
 DETECTOR, VERIFIER = (Path(__file__).parent / name for name in ("detector", "verifier"))
 MIN_FACE_SCORE = 0.6
 VERIFIER_LABELS = ("other", "face")
+SURE = float(np.log(MIN_FACE_SCORE / (1 - MIN_FACE_SCORE)))
+SEVERAL, SMALL = 3, 24  # a crowd: so many faces that are lower than so many pixels of the level
 TILES_AT_ONCE = 16  # bounds the memory for the tiles of a large image and what the detector gives for them
 CROPS_AT_ONCE = 8
 
@@ -51,8 +53,8 @@ class FaceFinder:
         Args:
             detect_size: Larger images are shrunk to this longest side, in pixels, before the search; more
                 finds smaller faces and takes longer. Where an image is more than twice as long as wide, twice
-                its shorter side counts. "auto": 288 pixels, 504 in images of at least 1,260 and 882 in
-                images of at least 2,205.
+                its shorter side counts. "auto": 288 pixels; also 504 in images of at least 1,260 pixels, and
+                882 from 2,205 on. Images above 640 pixels are searched so where they show a crowd, too.
             min_face_score: Lowest score of a face, from 0 to 1.
             backend: As for `Engine.load`.
             precision: As for `Engine.load`.
@@ -93,48 +95,54 @@ class FaceFinder:
             InputError: it is no such image.
             BackendError: the runtime failed.
         """
-        cv2 = opencv()
-        gray = cv2.cvtColor(check_image(image), cv2.COLOR_BGR2GRAY)
-        candidates = self._detect(gray)
-        scores = self._verify(gray, candidates)
-        boxes = clip_boxes(candidates.boxes, image)
+        gray = opencv().cvtColor(check_image(image), opencv().COLOR_BGR2GRAY)
+        faces = self._find(gray)
+        scores = 1 / (1 + np.exp(-faces.logits.clip(-80, 80)))  # exp(80) is still a float32
+        boxes = clip_boxes(faces.boxes, image)
         sure = (scores >= self._min_face_score) & (boxes[:, 2:] > 0).all(1)
         return as_detections(Detections(boxes[sure], scores[sure]), image)
 
-    def _detect(self, gray: NDArray[np.uint8]) -> Candidates:
-        """Return the detector's candidates in a gray image, uint8 [height, width], in its pixels."""
+    def _find(self, gray: NDArray[np.uint8]) -> Candidates:
+        """Return what may be a face in a gray image, uint8 [height, width], with the logits of both."""
         found: list[Candidates] = []
+        crowded = False
         height, width = gray.shape
         for level in levels(height, width, self._detect_size):
-            scale = np.array([width / level.width, height / level.height] * 2, np.float32)
-            found += [Candidates(part.boxes * scale, part.logits) for part in self._search(gray, level)]
-        if not found:
-            return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-        if len(found) == 1:
-            return found[0]
-        boxes, logits = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return Candidates(boxes, logits).best()
+            if not (level.always or crowded):
+                break
+            candidates = self._verified(gray, self._search(gray, level).resized(gray, level))
+            found.append(candidates)
+            crowded = _is_crowd(candidates, level.height / height)
+        return joined(found).faces()
 
-    def _search(self, gray: NDArray[np.uint8], level: Level) -> list[Candidates]:
-        """Return the candidates of each tile of a level, in pixels of the level."""
+    def _search(self, gray: NDArray[np.uint8], level: Level) -> Candidates:
+        """Return the detector's candidates at a level, in pixels of the level."""
         shrunk = level.shrunk(gray)
-        found = []
+        found: list[Candidates] = []
         for start in range(0, len(level.tiles), TILES_AT_ONCE):
             tiles = level.tiles[start : start + TILES_AT_ONCE]
             outputs = self._detector.logits(level.cut(shrunk, tiles))
             found += read_candidates(outputs, tiles, level)
-        return found
+        return joined(found).best()
 
-    def _verify(self, gray: NDArray[np.uint8], candidates: Candidates) -> Scores:
-        """Return the score of each candidate, float32 [n], from both networks."""
+    def _verified(self, gray: NDArray[np.uint8], candidates: Candidates) -> Candidates:
+        """Return the candidates, in pixels of the gray image, with the verifier's logits added."""
         if not len(candidates.boxes):
-            return np.empty(0, np.float32)
-        crops = np.empty((len(candidates.boxes), SIDE, SIDE), np.uint8)
-        for target, box in zip(crops, candidates.boxes.tolist(), strict=True):
-            target[:] = verifier_crop(gray, box)
+            return candidates
+        crops = np.stack([verifier_crop(gray, box) for box in candidates.boxes.tolist()])
         verdicts = self._verifier.logits(crops)
-        logits = candidates.logits + verdicts[:, 1] - verdicts[:, 0]
-        return 1 / (1 + np.exp(-logits.clip(-80, 80)))  # exp(80) is still a float32
+        return candidates._replace(logits=candidates.logits + verdicts[:, 1] - verdicts[:, 0])
+
+
+def _is_crowd(candidates: Candidates, scale: float) -> bool:
+    """Return whether a level has several small faces, beside which smaller ones may have been missed.
+
+    Args:
+        candidates: Of the level, in pixels of the image, verified.
+        scale: Of the level.
+    """
+    faces = candidates.boxes[candidates.logits > SURE]
+    return int((faces[:, 3] * scale < SMALL).sum()) >= SEVERAL
 
 
 def _as_size(detect_size: int | str) -> int | None:

@@ -17,10 +17,13 @@ from fer_engine.vision.resize import resize
 
 TILE = 288  # side of a tile, in pixels
 STEP = 1.75  # scale of a level to that of the level before
-# The automatic search adds a level where the image is so many times larger than the level: a finer search of
-# a small image would cost several times as much as that of the whole image and find few faces more.
-WORTH = 2.5
 FINEST = 2  # the last level of the automatic search
+# An image so many times larger than a level is always searched there: its faces may all be too small before.
+ALWAYS = 2.5
+# Smaller ones are searched there if the level before shows a crowd, and if that gives its faces more pixels.
+# Level 1 costs five times as much as level 0: up to this size, that of an ordinary video, it is left out.
+CROWDED = 1.1
+ORDINARY = 640
 # Tiles of a finer level share so many pixels; larger faces are cut by both and left to the level before.
 OVERLAP = 56
 LARGEST_FINE = 96  # pixels of the largest face that a finer level keeps: the level before sees it well
@@ -43,12 +46,16 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The image at one scale: its size in pixels and its tiles; `largest` is the side of its largest face."""
+    """The image at one scale: its size in pixels and its tiles; `largest` is the side of its largest face.
+
+    With `always` it is searched in any case, else if the level before shows a crowd.
+    """
 
     height: int
     width: int
     tiles: tuple[Tile, ...]
-    largest: float
+    largest: float = math.inf
+    always: bool = True
 
     def shrunk(self, gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the gray image in this level's size, uint8 [height, width]."""
@@ -82,10 +89,13 @@ def levels(height: int, width: int, detect_size: int | None) -> list[Level]:
     for index, size in enumerate(_sizes(counted, detect_size)):
         scale = size / counted
         scaled = max(1, round(height * scale)), max(1, round(width * scale))
-        if min(scaled) >= SMALLEST:
-            overlap = TILE // 2 if index == 0 else OVERLAP
-            largest = math.inf if index == 0 else LARGEST_FINE
-            found.append(Level(*scaled, _tiles(*scaled, overlap), largest))
+        if min(scaled) < SMALLEST:
+            continue
+        if index == 0:
+            found.append(Level(*scaled, _tiles(*scaled, TILE // 2)))
+        else:
+            always = detect_size is not None or counted >= ALWAYS * size
+            found.append(Level(*scaled, _tiles(*scaled, OVERLAP), LARGEST_FINE, always))
     return found
 
 
@@ -93,7 +103,8 @@ def _sizes(counted: float, detect_size: int | None) -> list[float]:
     """Return the size of each level, by the side that counts; none is above `counted`."""
     if detect_size is None:
         steps = [TILE * STEP**index for index in range(1, FINEST + 1)]
-        return [min(counted, TILE), *(size for size in steps if counted >= WORTH * size)]
+        finer = [size for size in steps if counted > ORDINARY and counted >= CROWDED * size]
+        return [min(counted, TILE), *finer]
     finest = min(counted, detect_size)
     if finest <= TILE:
         return [finest]

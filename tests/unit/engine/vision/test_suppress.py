@@ -35,3 +35,9 @@ def test_limit_none_and_no_boxes():
     assert kept(many, range(30), limit=4) == [29, 28, 27, 26]
     assert len(kept(many, range(30))) == 30
     assert kept([], []) == []
+
+
+def test_the_share_of_a_nested_box_can_be_chosen():
+    half_out = [(0, 0, 20, 20), (12, 0, 20, 20)]  # two fifths of each lie in the other
+    assert kept(half_out, [0.9, 0.5]) == [0, 1]
+    assert suppress(np.array(half_out, float), np.array([0.9, 0.5]), 0.35, nested=0.3).tolist() == [0]

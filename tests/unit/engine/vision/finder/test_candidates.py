@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_engine.vision.finder.candidates import read_candidates
+from fer_engine.vision.finder.candidates import Candidates, read_candidates
 from fer_engine.vision.finder.pyramid import LARGEST_FINE, Level, Tile, levels
 
 WHOLE = levels(288, 288, None)[0]
@@ -76,3 +76,11 @@ def test_a_tile_has_at_most_forty_candidates():
     found = read(*grid)
     assert len(found) == 40
     assert found[0] == [20 * (99 % 14), 20 * (99 // 14), 18, 18]
+
+
+def test_two_boxes_of_one_verified_face_are_one_and_cheek_to_cheek_are_two():
+    face, shifted, cheek = (100, 100, 40, 50), (120, 104, 40, 50), (132, 100, 40, 50)
+    for other, count in ((shifted, 1), (cheek, 2)):
+        candidates = Candidates(np.array([face, other], np.float32), np.array([3, 1], np.float32))
+        assert len(candidates.best().boxes) == 2
+        assert candidates.faces().boxes.tolist() == [list(face), list(other)][:count]

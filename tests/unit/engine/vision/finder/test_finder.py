@@ -87,6 +87,18 @@ def test_a_face_at_a_seam_is_found_once(make_finder, shift):
     assert_close(found, spots, 16)
 
 
+@pytest.mark.parametrize(("crowd", "found_small"), [(2, False), (3, True)])
+def test_a_crowd_is_searched_again_for_smaller_faces(make_finder, monkeypatch, crowd, found_small):
+    monkeypatch.setattr(
+        "fer_engine.vision.finder.finder.SMALL", 60
+    )  # every box of this network has 50 pixels
+    spots = [(200 + 250 * index, 200) for index in range(crowd)]
+    image = picture(1000, 800, *spots, side=84)
+    small = (500, 600)
+    image += picture(1000, 800, small, side=50)
+    assert_close(make_finder()(image), [*spots, small] if found_small else spots, 30)
+
+
 def test_a_crowd_in_a_large_image_is_not_cut_off(make_finder):
     spots = [(x, y) for x in range(150, 3900, 250) for y in range(150, 2900, 250)]  # 165 faces
     assert_close(make_finder()(picture(4000, 3000, *spots, side=108)), spots, 40)

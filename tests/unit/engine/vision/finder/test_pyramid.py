@@ -11,7 +11,8 @@ from fer_engine.vision.finder.pyramid import OVERLAP, TILE, levels
 
 
 def sizes(width: int, height: int, detect_size: int | None = None) -> list[tuple[int, int]]:
-    return [(level.width, level.height) for level in levels(height, width, detect_size)]
+    """The levels at which an image is searched in any case."""
+    return [(level.width, level.height) for level in levels(height, width, detect_size) if level.always]
 
 
 def test_an_ordinary_image_is_one_tile():
@@ -24,6 +25,13 @@ def test_a_larger_image_has_finer_levels():
     assert sizes(1600, 1200) == [(288, 216), (504, 378)]
     assert sizes(1200, 1600) == [(216, 288), (378, 504)]
     assert sizes(4000, 3000) == sizes(8000, 6000) == [(288, 216), (504, 378), (882, 662)]
+
+
+def test_the_levels_for_crowds():
+    (only,) = levels(480, 640, None)  # whatever it shows
+    assert only.always
+    for width, expected in ((1024, [True, False, False]), (800, [True, False]), (1600, [True, True, False])):
+        assert [level.always for level in levels(width * 3 // 4, width, None)] == expected
 
 
 def test_nothing_is_enlarged():
@@ -48,7 +56,7 @@ def test_a_strip_is_searched_by_its_shorter_side(width, height, least):
     first, *finer = levels(height, width, None)
     assert min(first.width, first.height) >= least
     assert len(first.tiles) > 1
-    assert sum(len(level.tiles) for level in (first, *finer)) < 100
+    assert sum(len(level.tiles) for level in (first, *finer)) < 150
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5000), (100, 1_000_000), (20, 60_000), (1_000_000, 30)])
