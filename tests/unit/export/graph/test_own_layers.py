@@ -58,6 +58,20 @@ class Normalizing(nn.Module):
         return self.head(self.stem((x - 0.5) / 0.25).relu().mean((2, 3)))
 
 
+class Standardizing(nn.Module):
+    """Gives each face a mean of 0 and a standard deviation of 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, stride=2)
+        self.head = nn.Linear(8, len(LABELS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        x = x / (torch.sqrt((x * x).mean((1, 2, 3), keepdim=True)) + 0.01)
+        return self.head(self.stem(x).relu().mean((2, 3)))
+
+
 class Pooling(nn.Module):
     """Multiplies no matrix."""
 
@@ -97,7 +111,7 @@ def run(model: onnx.ModelProto, batch: np.ndarray) -> np.ndarray:
     return session.run(None, {"faces": batch})[0]
 
 
-@pytest.mark.parametrize("kind", [Odd, Normalizing])
+@pytest.mark.parametrize("kind", [Odd, Normalizing, Standardizing])
 def test_every_precision_keeps_its_answers(exported, kind):
     network, spec, graph = (getattr(exported(kind), name) for name in ("network", "spec", "graph"))
     expected = logits(network, spec, faces(spec))
@@ -111,6 +125,22 @@ def test_every_precision_keeps_its_answers(exported, kind):
     for tolerance, model in graphs.items():
         check_interface(model, spec)
         np.testing.assert_allclose(run(model, faces(spec)), expected, atol=tolerance * np.ptp(expected))
+
+
+def test_what_a_network_measures_of_a_face_stays_in_float32(exported):
+    network, spec, graph = (getattr(exported(Standardizing), n) for n in ("network", "spec", "graph"))
+    flat = faces(spec) % 3 + 250  # of a variance that float16 has few digits for
+    expected = logits(network, spec, flat)
+    assert np.ptp(expected, axis=0).max() > 0
+    calibration = calibrate_int8(graph, faces(spec), method="mse", source="noise", seed=0, spec=spec)
+    assert find_activations(graph, spec).faces is None  # they vary with the face
+    for model in (to_fp16(graph, spec), to_int8_cpu(graph, calibration.cpu_ranges, spec)):
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.value_info
+        types = {value.name: value.type.tensor_type.elem_type for value in inferred}
+        operators = [node.op_type for node in model.graph.node]
+        before = list(model.graph.node)[operators.index("ReduceMean") : operators.index("Sqrt") + 1]
+        assert {types[node.output[0]] for node in before} == {onnx.TensorProto.FLOAT}
+        np.testing.assert_allclose(run(model, flat), expected, atol=0.1 * np.ptp(expected))
 
 
 def test_a_layer_that_is_used_twice_becomes_two(exported):
