@@ -82,7 +82,7 @@ def _details(summary: str, content: str) -> str:
 
 def _content(value: dict[str, Any]) -> str:
     schema = _json(value["schema"]) if "schema" in value else "its bytes"
-    return schema + (f"Example:{_json(value['example'])}" if "example" in value else "")
+    return schema + (f"<p>Example:</p>{_json(value['example'])}" if "example" in value else "")
 
 
 def _json(value: Any) -> str:

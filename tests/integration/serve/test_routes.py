@@ -8,7 +8,7 @@ import re
 import pytest
 import tritonclient.http as triton
 
-from serving import MODEL, asked, image_of, noise, request_of, serving
+from serving import MODEL, asked, image_of, noise, serving
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -66,7 +66,9 @@ def test_answers_have_what_the_openapi_document_says(server, hopper):
         ("/v1/models", "Models"),
     ):
         assert set(json.loads(server.get(path)[2])) == set(schemas[name]["properties"]), path
-    answer = json.loads(server.exchange(request_of(noise(1)))[2])
+    tensor = {"name": "faces", "datatype": "UINT8", "shape": [1, 48, 48], "data": noise(1).tolist()}
+    asking = json.dumps({"inputs": [tensor]}).encode()
+    answer = json.loads(server.post(f"/v2/models/{MODEL}/infer", asking)[2])
     assert set(schemas["InferAnswer"]["required"]) <= set(answer) <= set(schemas["InferAnswer"]["properties"])
 
 
