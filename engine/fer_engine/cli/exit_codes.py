@@ -16,6 +16,7 @@ EXIT_NO_READER = 141  # as shells tell of SIGPIPE
 EXTRAS = {
     "cv2": "vision",
     "PIL": "vision",
+    "av": "vision",
     "onnxruntime": "cpu",
     "openvino": "openvino",
     "uvicorn": "serve",

@@ -135,7 +135,7 @@ class AnnotatedCopies:
 
     def _write(self, frame: Frame, annotated: Image) -> None:
         entry, path = self._inputs[frame.source], self._planned[frame.source]
-        if not isinstance(entry.source, int) and not entry.is_video:
+        if isinstance(entry.source, Path | bytes) and not entry.is_video:
             content = encode_copy(entry.source, frame.source, frame.image, annotated, path)
             files.write_bytes(path, content)
             return

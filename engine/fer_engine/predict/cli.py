@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from fer_engine.vision.video.pipeline import Pipeline
 
 INPUT_HELP = (
-    "image, video, folder (searched with its subfolders), pattern, number of a camera, or - for an image on "
-    "standard input"
+    "image, video, folder (searched with its subfolders), pattern, URL (rtsp://, http:// and others), number "
+    "of a camera, or - for an image or a video on standard input"
 )
 # An error of a file is reported in one line; OpenCV and FFmpeg would print theirs as well.
 LOG_LEVELS = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
@@ -116,13 +116,14 @@ def _add_faces(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from fer_engine.predict.inputs import find_inputs
     from fer_engine.predict.job import ErrorLog, Job
-    from fer_engine.vision.library import opencv, pillow
+    from fer_engine.vision.library import opencv, pillow, pyav
 
     _check(options)
     for name, level in LOG_LEVELS.items():
         os.environ.setdefault(name, level)
     opencv()  # a missing library is an error now, before a model is exported
     pillow()
+    pyav()
     errors = ErrorLog()
     found = find_inputs(options.inputs, errors.report, skip=options.output)
     if not found:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
+import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fer_engine.errors import ConfigError, FerError, ImageError, InputError
+from fer_engine.errors import ConfigError, FerError, InputError
+from fer_engine.vision.still.file import HEADER
+from fer_engine.vision.video.animation import open_animation
+from fer_engine.vision.video.container import ByteSource
 from fer_engine.vision.video.frame import Frame
+from fer_engine.vision.video.source import Pipe, frames, is_video, starts_as_image
+from fer_engine.vision.video.stream import is_live, is_url, shown_url
 
 STANDARD_INPUT = "-"
-# The files that a folder is searched for. The suffix says whether a file is a video; the format of an image
-# is recognized by its content.
+# The files that a folder is searched for, beside those without a suffix. What a file is its content says.
 IMAGES = {
-    *(".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
-    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg"),
+    *(".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 }
 VIDEOS = {
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m1v", ".m2ts", ".m2v", ".m4v"),
+    *(".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".qt"),
+    *(".ts", ".vob", ".webm", ".wmv"),
 }
 
 Report = Callable[[FerError], None]
@@ -30,25 +39,23 @@ Report = Callable[[FerError], None]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One image, video or camera.
+    """One image, video, stream or camera.
 
-    `name` is its name in the results: the path of a file. `source` is a file, the index of a camera, or the
-    bytes of standard input. `place` is the path of its annotated copy in the output folder: the file's name,
-    below the names of the subfolders in which it was found.
+    `name` is its name in the results: the path of a file. `source` is a file, the URL of a stream, the index
+    of a camera, or standard input, whose image is bytes. `place` is the path of its annotated copy in the
+    output folder: the file's name, below the names of the subfolders in which it was found. `is_video` tells
+    whether it may have more than one frame.
     """
 
     name: str
-    source: Path | int | bytes
+    source: Path | str | int | bytes | ByteSource
     place: Path
+    is_video: bool
 
     @property
-    def is_video(self) -> bool:
-        """Whether it may have more than one frame."""
-        return self.is_camera or (isinstance(self.source, Path) and self.source.suffix.lower() in VIDEOS)
-
-    @property
-    def is_camera(self) -> bool:
-        return isinstance(self.source, int)
+    def is_live(self) -> bool:
+        """Whether it never ends, as a camera."""
+        return isinstance(self.source, int) or (isinstance(self.source, str) and is_live(self.source))
 
 
 def find_inputs(arguments: Sequence[str], report: Report, skip: Path | None = None) -> tuple[Input, ...]:
@@ -83,14 +90,16 @@ def _expand(argument: str, report: Report, skip: Path | None) -> list[Input]:
         raise InputError("an input is an empty text: give an image, a video, a folder or -")
     path = Path(argument)
     if argument == STANDARD_INPUT:
-        # Read here and not in a thread, because Ctrl-C would not end the thread.
-        return [Input(argument, _standard_input(), Path("standard-input"))]
+        return [_standard_input()]
+    if is_url(argument):
+        name = shown_url(argument)
+        return [Input(name, argument, Path(re.sub(r"[^\w.-]+", "-", name).strip("-")), is_video=True)]
     if path.is_dir():
         return _search_folder(path, report, skip)
     if path.exists():
         return [_file(path)]
     if argument.isdecimal():
-        return [Input(f"camera {argument}", int(argument), Path(f"camera-{argument}"))]
+        return [Input(f"camera {argument}", int(argument), Path(f"camera-{argument}"), is_video=True)]
     if glob.has_magic(argument):
         # Path.glob takes no absolute pattern.
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207
@@ -99,12 +108,24 @@ def _expand(argument: str, report: Report, skip: Path | None) -> list[Input]:
             return files
         raise InputError(f"no file matches {argument}: check the pattern, or name a folder")
     raise InputError(
-        f"{argument} does not exist: give an image, a video, a folder, a pattern, a camera's number, or -"
+        f"{argument} does not exist: give an image, a video, a folder, a pattern, a URL, a camera's number "
+        "or -"
     )
 
 
-def _file(path: Path) -> Input:
-    return Input(str(path), path, Path(path.name))
+def _file(path: Path, place: Path | None = None) -> Input:
+    return Input(str(path), path, place or Path(path.name), is_video=_is_video(path))
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file is a video, by its content; by its suffix where that cannot be read, or not yet."""
+    by_name = path.suffix.lower() in VIDEOS
+    if _is_special(path):
+        return by_name
+    try:
+        return is_video(path) or by_name
+    except FerError:  # reported when it is read
+        return by_name
 
 
 def _search_folder(folder: Path, report: Report, skip: Path | None) -> list[Input]:
@@ -123,20 +144,29 @@ def _search_folder(folder: Path, report: Report, skip: Path | None) -> list[Inpu
             subfolders.clear()
             continue
         seen.add(identity)
-        for path in (parent / file for file in sorted(files) if _is_wanted(file)):
+        for path in (parent / file for file in sorted(files) if _is_wanted(parent / file)):
             if _is_special(path):
                 report(InputError(f"{path} is a pipe or a device, which may never end: name it to read it"))
                 continue
-            found.append(Input(str(path), path, path.relative_to(folder)))
+            found.append(_file(path, path.relative_to(folder)))
     if not found and not unreadable:
         raise InputError(
-            f"{folder} holds no image or video: their names end in {' '.join(sorted(IMAGES | VIDEOS))}"
+            f"{folder} holds no image or video: their names have no suffix, or end in "
+            f"{' '.join(sorted(IMAGES | VIDEOS))}"
         )
     return found
 
 
-def _is_wanted(file: str) -> bool:
-    return Path(file).suffix.lower() in IMAGES | VIDEOS and not file.startswith(".")
+def _is_wanted(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    if path.suffix or _is_special(path):
+        return path.suffix.lower() in IMAGES | VIDEOS
+    try:
+        with path.open("rb") as file:
+            return starts_as_image(file.read(HEADER)) or is_video(path)
+    except (OSError, FerError):  # no need to tell of a file that may be anything
+        return False
 
 
 def _is_special(path: Path) -> bool:
@@ -163,26 +193,31 @@ def read_frames(
 
 
 def _frames(entry: Input, max_pixels: int) -> Iterator[Frame]:
-    from fer_engine.vision.image import read_image
-    from fer_engine.vision.video.source import frames
-
-    if isinstance(entry.source, bytes):
-        try:
-            image = read_image(entry.source, "standard input", max_pixels)
-        except ImageError as error:
-            hint = " (a video can only be read from a file)" if entry.source else ""
-            raise ImageError(f"{error}{hint}") from error
-        yield Frame(entry.name, 0, 0.0, image)
-    elif isinstance(entry.source, Path) and not entry.is_video:
-        yield Frame(entry.name, 0, 0.0, read_image(entry.source, max_pixels=max_pixels))
-    else:
-        yield from frames(entry.source, max_pixels)
+    source = io.BytesIO(entry.source) if isinstance(entry.source, bytes) else entry.source
+    for frame in frames(source, max_pixels):
+        yield dataclasses.replace(frame, source=entry.name)
 
 
-def _standard_input() -> bytes:
+def _standard_input() -> Input:
+    """Look at the first bytes of standard input, and read it whole if it is an image.
+
+    That happens here and not in a thread, because Ctrl-C would not end the thread.
+    """
     if sys.stdin is None or sys.stdin.isatty():
-        raise ConfigError("standard input is a terminal: send it an image, as in 'fer-predict - < photo.jpg'")
-    pieces = []
-    while piece := os.read(sys.stdin.fileno(), 2**16):  # in pieces, so that Ctrl-C is seen in between
-        pieces.append(piece)
-    return b"".join(pieces)
+        raise ConfigError(
+            "standard input is a terminal: send it an image or a video, as in 'fer-predict - < photo.jpg'"
+        )
+    raw = io.FileIO(sys.stdin.fileno(), closefd=False)
+    file: Any = raw if raw.seekable() else Pipe(raw)
+    header = file.header if isinstance(file, Pipe) else _peek(file)
+    place = Path("standard-input")
+    if header and not starts_as_image(header):
+        return Input(STANDARD_INPUT, file, place, is_video=True)
+    content = file.read()
+    return Input(STANDARD_INPUT, content, place, is_video=open_animation(io.BytesIO(content)) is not None)
+
+
+def _peek(file: Any) -> Any:
+    header = file.read(HEADER)
+    file.seek(0)
+    return header

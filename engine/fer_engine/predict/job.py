@@ -86,7 +86,7 @@ class Job:
 
     def __post_init__(self) -> None:
         if self.is_live and len(self.found) > 1:
-            raise ConfigError("a camera never ends: it must be the only input")
+            raise ConfigError("a camera or live stream never ends: it must be the only input")
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels must be at least 1, got {self.max_pixels}")
         if self.json is not None and self.json == self.csv:
@@ -100,8 +100,8 @@ class Job:
 
     @property
     def is_live(self) -> bool:
-        """Whether a camera is read."""
-        return any(entry.is_camera for entry in self.found)
+        """Whether a camera or a live stream is read."""
+        return any(entry.is_live for entry in self.found)
 
     def run(self, pipeline: Pipeline, labels: Sequence[str], errors: ErrorLog) -> str:
         """Process all inputs; return a summary.

@@ -1,4 +1,4 @@
-"""OpenCV and Pillow, the libraries of the extra `vision`: imported when they are needed."""
+"""OpenCV, Pillow and PyAV, the libraries of the extra `vision`: imported when they are needed."""
 
 from __future__ import annotations
 
@@ -51,3 +51,16 @@ def pillow() -> Any:
         raise ConfigError(f"images need Pillow ({error}): pip install 'fer-engine[vision]'") from None
     Image.init()
     return Image
+
+
+def pyav() -> Any:
+    """Return the module av.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(f"videos need PyAV ({error}): pip install 'fer-engine[vision]'") from None
+    return av

@@ -75,7 +75,7 @@ def test_names_that_opencv_cannot_take_are_told(home, video, photos, tmp_path):
     shutil.copy(photos / "hopper.jpg", tmp_path / "worse\udcff.jpg")
     done = run([tmp_path, "--json", "-", "--output", tmp_path / "out"], env=home[1])
     (told,) = errors(done.stderr)
-    assert (done.returncode, len(lines(done.stdout))) == (2, 1)
+    assert (done.returncode, len(lines(done.stdout))) == (2, 31)
     assert "bad\\udcff.avi; rename it" in told
     assert (tmp_path / "out" / "worse\udcff.jpg").exists()
 
@@ -136,7 +136,7 @@ def test_a_name_is_shown_in_one_line(predict, photos, tmp_path):
     out, err = predict("line\nbreak.jpg", "red\x1b[31m.jpg", "--json", "f.jsonl", code=2)
     assert out.startswith("line\\nbreak.jpg: ")
     assert out.count("\n") == 1
-    assert errors(err) == ["error: red\\x1b[31m.jpg is empty, 0 bytes; get it again"]
+    assert errors(err) == ["error: red\\x1b[31m.jpg is empty (0 bytes): copy or record it anew"]
     assert lines(Path("f.jsonl").read_text())[0]["file"] == "line\nbreak.jpg"
 
 

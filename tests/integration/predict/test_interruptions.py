@@ -11,6 +11,7 @@ import sys
 import time
 
 import cv2
+import pytest
 
 from fer_predict import FER_PREDICT, errors, lines, run, unix, write_video
 
@@ -18,6 +19,7 @@ from fer_predict import FER_PREDICT, errors, lines, run, unix, write_video
 HANGING = """
 import sys, time
 import cv2
+import pytest
 import numpy as np
 from fer_engine.predict.cli import main
 
@@ -45,7 +47,8 @@ sys.exit(main())
 
 
 @unix
-def test_ctrl_c_ends_the_wait_for_standard_input(home):
+@pytest.mark.parametrize("begin", [b"", b"\xff\xd8\xff\xe0" + bytes(2**20)], ids=["nothing", "an image"])
+def test_ctrl_c_ends_the_wait_for_standard_input(home, begin):
     with subprocess.Popen(
         [*FER_PREDICT, "-"],
         env=home[1],
@@ -53,9 +56,9 @@ def test_ctrl_c_ends_the_wait_for_standard_input(home):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        process.stdin.write(bytes(2**20))  # more than a pipe holds: it is being read
+        process.stdin.write(begin)  # more than a pipe holds: it is being read
         process.stdin.flush()
-        time.sleep(0.2)  # until the rest of it is taken too
+        time.sleep(0.2 if begin else 3)  # until the rest of it is taken too
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert process.stderr.read() == b"interrupted\n"

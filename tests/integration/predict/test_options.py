@@ -30,7 +30,7 @@ def test_a_window_without_a_display_is_an_error(predict, photos, monkeypatch):
         (["a.png", "--detect-size", "0"], "longest_side must be at least 1"),
         (["a.png", "--tta", "crop"], "tta must be"),
         (["a.png", "--json", "-", "--csv", "-"], "--json and --csv would both write -"),
-        (["a.png", "0"], "a camera never ends"),
+        (["a.png", "0"], "a camera or live stream never ends"),
         (["a.png", "b.png", "--output", "a.png"], "a.png is a file, and there are 2 inputs"),
         (["a.png", "b.png", "--output", "new.jpg"], "new.jpg is a file, and there are 2 inputs"),
         ([""], "an input is an empty text"),
@@ -64,7 +64,8 @@ def test_yunet_without_a_network_is_an_error_with_the_manual_way(predict, photos
 
 
 def test_help_needs_no_extras_and_use_names_them():
-    bare = "import sys; sys.modules.update(cv2=None, PIL=None, onnxruntime=None, rich=None, torch=None)\n"
+    absent = ", ".join(f"{name}=None" for name in ("cv2", "PIL", "av", "onnxruntime", "rich", "torch"))
+    bare = f"import sys; sys.modules.update({absent})\n"
     code = bare + "from fer_engine.predict.cli import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, "-h"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

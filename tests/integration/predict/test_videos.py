@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from fer_engine.predict.inputs import Input
 from fer_engine.vision.video.frame import Frame
 from fer_engine.vision.video.source import frame_rate, frames
 from fer_predict import errors, lines, run
+from films import write_film
 from recording import FRAMES, RATE, write_recording
 
 
@@ -46,7 +48,7 @@ def test_of_a_video_that_breaks_off_the_first_part_is_done(predict, video, photo
 
 
 def test_a_camera_is_written_in_its_own_time(tmp_path):
-    camera = Input("camera 0", 0, Path("camera-0"))
+    camera = Input("camera 0", 0, Path("camera-0"), is_video=True)
     copies = AnnotatedCopies([camera], plan_outputs([camera], tmp_path), pytest.fail)
     image = np.zeros((48, 64, 3), np.uint8)
     for index, time_ms in enumerate((0.0, 10.0, 500.0, 990.0)):  # one frame too many, then too few
@@ -60,7 +62,7 @@ def test_a_camera_is_written_in_its_own_time(tmp_path):
 def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path, stated):
     path = tmp_path / "recorded.webm"
     write_recording(path, stated)
-    entry = Input(str(path), path, Path(path.name))
+    entry = Input(str(path), path, Path(path.name), is_video=True)
     copies = AnnotatedCopies([entry], plan_outputs([entry], tmp_path / "out"), pytest.fail)
     for frame in frames(path):
         copies.write(frame, frame.image)
@@ -73,7 +75,7 @@ def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_pa
     path = tmp_path / "recorded.webm"
     write_recording(path, RATE)
     monkeypatch.setattr(frame_rate, "__defaults__", (1,))
-    entry = Input(str(path), path, Path(path.name))
+    entry = Input(str(path), path, Path(path.name), is_video=True)
     copies = AnnotatedCopies([entry], plan_outputs([entry], tmp_path / "out"), pytest.fail)
     for frame in frames(path):
         copies.write(frame, frame.image)
@@ -82,7 +84,7 @@ def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_pa
 
 
 def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):
-    camera = Input("camera 0", 0, Path("camera-0"))
+    camera = Input("camera 0", 0, Path("camera-0"), is_video=True)
     problems = []
     copies = AnnotatedCopies([camera], plan_outputs([camera], tmp_path), problems.append)
     for index in range(6):
@@ -92,6 +94,52 @@ def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):
     (problem,) = problems
     assert "all frames of" in str(problem)
     assert cv2.VideoCapture(str(tmp_path / "camera-0.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+
+
+def test_a_video_on_standard_input(home, video, tmp_path):
+    """As Matroska, through a pipe; and as a file that can be searched."""
+    write_film(tmp_path / "film.mkv", [frame.image for frame in frames(video)], rate=10)
+    content = (tmp_path / "film.mkv").read_bytes()
+    done = run(["-", "--json", "-"], input=content, text=False, env=home[1])
+    found = lines(done.stdout.decode())
+    assert (done.returncode, [entry["frame"] for entry in found]) == (0, list(range(30)))
+    assert {entry["file"] for entry in found} == {"-"}
+    with video.open("rb") as file:
+        done = run(["-", "--json", "-"], stdin=file, env=home[1])
+    assert (done.returncode, len(lines(done.stdout))) == (0, 30)
+
+
+def test_files_are_told_by_their_content(predict, video, photos):
+    Path("in").mkdir()
+    shutil.copy(video, "in/film")
+    shutil.copy(photos / "hopper.jpg", "in/photo")
+    Path("in/README").write_text("no image")
+    shutil.copy(video, "film.vob")
+    shutil.copy(video, "film.jpg")
+    out, _ = predict("in", "film.vob", "film.jpg", "--json", "-", "--output", "out")
+    counts = Counter(Path(entry["file"]).name for entry in lines(out))
+    assert counts == {"film": 30, "photo": 1, "film.vob": 30, "film.jpg": 30}
+    written = sorted(path.name for path in Path("out").iterdir())
+    assert [Path(name).suffix == ".png" for name in written if name.startswith("photo")] == [True]
+    assert len(written) == 4
+
+
+def test_an_animated_image_is_a_film(predict, photos):
+    from PIL import Image
+
+    with Image.open(photos / "hopper.jpg") as opened:
+        image = opened.convert("RGB")
+    # Pillow would join frames that are the same.
+    others = [image.transform(image.size, Image.Transform.AFFINE, (1, 0, x, 0, 1, 0)) for x in (3, 6)]
+    image.save("film.webp", save_all=True, append_images=others, duration=200)
+    out, _ = predict("film.webp", "--json", "-", "--output", "out")
+    assert [(entry["frame"], entry["time_ms"], entry["track"]) for entry in lines(out)] == [
+        (0, 0.0, 0),
+        (1, 200.0, 0),
+        (2, 400.0, 0),
+    ]
+    (copy,) = Path("out").iterdir()
+    assert len(list(frames(copy))) == 3
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb, a display without a screen")
@@ -113,7 +161,7 @@ def test_a_camera_that_is_not_there_is_told(predict):
 
 
 def test_a_pause_of_hours_is_a_minute_in_the_copy_and_told(tmp_path):
-    camera = Input("camera 0", 0, Path("camera-0"))
+    camera = Input("camera 0", 0, Path("camera-0"), is_video=True)
     problems = []
     copies = AnnotatedCopies([camera], plan_outputs([camera], tmp_path), problems.append)
     image = np.zeros((48, 64, 3), np.uint8)

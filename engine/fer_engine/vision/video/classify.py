@@ -20,12 +20,13 @@ from fer_engine.vision.video.smooth import Smoother
 class DetectedFrame:
     """A frame with what was detected in it, or None where its faces are to be followed.
 
-    `first` is true for the first frame of a source.
+    `first` is true for the first frame of a source, `cut` for the first one of another scene in it.
     """
 
     frame: Frame
     detections: Detections | None
     first: bool
+    cut: bool = False
 
 
 class Analyser:
@@ -71,6 +72,8 @@ class Analyser:
     def _track(self, detected: DetectedFrame) -> TrackedBoxes:
         if detected.first:
             self._follower = Follower(self._flow)
+        elif detected.cut:
+            self._follower.forget()
         return self._follower.track(detected.frame.image, detected.detections)
 
     def _smooth(

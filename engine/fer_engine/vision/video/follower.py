@@ -57,6 +57,12 @@ class Follower:
         self._tracks: list[int] = []
         self._scores: Scores | None = None
 
+    def forget(self) -> None:
+        """Begin anew at a cut: faces of the next frame get numbers that no face had before."""
+        self._flow = self._flow and Flow()
+        self._tracker.forget()
+        self._boxes, self._tracks, self._scores = self._boxes[:0], [], None
+
     def track(self, image: Image, detected: Detections | None) -> TrackedBoxes:
         """Return the faces of the next frame: `detected`, or, if None, the followed ones."""
         if self._flow is not None:

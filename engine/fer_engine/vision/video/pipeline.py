@@ -29,6 +29,8 @@ class Pipeline:
     classifies those of all frames that are ready in one batch. It does not wait for a batch to fill: a single
     frame is classified at once.
 
+    At a cut of scene (see `fer_engine.vision.video.scene`) the faces are detected and get new track numbers.
+
     Args:
         engine: A classifier. The pipeline does not close it.
         detector: Finds the faces; None for `detectors.default_detector`.

@@ -14,6 +14,7 @@ from fer_engine.vision.image import Image
 from fer_engine.vision.video.classify import Analyser, DetectedFrame
 from fer_engine.vision.video.frame import Analysis, Frame
 from fer_engine.vision.video.queue import ByteBudget, Channel, Closed
+from fer_engine.vision.video.scene import SceneChange
 
 # For the frames between source and result: 7 of 12 megapixels, or 40 of Full HD. More would not keep more
 # cores busy, because decoding limits the throughput of images of that size.
@@ -28,6 +29,7 @@ class _PendingFrame:
     frame: Frame
     detection: Future[Detections] | None
     first: bool
+    cut: bool
 
     def is_ready(self) -> bool:
         """Whether the detection succeeded; a failed one is not ready, so that earlier frames come first."""
@@ -35,7 +37,8 @@ class _PendingFrame:
 
     def detected(self) -> DetectedFrame:
         """Wait for the faces; raises what the detector raised."""
-        return DetectedFrame(self.frame, self.detection.result() if self.detection else None, self.first)
+        found = self.detection.result() if self.detection else None
+        return DetectedFrame(self.frame, found, self.first, self.cut)
 
 
 class PipelineRun:
@@ -109,17 +112,19 @@ class PipelineRun:
             _close_generator(self._frames)
 
     def _submit_all(self) -> None:
-        source, count = None, 0
+        source, count, scene_change = None, 0, SceneChange()
         for frame in self._frames:
             size = frame.image.nbytes
             if self._live and (self._pending.full or not self._budget.fits(size)):
                 continue
             self._budget.acquire(size)
             if first := frame.index == 0 or frame.source != source:
-                source, count = frame.source, 0
+                source, count, scene_change = frame.source, 0, SceneChange()
+            if cut := scene_change(frame.image):
+                count = 0  # who is in the new scene must be detected
             with_detection = count % self._every == 0
             detection = self._detectors.submit(self._detect, frame.image) if with_detection else None
-            self._pending.put(_PendingFrame(frame, detection, first))
+            self._pending.put(_PendingFrame(frame, detection, first, cut))
             count += 1
 
     def _classify(self) -> None:

@@ -48,6 +48,10 @@ class Tracker:
         self._numbers = known + [self._numbers[i] for i in lost]
         return known
 
+    def forget(self) -> None:
+        """Drop all tracks: the next boxes get new numbers."""
+        self._boxes, self._numbers, self._missed = self._boxes[:0], [], []
+
     def move(self, numbers: list[int], boxes: Boxes) -> None:
         """Set the boxes, int32 [n, 4], of the tracks `numbers` in a frame without detection."""
         places = [self._numbers.index(number) for number in numbers]
