@@ -61,6 +61,17 @@ def test_every_precision_passes_and_the_engine_runs_it(exported):
         np.testing.assert_allclose(scores, wanted, atol=tolerance * np.ptp(wanted))
 
 
+def test_plans_are_built_from_its_graphs(exported, tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (Linux and Windows on x86-64)")
+    argv = ["tensorrt", "--artifact", exported, "--tensorrt-rtx", "--target", "8.9", "--engines", tmp_path]
+    assert main([str(word) for word in argv]) == 0
+    plans = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert {plan["precision"] for plan in plans} == {"fp32", "fp16", "int8"}
+    layers = {plan["precision"]: plan["layers"] for plan in plans}
+    assert layers["fp32"] == {"fp32": 1.0}
+    assert layers["int8"] == {"fp32": pytest.approx(3 / 8), "int8": pytest.approx(5 / 8)}
+
+
 def test_the_record_and_the_report_tell_of_boxes(exported):
     verification = json.loads((exported / "manifest.json").read_text())["verification"]
     parity = verification["int8"]["parity"]

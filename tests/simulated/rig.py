@@ -24,23 +24,29 @@ from simulated.memory import MisuseError
 from simulated.tensorrt import SimulatedTensorRt, make_plan
 
 SPEC = ModelSpec("tiny", labels=("angry", "happy", "neutral"), height=4, width=4)
-# Whole numbers this small add up without rounding: answers must be equal, not close.
-WEIGHTS = np.random.default_rng(1).integers(-9, 10, (16, 3)).astype(np.float32)
+DETECTION = ModelSpec("tiny", labels=("face",), task="detection", height=32, width=32, output="boxes")
 BUCKETS = [(1, 1, 1), (4, 4, 4), (16, 16, 16)]
 
 
-def graph_bytes(spec: ModelSpec = SPEC, output: str = "logits") -> bytes:
-    """Return a graph that multiplies the flattened pixels by `WEIGHTS`."""
+def weights(spec: ModelSpec) -> np.ndarray:
+    """Return whole numbers so small that they add up without rounding: answers must be equal, not close."""
+    shape = (spec.height * spec.width, spec.outputs)
+    return np.random.default_rng(1).integers(-9, 10, shape).astype(np.float32)
+
+
+def graph_bytes(spec: ModelSpec = SPEC, output: str | None = None) -> bytes:
+    """Return a graph that multiplies the flattened pixels by `weights` and gives the spec's output."""
+    output = output or spec.output
     faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ["batch", *spec.face_shape])
-    logits = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", 3])
+    logits = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", spec.outputs])
     nodes = [
         helper.make_node("Cast", ["faces"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Reshape", ["pixels", "shape"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], [output]),
     ]
     constants = [
-        numpy_helper.from_array(np.array([-1, 16]), "shape"),
-        numpy_helper.from_array(WEIGHTS, "weights"),
+        numpy_helper.from_array(np.array([-1, spec.height * spec.width]), "shape"),
+        numpy_helper.from_array(weights(spec), "weights"),
     ]
     graph = helper.make_graph(nodes, "tiny", [faces], [logits], constants)
     return helper.make_model(
@@ -48,12 +54,12 @@ def graph_bytes(spec: ModelSpec = SPEC, output: str = "logits") -> bytes:
     ).SerializeToString()
 
 
-def make_faces(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 4, 4), np.uint8)
+def make_faces(count: int, seed: int = 0, spec: ModelSpec = SPEC) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *spec.face_shape), np.uint8)
 
 
-def true_logits(faces: np.ndarray) -> np.ndarray:
-    return faces.reshape(len(faces), 16).astype(np.float32) @ WEIGHTS
+def true_logits(faces: np.ndarray, spec: ModelSpec = SPEC) -> np.ndarray:
+    return faces.reshape(len(faces), spec.height * spec.width).astype(np.float32) @ weights(spec)
 
 
 @dataclass
@@ -65,14 +71,15 @@ class Rig:
     trt: SimulatedTensorRt
     profiles: list[tuple[int, int, int]]
     connect: Callable[[], Cuda] | None = None  # by default the first GPU through cuda-bindings
+    spec: ModelSpec = SPEC
 
     def make(self, content: bytes | None = None, sidecar: dict[str, object] | None = None) -> Model:
         """Write the artifact; `sidecar` is what the plan's shall say otherwise."""
-        graph = graph_bytes()
+        graph = graph_bytes(self.spec)
         content = make_plan(graph, self.profiles) if content is None else content
         (self.folder / "model.onnx").write_bytes(graph)
         entry = ModelFile("model.onnx", hashlib.sha256(graph).hexdigest(), len(graph))
-        artifact = Artifact(self.folder, Manifest(SPEC, {"fp32": entry}))
+        artifact = Artifact(self.folder, Manifest(self.spec, {"fp32": entry}))
         artifact.write_manifest()
         fields = {
             "flavour": self.trt.__name__,

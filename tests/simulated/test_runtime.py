@@ -5,7 +5,7 @@ import pytest
 
 from fer_engine import BackendOptions, ConfigError
 from fer_engine.backends.cuda.bindings import CudaBindings
-from simulated.rig import make_faces, true_logits
+from simulated.rig import DETECTION, make_faces, true_logits
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 15, 16, 17, 21, 32, 33, 100])
@@ -61,6 +61,16 @@ def test_the_whole_engine_takes_any_number_of_faces(rig):
             np.testing.assert_array_equal(engine.logits(faces), true_logits(faces))
         views = make_faces(80)[::2]
         np.testing.assert_array_equal(engine.logits(views), true_logits(views))
+
+
+def test_a_detector_gives_all_values_of_its_boxes(rig):
+    rig.spec = DETECTION
+    with rig.engine() as engine:
+        for count in (0, 1, 5, 16, 37):
+            pictures = make_faces(count, spec=DETECTION)
+            found = engine.logits(pictures)
+            assert found.shape == (count, 5 * (16 + 4 + 1))
+            np.testing.assert_array_equal(found, true_logits(pictures, DETECTION))
 
 
 def test_costs_are_measured_for_every_bucket(rig):

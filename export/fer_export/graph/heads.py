@@ -1,9 +1,9 @@
 """The heads of a detection, its last layers, and what turns their outputs into scores and boxes.
 
 A head gives scores and sizes of boxes in one tensor, and a size is the exponential of what it gives: a step
-of eight bits, wide enough for the scores, would change every size by several percent. Heads have one
-multiply-add in a hundred, so they stay in float in INT8; what follows them computes pixels, and stays in
-float32 in FP16 as well.
+of eight bits, wide enough for the scores, would change every size by several percent. Heads have few of the
+multiply-adds, so they stay in float in INT8; what follows them computes pixels, and stays in float32 in FP16
+as well.
 """
 
 from __future__ import annotations
