@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DETECTOR_HELP = (
     "what finds the faces: the finder of this package, OpenCV's Haar cascade, the network YuNet, whose first "
-    "use fetches its file of 0.2 MB, or a YuNet file of your own (default: haar)"
+    "use fetches its file of 0.2 MB, or a YuNet file of your own"
 )
 # Of the runtimes that --backend names, those that can run a detector too.
 BACKENDS = ("onnxruntime", "openvino")
@@ -23,7 +23,10 @@ SCORE_HELP = "leave out faces whose score is below P, 0 to 1 (default: the detec
 
 def add(group: argparse._ArgumentGroup) -> None:
     """Add the options; each is None if it is not given."""
-    group.add_argument("--detector", metavar="finder|haar|yunet|FILE.onnx", help=DETECTOR_HELP)
+    from fer_engine.vision.detectors import DEFAULT, NAMES
+
+    names = "|".join((*NAMES, "FILE.onnx"))
+    group.add_argument("--detector", metavar=names, help=f"{DETECTOR_HELP} (default: {DEFAULT})")
     group.add_argument("--detect-size", type=_size, metavar="PIXELS|auto", help=SIZE_HELP)
     group.add_argument("--min-face-score", type=float, metavar="P", help=SCORE_HELP)
 

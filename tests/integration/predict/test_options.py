@@ -27,7 +27,7 @@ def test_a_window_without_a_display_is_an_error(predict, photos, monkeypatch):
         (["a.png", "--model", "mini_xception", "--artifact", "x"], "give --model or --artifact"),
         (["a.png", "--crop", "--detector", "haar"], "--detector is for finding faces"),
         (["a.png", "--crop", "--detect-size", "640"], "--detect-size is for finding faces"),
-        (["a.png", "--detect-size", "0"], "longest_side must be at least 1"),
+        (["a.png", "--detect-size", "0"], "must be at least 1, got 0"),
         (["a.png", "--tta", "crop"], "tta must be"),
         (["a.png", "--json", "-", "--csv", "-"], "--json and --csv would both write -"),
         (["a.png", "0"], "a camera or live stream never ends"),
