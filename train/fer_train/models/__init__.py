@@ -7,6 +7,8 @@ from fer_train.models import (
     bitmoji_cnn,
     cnn3,
     face_cnn,
+    face_detector,
+    face_verifier,
     fer_teacher,
     fer_tiny,
     mini_xception,
@@ -16,8 +18,9 @@ from fer_train.models import (
 )
 from fer_train.models.entry import Entry
 
-__all__ = ["MODELS", "Entry", "find_model"]
+__all__ = ["FINDER", "MODELS", "Entry", "find_model"]
 
+# The networks of expressions.
 MODELS: dict[str, Entry] = {
     **mini_xception.ENTRIES,
     **fer_tiny.ENTRIES,
@@ -29,6 +32,8 @@ MODELS: dict[str, Entry] = {
     **bitmoji_cnn.ENTRIES,
     **fer_teacher.ENTRIES,
 }
+# The two that find faces, which `python -m fer_train.finder` trains.
+FINDER: dict[str, Entry] = {**face_detector.ENTRIES, **face_verifier.ENTRIES}
 
 
 def find_model(name: str) -> Entry:
@@ -38,6 +43,6 @@ def find_model(name: str) -> Entry:
         ConfigError: there is no such network.
     """
     try:
-        return MODELS[name]
+        return MODELS[name] if name in MODELS else FINDER[name]
     except KeyError:
         raise ConfigError(f"unknown model {name!r}; known: {', '.join(sorted(MODELS))}") from None
