@@ -79,6 +79,13 @@ def test_a_foreign_state_dict_needs_its_normalization(small, tmp_path, error_of)
     assert spec.checkpoint_sha256 == checkpoint.load(output / "checkpoint")[1].checkpoint_sha256
 
 
+def test_a_checkpoint_folder_says_which_network_it_holds(tmp_path):
+    folder = checkpoint.pretrained("fer_nano")
+    argv = ["--checkpoint", folder, "--max-batch", 2, "--quiet", "--output", tmp_path / "a"]
+    assert main([str(word) for word in argv]) == 0
+    assert Artifact.open(tmp_path / "a").spec.name == "fer_nano"
+
+
 def test_help_needs_no_extras():
     code = (
         "import sys; sys.modules.update(torch=None, onnx=None, onnxruntime=None, cv2=None, rich=None)\n"

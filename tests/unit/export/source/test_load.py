@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, CheckpointError, ConfigError, ExportError
-from fer_export.source.load import PYTORCH, UserNetwork, find_spec, source_from_module
+from fer_export.source.load import PYTORCH, UserNetwork, find_spec, source_from_module, trained_name
 from fer_train import checkpoint, user_network
 
 SPEC = ModelSpec(
@@ -232,3 +232,10 @@ def test_a_failure_is_one_line_without_pytorch_s_pages(given, capfd):
     with pytest.raises(ExportError, match=r"PyTorch cannot export small .* no branch on values"):
         source_from_module(given("Branch"))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_checkpoint_folder_names_its_network(tmp_path):
+    checkpoint.write_spec(tmp_path, SPEC)
+    assert trained_name(tmp_path) == "small"
+    assert trained_name(tmp_path / "w.pth") is None
+    assert trained_name(None) is None
