@@ -40,6 +40,8 @@ class Serving:
         ready = re.search(r"http://127\.0\.0\.1:(\d+) is ready", self.line)
         assert ready, self.process.communicate(timeout=1)
         self.port = int(ready[1])
+        over_grpc = re.search(r"; gRPC on port (\d+)\)", self.line)
+        self.grpc_port = int(over_grpc[1]) if over_grpc else None
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal; return the exit code and what stood on standard error."""

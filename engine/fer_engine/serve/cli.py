@@ -34,17 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-serve", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=PORT, help="port to listen on, 0 for any free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cors-origin",
-        action="append",
-        default=[],
-        metavar="ORIGIN",
-        help="let pages of an origin, as https://example.org, read answers; may be repeated, * for all",
-    )
+    _add_addresses(parser)
     model = model_options.add(parser)
     model.add_argument("--threads", type=int, metavar="N", help="cores that the engine uses (default: all)")
     model.add_argument(
@@ -73,6 +63,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_addresses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=PORT, help="port to listen on, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--grpc-port",
+        type=int,
+        metavar="PORT",
+        help="port for the Open Inference Protocol over gRPC, as 8001, 0 for any free one (default: none)",
+    )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="origin whose pages may read the answers, as https://example.org, * for all; may be repeated "
+        "(default: none)",
+    )
+
+
 def _serve(options: argparse.Namespace) -> int:
     from fer_engine.serve.server import bind, serve
 
@@ -97,12 +108,21 @@ def _serve(options: argparse.Namespace) -> int:
         host, port = listener.getsockname()[:2]
         ready = functools.partial(_announce, engine.info, host, port)
         serve(
-            engine, listener, batching, limits, ready, options.min_confidence, detector, options.cors_origin
+            engine,
+            listener,
+            batching,
+            limits,
+            ready,
+            options.min_confidence,
+            detector,
+            options.cors_origin,
+            options.grpc_port,
         )
     return 0
 
 
-def _announce(info: EngineInfo, host: str, port: int) -> None:
+def _announce(info: EngineInfo, host: str, port: int, grpc_port: int | None) -> None:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     runs = f"{info.model} {info.precision} on {info.backend}, {info.device}"
-    print(f"fer-serve: http://{address} is ready ({runs})", flush=True)
+    also = "" if grpc_port is None else f"; gRPC on port {grpc_port}"
+    print(f"fer-serve: http://{address} is ready ({runs}{also})", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import math
@@ -36,8 +37,7 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: the address is in use, not of this machine, or not permitted.
     """
-    if not 0 <= port <= LAST_PORT:  # some systems would wrap a larger number around
-        raise ConfigError(f"port must be from 0 to {LAST_PORT}, got {port}")
+    _check_port(port)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -53,6 +53,11 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise _cannot_listen(host, port, error) from None
     return listener
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= LAST_PORT:  # some systems would wrap a larger number around
+        raise ConfigError(f"port must be from 0 to {LAST_PORT}, got {port}")
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
@@ -136,34 +141,51 @@ def serve(
     listener: socket.socket,
     batching: BatchOptions,
     limits: Limits,
-    ready: Callable[[], None],
+    ready: Callable[[int | None], None],
     min_confidence: float = 0.0,
     detector: FaceDetector | None = None,
     cors_origins: Sequence[str] = (),
+    grpc_port: int | None = None,
 ) -> None:
-    """Serve an engine on a bound socket until SIGTERM or SIGINT; `ready` is called at the start.
+    """Serve an engine on a bound socket until SIGTERM or SIGINT, and over gRPC on a port of the same address.
 
+    `ready` is called at the start, with the port of gRPC or None; `grpc_port` 0 takes any free one.
     A face of an image whose highest probability is below `min_confidence` gets the label "uncertain". The
     detector finds the faces of images, in several threads at once; None for `detectors.default_detector`.
     `cors_origins` are those of `make_app`.
 
     Raises:
-        ConfigError: the model is no classifier, `min_confidence` does not go with it, an origin is none, or
-            another process began to listen on the port.
+        ConfigError: the model is no classifier, `min_confidence` does not go with it, an origin is none,
+            another process listens on a port, or gRPC is not installed.
     """
     check_min_confidence(engine.spec, min_confidence)
     check_cors_origins(cors_origins)
+    if grpc_port is not None:
+        _check_port(grpc_port)
 
     async def run() -> None:
         service = Service(engine, batching, limits, min_confidence)
-        try:
-            server = Server(service, detector or default_detector(), listener, ready, cors_origins)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(service.close)
+            port = None if grpc_port is None else await _start_grpc(service, listener, grpc_port, stack)
+            announce = functools.partial(ready, port)
+            server = Server(service, detector or default_detector(), listener, announce, cors_origins)
             gc.freeze()  # objects that live as long as the process are left out of each garbage collection
             await server.serve([listener])
-        finally:
-            service.close()
 
     _run(run())
+
+
+async def _start_grpc(
+    service: Service, listener: socket.socket, port: int, stack: contextlib.AsyncExitStack
+) -> int:
+    """Serve gRPC on the address of a socket until the end of the stack; return its port."""
+    from fer_engine.serve.grpc_server import GrpcServer
+
+    server = GrpcServer(service)
+    await server.start(listener.getsockname()[0], port)
+    stack.push_async_callback(server.stop, service.limits.request_seconds)
+    return server.port
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

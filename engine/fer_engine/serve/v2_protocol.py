@@ -85,14 +85,14 @@ def parse_request(text: memoryview, tail: memoryview, spec: ModelSpec, max_faces
     parameters = checked_object(
         "the request's parameters", known.get("parameters", {}), set(), {"binary_data_output"}
     )
-    default = OutputFormat(binary=_flag(parameters, "binary_data_output", False))
-    output = _output_format(known.get("outputs"), default, spec)
+    default = OutputFormat(binary=read_flag(parameters, "binary_data_output", False))
+    output = output_format(known.get("outputs"), default, spec)
     return InferRequest(_faces(known["inputs"], tail, spec, max_faces), output, identity)
 
 
 def render_response(spec: ModelSpec, request: InferRequest, logits: Logits) -> tuple[bytes, int | None]:
     """Return the body of a response, and the length of its JSON text if a binary tensor follows it."""
-    output, tail = _output(spec, request.output, logits)
+    output, tail = render_output(spec, request.output, logits)
     answer = {"model_name": spec.name, "model_version": VERSION, "outputs": [output]}
     if request.identity is not None:
         answer["id"] = request.identity
@@ -100,7 +100,8 @@ def render_response(spec: ModelSpec, request: InferRequest, logits: Logits) -> t
     return (text + tail, len(text)) if request.output.binary else (text, None)
 
 
-def _output(spec: ModelSpec, wanted: OutputFormat, logits: Logits) -> tuple[dict[str, Any], bytes]:
+def render_output(spec: ModelSpec, wanted: OutputFormat, logits: Logits) -> tuple[dict[str, Any], bytes]:
+    """Return the output as values of JSON, and its binary tensor, which is empty if it is in the JSON."""
     output: dict[str, Any] = {"name": spec.output}
     texts: list[str] = []
     if wanted.classes:
@@ -129,11 +130,7 @@ def _faces(inputs: Any, tail: memoryview, spec: ModelSpec, max_faces: int) -> Fa
         got = f"{len(inputs)} inputs" if isinstance(inputs, list) else type(inputs).__name__
         raise InputError(f"inputs must be a list with the one input {INPUT_NAME!r}, got {got}")
     tensor = checked_object("the input", inputs[0], {"name", "datatype", "shape"}, {"parameters", "data"})
-    shape = _shape(tensor, spec)
-    if shape[0] > max_faces:
-        raise RefusedError(
-            413, f"a request may have {max_faces} faces, got {shape[0]}; send them in several requests"
-        )
+    shape = input_shape(tensor, spec, max_faces)
     size = math.prod(shape)
     parameters = checked_object(
         "the input's parameters", tensor.get("parameters", {}), set(), {"binary_data_size"}
@@ -153,7 +150,13 @@ def _faces(inputs: Any, tail: memoryview, spec: ModelSpec, max_faces: int) -> Fa
     return np.frombuffer(tail, np.uint8).reshape(shape) if size else np.empty(shape, np.uint8)
 
 
-def _shape(tensor: dict[str, Any], spec: ModelSpec) -> tuple[int, ...]:
+def input_shape(tensor: dict[str, Any], spec: ModelSpec, max_faces: int) -> tuple[int, ...]:
+    """Return the shape of an input, which has a name, a datatype and a shape.
+
+    Raises:
+        InputError: the model takes another.
+        RefusedError: it has more than `max_faces` faces.
+    """
     shape = tensor["shape"]
     fits = (
         tensor["name"] == INPUT_NAME
@@ -166,11 +169,19 @@ def _shape(tensor: dict[str, Any], spec: ModelSpec) -> tuple[int, ...]:
     if not fits:
         got = f"{tensor['name']} {tensor['datatype']} {shape}"[:100]
         raise InputError(f"the model takes {INPUT_NAME} UINT8 {[-1, *spec.face_shape]}, got {got}")
+    if shape[0] > max_faces:
+        raise RefusedError(
+            413, f"a request may have {max_faces} faces, got {shape[0]}; send them in several requests"
+        )
     return tuple(shape)
 
 
-def _output_format(outputs: Any, default: OutputFormat, spec: ModelSpec) -> OutputFormat:
-    """Read the requested output; without one it is the model's output in the default form."""
+def output_format(outputs: Any, default: OutputFormat, spec: ModelSpec) -> OutputFormat:
+    """Read the requested output; without one it is the model's output in the default form.
+
+    Raises:
+        InputError: it is no output of the model.
+    """
     if outputs is None or outputs == []:
         return default
     if not isinstance(outputs, list) or len(outputs) != 1:
@@ -184,10 +195,15 @@ def _output_format(outputs: Any, default: OutputFormat, spec: ModelSpec) -> Outp
     classes = parameters.get("classification", 0)
     if type(classes) is not int or classes < 0:
         raise InputError(f"classification must be a whole number of classes, got {str(classes)[:40]}")
-    return OutputFormat(_flag(parameters, "binary_data", default.binary), min(classes, len(spec.labels)))
+    return OutputFormat(read_flag(parameters, "binary_data", default.binary), min(classes, len(spec.labels)))
 
 
-def _flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
+def read_flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
+    """Return a parameter that is true or false.
+
+    Raises:
+        InputError: it is neither.
+    """
     value = parameters.get(name, default)
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {str(value)[:40]}")

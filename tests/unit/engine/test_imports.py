@@ -10,12 +10,17 @@ SERVER = (
     "app",
     "body",
     "connection",
+    "grpc_infer",
+    "grpc_messages",
+    "grpc_server",
+    "image_body",
     "image_route",
     "metrics",
     "page_routes",
     "responses",
     "server",
     "service",
+    "v1_routes",
     "v2_routes",
 )
 HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino")

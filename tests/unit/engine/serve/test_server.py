@@ -34,7 +34,7 @@ def test_a_port_is_bound_once():
             bind("127.0.0.1", port)
 
 
-def nothing() -> None:
+def nothing(_: int | None) -> None:
     """Stand for what is called once the server is ready."""
 
 
@@ -57,7 +57,9 @@ def test_a_signal_that_comes_as_soon_as_it_is_ready_ends_it_in_order():
     try:
         with bind("127.0.0.1", 0) as listener:
             limits = Limits(drain_seconds=0)
-            serve(classifier(), listener, BatchOptions(), limits, lambda: signal.raise_signal(signal.SIGTERM))
+            serve(
+                classifier(), listener, BatchOptions(), limits, lambda _: signal.raise_signal(signal.SIGTERM)
+            )
     finally:
         signal.signal(signal.SIGTERM, before)
 
