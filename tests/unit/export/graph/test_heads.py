@@ -23,6 +23,7 @@ from fer_export.verify import executed
 from fer_export.verify.check import check_interface
 from fer_export.verify.detections import measure_detections
 from fer_train.loop import logits
+from fer_train.models.face_detector import FaceDetector
 from tiny_detector import SPEC, pictures, tiny_detector
 
 pytestmark = pytest.mark.slow  # a network is exported
@@ -53,6 +54,16 @@ def graphs(graph, calibration) -> Mapping[str, onnx.ModelProto]:
 def test_heads_are_the_layers_behind_which_no_other_stands(graph):
     assert find_heads(graph, SPEC).keys() == HEADS
     assert SPEC.output in find_decoding(graph, SPEC)
+
+
+def test_the_finders_own_detector_has_three():
+    network = FaceDetector(SPEC, (4, 4, 8, 8, 8)).eval()
+    graph = to_onnx(network, SPEC)
+    check_interface(graph, SPEC)
+    assert find_heads(graph, SPEC).keys() == HEADS
+    reference = logits(network, SPEC, OTHERS[:4])
+    half = run_graph(to_fp16(graph, SPEC), OTHERS[:4])
+    assert np.abs(half - reference).max() < 0.5  # of boxes of up to 130 pixels
 
 
 def test_other_tasks_have_no_heads(graph):
