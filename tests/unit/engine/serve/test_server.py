@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +26,16 @@ def test_a_regression_has_no_expressions_to_serve():
 def test_an_origin_that_no_browser_sends(origin):
     with bind("127.0.0.1", 0) as listener, pytest.raises(ConfigError, match="an origin is a scheme, a host"):
         serve(classifier(), listener, BatchOptions(), Limits(), nothing, cors_origins=[origin])
+
+
+def test_a_second_port_without_grpc_names_the_extra(monkeypatch):
+    monkeypatch.delitem(sys.modules, "fer_engine.serve.grpc_server", raising=False)
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with (
+        bind("127.0.0.1", 0) as listener,
+        pytest.raises(ConfigError, match=r"pip install 'fer-engine\[grpc\]'"),
+    ):
+        serve(classifier(), listener, BatchOptions(), Limits(), nothing, grpc_port=0)
 
 
 def test_a_port_is_bound_once():
