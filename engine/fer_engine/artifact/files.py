@@ -34,7 +34,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def temporary_beside(path: Path, suffix: str = ".tmp") -> Path:
     """Return a hidden path in the folder of `path` that nothing has yet."""
-    return path.parent / f".{path.name}.{secrets.token_hex(8)}{suffix}"
+    # A name may have 255 bytes, and one of 40 characters has at most 160.
+    return path.parent / f".{path.name[:40]}.{secrets.token_hex(8)}{suffix}"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from fer_engine.artifact import files
 from fer_engine.errors import ConfigError, FerError
-from fer_engine.predict.inputs import Input, Report
+from fer_engine.predict.inputs import IMAGES, VIDEOS, Input, Report
 from fer_engine.predict.still_copy import IMAGE_SUFFIXES, encode_copy
-from fer_engine.vision.video.writer import CODECS, VideoWriter
+from fer_engine.vision.video.writer import ENCODERS, VideoWriter, video_suffixes
 
 if TYPE_CHECKING:
     from fer_engine.vision.image import Image
     from fer_engine.vision.video.frame import Frame
 
+LONGEST_NAME = 255  # bytes, in the usual file systems
 CAMERA_RATE = 30.0  # frames a second; a camera does not state its rate
-LONGEST_PAUSE = 60  # most seconds for which a copy repeats a frame: a gap in the timestamps has any length
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -42,31 +42,38 @@ def plan_outputs(inputs: Sequence[Input], output: Path) -> dict[str, Path]:
             kind = "a video" if inputs[0].is_video else "an image"
             raise ConfigError(f"{output}: {kind} is written as {', '.join(suffixes)}, or into a folder")
         return {inputs[0].name: output}
-    names_a_file = output.suffix.lower() in (*IMAGE_SUFFIXES, *CODECS)
+    names_a_file = output.suffix.lower() in (*IMAGE_SUFFIXES, *ENCODERS)
     if not is_folder and (is_there or names_a_file):
         raise ConfigError(f"{output} is a file, and there are {len(inputs)} inputs: give a folder")
     taken: set[str] = set()  # case-folded, because many file systems ignore the case
     planned = {}
     for entry in inputs:
-        first = target = output / _written_as(entry)
-        number = 2
-        while str(target).casefold() in taken:
-            target = first.with_stem(f"{first.stem}-{number}")
+        number = 1
+        while str(target := output / _written_as(entry, number)).casefold() in taken:
             number += 1
         taken.add(str(target).casefold())
         planned[entry.name] = target
     return planned
 
 
-def _written_as(entry: Input) -> Path:
-    """Return the copy's path in the output folder, with a suffix that can be written."""
-    suffixes = _suffixes(entry)
-    return entry.place if entry.place.suffix.lower() in suffixes else entry.place.with_suffix(suffixes[0])
+def _written_as(entry: Input, number: int) -> Path:
+    """Return the copy's path in the output folder, with a suffix that can be written.
+
+    A number above 1 is added to the name, which is cut where a file system would refuse it.
+    """
+    place, suffixes = entry.place, _suffixes(entry)
+    # What follows a dot is no suffix in "Dr. No" or in the address of a camera.
+    stem, suffix = (place.stem, place.suffix) if place.suffix.lower() in IMAGES | VIDEOS else (place.name, "")
+    end = suffix if suffix.lower() in suffixes else suffixes[0]
+    end = f"-{number}{end}" if number > 1 else end
+    while len(os.fsencode(stem + end)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return place.with_name(stem + end)
 
 
 def _suffixes(entry: Input) -> tuple[str, ...]:
     """Return the suffixes that a copy may have; the first one replaces any other suffix."""
-    return tuple(CODECS) if entry.is_video else IMAGE_SUFFIXES
+    return video_suffixes() if entry.is_video else IMAGE_SUFFIXES
 
 
 def check_outputs(inputs: Iterable[Input], targets: Iterable[Path]) -> None:
@@ -109,9 +116,6 @@ class AnnotatedCopies:
         self._source = ""
         self._failed = False
         self._video: VideoWriter | None = None
-        self._rate = CAMERA_RATE
-        self._count = 0
-        self._start_ms = 0.0
 
     def write(self, frame: Frame, annotated: Image) -> None:
         """Write the annotated image of a frame, uint8 [height, width, 3] in BGR.
@@ -140,30 +144,9 @@ class AnnotatedCopies:
             files.write_bytes(path, content)
             return
         if self._video is None:
-            self._rate = _rate(entry, frame.image)
-            self._video = VideoWriter(path, self._rate)
-            self._count, self._start_ms = 0, frame.time_ms
-        self._shorten(frame)
-        for _ in range(self._times(frame)):
-            self._video.write(annotated)
-            self._count += 1
-
-    def _shorten(self, frame: Frame) -> None:
-        """Cut a pause in the timestamps to LONGEST_PAUSE, and report it."""
-        pause = (frame.time_ms - self._start_ms) / 1000 - self._count / self._rate
-        if pause > LONGEST_PAUSE:
-            self._start_ms += (pause - LONGEST_PAUSE) * 1000
-            path = self._planned[frame.source]
-            self._report(
-                FerError(
-                    f"{frame.source} pauses {pause:.0f} s before frame {frame.index}: in {path} the pause is "
-                    f"{LONGEST_PAUSE} s; to keep the times right, cut the recording there into two files"
-                )
-            )
-
-    def _times(self, frame: Frame) -> int:
-        """Return how often to write a frame so that the copy keeps the frame's time; mostly once."""
-        return round((frame.time_ms - self._start_ms) / 1000 * self._rate) + 1 - self._count
+            sound = entry.source if isinstance(entry.source, Path) else None
+            self._video = VideoWriter(path, _rate(entry, frame.image), sound)
+        self._video.write(annotated, frame.time_ms)
 
     def _report_or_raise(self, error: FerError) -> None:
         """Report an error that concerns one copy; raise one that concerns all."""

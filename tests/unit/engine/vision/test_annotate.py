@@ -68,6 +68,41 @@ def _text_pixels(image):
     return len(drawn) - counts.max()
 
 
+def drawn_over(image, box):
+    """The share of a box's inner pixels that were drawn over."""
+    left, top, width, height = box
+    inner = image[top + 5 : top + height - 5, left + 5 : left + width - 5]
+    return float((inner != GRAY).any(2).mean())
+
+
+def test_text_is_sized_by_the_face():
+    small, large = face_at(100, 300, 80, 80), face_at(500, 300, 300, 300)
+    drawn = annotate(gray(720, 1280), [small, large])
+    tags = drawn[:300]
+    heights = [int((tags[:, part] != GRAY).any(2).any(1).sum()) for part in (slice(0, 300), slice(400, 1280))]
+    assert heights[1] > 2 * heights[0]
+    for face, part in ((small, slice(0, 400)), (large, slice(400, 1280))):
+        columns = np.nonzero((tags[:, part] != GRAY).any(2).any(0))[0]
+        assert np.ptp(columns) <= face.box[2] * 1.1
+
+
+@pytest.mark.parametrize("labels", [None, LABELS])
+def test_tags_cover_no_neighbour(labels):
+    """A school class: faces in rows, with gaps of half a face."""
+    side, step = 64, 130
+    faces = [face_at(60 + x * step, 60 + y * step, side, side) for y in range(4) for x in range(6)]
+    if labels:
+        faces = faces[::3]
+    drawn = annotate(gray(600, 860), faces, labels)
+    assert max(drawn_over(drawn, face.box) for face in faces) == 0
+
+
+def test_tags_of_faces_above_each_other_go_where_there_is_room():
+    upper, lower = face_at(300, 100, 100, 100), face_at(300, 200, 100, 100)
+    drawn = annotate(gray(480, 640), [upper, lower])
+    assert drawn_over(drawn, upper.box) == drawn_over(drawn, lower.box) == 0
+
+
 @pytest.mark.parametrize("label", LABELS)
 def test_text_stands_out_from_its_ground(label):
     drawn = annotate(gray(480, 640), [face_at(200, 200, 150, 150, label=label)])
