@@ -69,8 +69,8 @@ def test_a_video_without_a_true_rate_is_written_in_its_own_time(tmp_path, stated
     for frame in frames(path):
         copies.write(frame, frame.image)
     copies.close()
-    written = cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4"))
-    assert (written.get(cv2.CAP_PROP_FRAME_COUNT), written.get(cv2.CAP_PROP_FPS)) == (FRAMES, RATE)
+    written = [frame.time_ms for frame in frames(tmp_path / "out" / "recorded.webm")]
+    assert written == pytest.approx([index * 1000 / RATE for index in range(FRAMES)], abs=1)
 
 
 def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_video_larger_than_is_read_unasked_is_written_where_it_was_read(tmp_pa
     for frame in frames(path):
         copies.write(frame, frame.image)
     copies.close()
-    assert cv2.VideoCapture(str(tmp_path / "out" / "recorded.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
+    assert len(list(frames(tmp_path / "out" / "recorded.webm"))) == FRAMES
 
 
 def test_of_a_video_whose_size_changes_the_copy_holds_the_first_part(tmp_path):
