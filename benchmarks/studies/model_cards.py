@@ -50,17 +50,17 @@ def write(record: NetworksRecord) -> None:
         files.write_text(path, page)
 
 
-def put(page: str, text: str, path: Path) -> str:
-    """Return a page with `text` between its markers.
+def put(page: str, text: str, path: Path, begin: str = BEGIN) -> str:
+    """Return a page with `text` between its markers, the lines `begin` and `END`.
 
     Raises:
         ConfigError: it has no markers.
     """
-    before, begin, rest = page.partition(BEGIN)
+    before, marker, rest = page.partition(begin)
     _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ConfigError(f"{path} has no place for the figures: expected the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+    if not marker or not end:
+        raise ConfigError(f"{path} has no place for the figures: expected the lines {begin!r} and {END!r}")
+    return f"{before}{begin}\n{text}\n{END}{after}"
 
 
 def family(record: NetworksRecord) -> str:

@@ -1,1 +1,1 @@
-"""Packages with a facial-expression network of their own: how accurate and how fast they are."""
+"""Packages with a facial-expression network of their own, and this project's networks beside them."""

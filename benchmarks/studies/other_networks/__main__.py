@@ -1,4 +1,4 @@
-"""Run the study: `python -m studies.other_networks --data fer2013.csv`."""
+"""Run the study: `python -m studies.other_networks --data fer2013.csv --environment fer=ENV`."""
 
 import sys
 

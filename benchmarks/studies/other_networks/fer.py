@@ -14,22 +14,24 @@ import numpy as np
 from fer.fer import FER
 
 from fer_bench.contenders.runtime import Runtime
+from studies.other_networks.labels import to_logits
 
 if TYPE_CHECKING:
     from fer_bench.contenders.runtime import Settings
-
-LEAST = 1e-7  # of a probability, so that its logarithm is finite
 
 
 def load(_: Settings) -> Runtime:
     detector = FER()
     size = detector._FER__emotion_target_size  # noqa: SLF001 - see above
+    names = detector._get_labels()  # noqa: SLF001 - a dictionary by index
+    labels = [names[index] for index in range(len(names))]
 
     def predict(faces: np.ndarray) -> np.ndarray:
         pixels = np.array([cv2.resize(face, size) for face in faces], "float32")
-        probabilities = detector._classify_emotions((pixels / 255.0 - 0.5) * 2.0)  # noqa: SLF001 - see above
-        # Softmax gives them back.
-        return np.log(np.maximum(probabilities, LEAST)).astype(np.float32)
+        return to_logits(
+            detector._classify_emotions((pixels / 255.0 - 0.5) * 2.0),  # noqa: SLF001 - see above
+            labels,
+        )
 
-    info = {"version": metadata.version("fer"), "threads": "default"}
+    info = {"version": metadata.version("fer"), "threads": "default", "labels": labels}
     return Runtime(predict, splits=True, info=lambda: info)

@@ -1,225 +1,215 @@
-"""Packages with a facial-expression network of their own, on the same faces as an artifact's network.
+"""Packages with a facial-expression network of their own, and this project's networks, on the same faces.
 
-They are measured beside plain ONNX Runtime on the artifact, in the rounds of fer-bench. Their answers have an
-accuracy and no parity: the network is another. Their packages seldom go beside ours, so they run in another
-environment.
+All are measured in the rounds of fer-bench, beside plain ONNX Runtime on mini_xception. A package's answers
+have an accuracy and no parity: its network is another. Each package runs in an environment of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
-import json
 import shlex
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import fer_bench
-import fer_engine
-import studies
 from fer_bench import arguments
 from fer_bench.contenders import inputs
-from fer_bench.contenders.contender import BASELINE, Contender
+from fer_bench.contenders.contender import BASELINE, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.subprocess_run import output_of
 from fer_bench.contenders.worker_client import SupportsAsk, Worker, running_workers
 from fer_bench.passes import rounds, startup
 from fer_bench.passes.energy.meters import Meters
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
-from fer_bench.report.table import percent, pipes
+from fer_bench.record.record import OwnAccuracy, RuntimeInfo, Startup
+from fer_bench.record.record_file import check_writable, dump_json
+from fer_bench.record.statistics import compare_rounds, throughput
 from fer_engine.artifact import files
-from fer_engine.artifact.artifact import Artifact
-from fer_engine.artifact.schema import to_json
+from fer_engine.artifact.schema import from_json, to_json
+from fer_engine.artifact.spec import ModelSpec
 from fer_engine.cli import exit_codes
-from fer_engine.errors import BackendError
+from fer_engine.exporter import MODEL as YARDSTICK
 from fer_export.verify import parity
+from fer_export.verify.votes import measure_votes
+from studies.models_record import NetworkSpeed
+from studies.other_networks import environments
 from studies.other_networks.networks import NETWORKS
+from studies.other_networks.own import OwnNetwork, own_networks
+from studies.other_networks.page import read_rows, render
+from studies.other_networks.record import (
+    Kind,
+    MajorityAccuracy,
+    MeasuredPeerNetwork,
+    OtherNetworksRecord,
+)
 
-ADVICE = "make an environment with: python -m venv ENV && ENV/bin/pip install fer 'setuptools<81'"
+WARMUP_CALLS = 1  # facex takes seconds for a call of 64 faces
+MEMORY_FACES = 512  # vgg16_48 takes minutes for fer-bench's 10,000
 OWN = ("accuracy", "interval", "recall", "ece")  # what a network's answers say without another's
 
 
-# Our packages alone are added: not the folder that they lie in, which may hold all of this environment.
-WORKER = """
-import importlib.util, os, sys
-for folder in sys.argv[1:]:
-    name = os.path.basename(folder)
-    spec = importlib.util.spec_from_file_location(
-        name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
-    )
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-from fer_bench.contenders.kinds import KINDS, Kind
-from fer_bench.passes.worker_main import main
-from studies.other_networks.networks import NETWORKS
-KINDS.update({name: Kind(network.modules, network.load) for name, network in NETWORKS.items()})
-sys.exit(main())
-"""
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A contender with the faces that it takes."""
+
+    contender: Contender
+    kind: Kind
+    inputs: Inputs
 
 
-def worker_command(python: Path) -> list[str]:
-    """Return the command that starts a worker of the benchmark on another environment's Python."""
-    packages = [str(Path(module.__path__[0])) for module in (fer_bench, fer_engine, studies)]
-    return [str(python), "-c", WORKER, *packages]
+def line_up(
+    own: Sequence[OwnNetwork], folders: Mapping[str, Path], faces: Callable[[ModelSpec], Inputs]
+) -> list[Entrant]:
+    """Return the baseline, this project's networks, and the packages that have an environment in `folders`.
 
-
-def start_worker(python: Path, contender: Contender) -> Worker:
-    """Start a worker: of another network on `python`, of what is ours on this one."""
-    if contender.kind in NETWORKS:
-        return Worker(contender, worker_command(python))
-    return Worker(contender)
-
-
-def site_packages(python: Path) -> Path:
-    """Return the folder of the packages of another environment.
+    `faces` gives the faces in the form of a network; the packages take mini_xception's.
 
     Raises:
-        BackendError: its Python does not run.
+        BackendError: a package is not installed in its environment.
     """
-    ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    try:
-        return Path(output_of(str(python), ask).strip())
-    except OSError as error:
-        raise BackendError(f"{python} does not run: {error.strerror}; {ADVICE}") from None
-
-
-def line_up(artifact: Artifact, packages: Path) -> list[Contender]:
-    """Return the baseline and the other networks, whose packages are in the folder `packages`.
-
-    Raises:
-        BackendError: a network is not installed there.
-    """
-    folder = str(artifact.folder)
-    contenders = [Contender(BASELINE, "onnxruntime", folder, str(artifact.graph("fp32")))]
-    for name, network in NETWORKS.items():
-        file = packages / str(network.reads)
-        if not file.exists():
-            raise BackendError(f"{name} is not installed in {packages}: {file} is missing; {ADVICE}")
-        contenders.append(Contender(name, name, folder, str(file), precision=network.precision))
-    return contenders
+    yardstick = next(network for network in own if network.spec.name == YARDSTICK)
+    folder, gray = yardstick.contender.artifact, faces(yardstick.spec)
+    found = [Entrant(Contender(BASELINE, "onnxruntime", folder, yardstick.contender.file), "baseline", gray)]
+    found += [Entrant(network.contender, network.kind, faces(network.spec)) for network in own]
+    packages = environments.contenders(folders, Path(folder))
+    return found + [Entrant(contender, "package", gray) for contender in packages]
 
 
 def measure(
-    artifact: Artifact,
-    faces: Inputs,
-    options: BenchOptions,
-    packages: Path,
-    start: Callable[[Contender], Worker],
-) -> dict[str, Any]:
-    """Return the record: start-up, accuracy, speed and energy, under the names of a record of fer-bench.
+    entrants: Sequence[Entrant], options: BenchOptions, start: Callable[[Contender], Worker]
+) -> tuple[tuple[MeasuredPeerNetwork, ...], str]:
+    """Return what is measured of each network, and where its energy comes from.
 
     Raises:
-        FerError: a network is not installed in `packages`, or a contender fails.
+        FerError: a contender fails.
     """
-    contenders = line_up(artifact, packages)
-    meters, speed = Meters(options.device), []
-    with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
-        faces_path = str(Path(scratch) / "faces.npy")
-        np.save(faces_path, faces.faces)
-        started, _ = startup.measure_startup(contenders, faces_path, options, start=start)
-        with running_workers(contenders, faces_path, start) as workers:
-            others = {name: workers[name] for name in NETWORKS}
-            answers = accuracy(others, faces, Path(scratch))
-            metered = meters.metered(workers, [])
-            for batch in options.batches:
-                asked = metered if batch == max(options.batches) else workers
-                speed += rounds.summarize_rounds(rounds.run_rounds(asked, batch, options), batch)
-            infos = {name: worker.ask("info") for name, worker in workers.items()}
-    energy, energy_source = meters.joules_by_cpu()
-    record = {
-        "kind": "other-networks",
-        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "environment": environment.describe_machine(meters.gpu),
-        "inputs": faces.described(),
-        "options": options,
-        "contenders": [to_json(entry) | {"info": infos[entry.name]} for entry in contenders],
-        "startup": started,
-        "other_networks": answers,
-        "speed": speed,
-        "energy": energy,
-        "energy_source": energy_source,
-    }
-    return to_json(record)
+    meters, speed = Meters(options.device), {}
+    startups: dict[str, Startup] = {}
+    workers: dict[str, Worker] = {}
+    with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch, contextlib.ExitStack() as stack:
+        for index, crew in enumerate(_crews(entrants)):
+            path = str(Path(scratch) / f"{index}.npy")
+            np.save(path, crew[0].inputs.faces)
+            contenders = [entrant.contender for entrant in crew]
+            _say(f"start-up: {', '.join(contender.name for contender in contenders)}")
+            startups |= startup.measure_startup(contenders, path, options, start=start)[0]
+            workers |= stack.enter_context(running_workers(contenders, path, start))
+        answers = _answers(entrants, workers, Path(scratch))
+        metered = meters.metered(workers, [])
+        for batch in options.batches:
+            _say(f"speed at batch {batch}: {options.rounds} rounds")
+            asked = metered if batch == max(options.batches) else workers
+            speed[batch] = _speeds(rounds.run_rounds(asked, batch, options), batch)
+        infos = {name: worker.ask("info") for name, worker in workers.items()}
+    joules, source = meters.joules_by_cpu()
+    measured = []
+    for entrant in entrants:
+        contender = entrant.contender
+        accuracy, majority = answers.get(contender.name, (None, None))
+        measured.append(
+            MeasuredPeerNetwork(
+                name=contender.name,
+                kind=entrant.kind,
+                bytes=contender.file_bytes or 0,
+                info=from_json(RuntimeInfo, to_json(infos[contender.name])),
+                startup=startups[contender.name],
+                speed={str(batch): found[contender.name] for batch, found in speed.items()},
+                joules=joules.get(contender.name),
+                accuracy=accuracy,
+                majority=majority,
+            )
+        )
+    return tuple(measured), source
 
 
-def accuracy(
-    workers: Mapping[str, SupportsAsk], faces: Inputs, folder: Path
-) -> dict[str, dict[str, Any] | None]:
-    """Return each network's accuracy measures, as `fer_export.verify.parity` names them; None without labels.
+def _crews(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
+    """Return the entrants by the shape of their faces."""
+    crews: dict[tuple[int, ...], list[Entrant]] = {}
+    for entrant in entrants:
+        crews.setdefault(entrant.inputs.faces.shape, []).append(entrant)
+    return list(crews.values())
 
-    The workers hold the faces and leave their logits in `folder`.
 
-    Raises:
-        ConfigError: a network gave logits that do not fit the labels.
-    """
-    found: dict[str, dict[str, Any] | None] = {}
-    for name, worker in workers.items():
-        found[name] = None
-        if faces.labels is not None:
-            path = folder / "logits.npy"
-            worker.ask("logits", path=str(path))
-            logits = np.load(path)
-            labelled = parity.measure_parity(logits, logits, faces.labels).labelled
-            found[name] = {key: getattr(labelled, key) for key in OWN}
+def _answers(
+    entrants: Sequence[Entrant], workers: Mapping[str, SupportsAsk], folder: Path
+) -> dict[str, tuple[OwnAccuracy | None, MajorityAccuracy | None]]:
+    found = {}
+    for entrant in entrants:
+        if entrant.kind == "package":
+            name = entrant.contender.name
+            _say(f"answers of {name}")
+            found[name] = measure_answers(workers[name], entrant.inputs, folder)
     return found
 
 
-def render(record: Mapping[str, Any]) -> str:
-    """Return the record as tables in Markdown."""
-    lines = [f"# Other networks, {record['date']}", "", f"Faces: {record['inputs']['description']}."]
-    found = {name: labelled for name, labelled in record["other_networks"].items() if labelled}
-    if found:
-        lines += ["", "## Accuracy", ""]
-        lines += pipes(("network", "top-1 % [95 %]", "ECE"), [_accuracy_row(*item) for item in found.items()])
-    lines += ["", "## Speed", ""]
-    columns = ("contender", "batch", "images a second", "ratio to onnxruntime [95 %]")
-    lines += pipes(columns, map(_speed_row, record["speed"]))
-    settings = [entry["info"] for entry in record["contenders"] if "settings" in entry["info"]]
-    lines += [
-        "",
-        *(f"{info['settings']} (version {info['version']}, {info['source']})." for info in settings),
-    ]
-    return "\n".join(lines) + "\n"
+def measure_answers(
+    worker: SupportsAsk, faces: Inputs, folder: Path
+) -> tuple[OwnAccuracy | None, MajorityAccuracy | None]:
+    """Return a network's accuracy against the labels and against the majority of the votes.
+
+    They are measured as `fer_export.verify` does it; None without labels, or without votes. The worker
+    holds the faces and leaves its logits in `folder`.
+
+    Raises:
+        ConfigError: the network gave logits that do not fit the labels.
+    """
+    if faces.labels is None:
+        return None, None
+    path = folder / "logits.npy"
+    worker.ask("logits", path=str(path))
+    logits = np.load(path)
+    labelled = parity.measure_parity(logits, logits, faces.labels).labelled
+    majority = None
+    if faces.votes is not None:
+        voted = measure_votes(logits, logits, faces.votes, faces.names)
+        majority = MajorityAccuracy(**_own(voted), faces=voted.faces)
+    return OwnAccuracy(**_own(labelled)), majority
 
 
-def _accuracy_row(name: str, labelled: Mapping[str, Any]) -> tuple[str, ...]:
-    low, high = map(percent, labelled["interval"])
-    return name, f"{percent(labelled['accuracy'])} [{low}, {high}]", f"{labelled['ece']:.4f}"
+def _own(measured: object) -> dict[str, Any]:
+    return {name: getattr(measured, name) for name in OWN}
 
 
-def _speed_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    ratio = entry["ratio"]
-    return (
-        entry["contender"],
-        str(entry["batch"]),
-        f"{statistics.median(entry['images_per_second']):,.0f}",
-        f"{ratio['median']:.3f}x [{ratio['low']:.3f}, {ratio['high']:.3f}]",
-    )
+def _speeds(samples: Mapping[str, list[list[int]]], batch: int) -> dict[str, NetworkSpeed]:
+    rates = {name: [throughput(turn, batch) for turn in turns] for name, turns in samples.items()}
+    return {
+        name: NetworkSpeed(tuple(own), statistics.median(own), compare_rounds(own, rates[BASELINE]))
+        for name, own in rates.items()
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the study; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m studies.other_networks", description=__doc__)
     parser.add_argument(
-        "--artifact",
-        type=Path,
-        default=arguments.ARTIFACT,
-        help="folder of fer-export (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--python", type=Path, required=True, help=f"Python of the environment of the networks; {ADVICE}"
+        "--environment",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help=f"a package and its environment, once for each; packages: {', '.join(NETWORKS)}",
     )
     parser.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
+    parser.add_argument("--votes", type=Path, help="FER+'s votes for --data (default: those in it, if any)")
     parser.add_argument("--split", default=arguments.SPLIT, help="of --data (default: %(default)s)")
-    parser.add_argument("--batch", default="64", help="batch sizes, as in 1,64 (default: %(default)s)")
+    parser.add_argument("--batch", default="1,64", help="batch sizes (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each network (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="length of a turn (default: %(default)s)")
+    parser.add_argument(
+        "--cold-starts", type=int, default=3, help="new processes of each network (default: %(default)s)"
+    )
     parser.add_argument(
         "--json",
         type=Path,
@@ -227,21 +217,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the record (default: %(default)s)",
     )
     options = parser.parse_args(argv)
+    line = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
+    return exit_codes.run_command(lambda: _run(options, line))
 
-    def run() -> int:
-        bench = BenchOptions(batches=arguments.numbers("--batch", options.batch))
-        artifact = Artifact.open(options.artifact)
-        if options.data is None:
-            faces = inputs.synthetic_inputs(artifact.spec)
-        else:
-            faces = inputs.dataset_inputs(options.data, options.split, artifact.spec)
-        line = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
-        record = {"command": line} | measure(
-            artifact, faces, bench, site_packages(options.python), partial(start_worker, options.python)
-        )
-        files.write_text(options.json, json.dumps(record, indent=2) + "\n")
-        print(render(record))
-        print(f"record: {options.json}")
-        return 0
 
-    return exit_codes.run_command(run)
+def _run(options: argparse.Namespace, line: str) -> int:
+    folders = environments.parse(options.environment)
+    bench = BenchOptions(
+        batches=arguments.numbers("--batch", options.batch),
+        rounds=options.rounds,
+        seconds=options.seconds,
+        warmup_calls=WARMUP_CALLS,
+        cold_starts=options.cold_starts,
+        memory_faces=MEMORY_FACES,
+    )
+    check_writable(options.json)
+
+    read: dict[tuple[int, ...], Inputs] = {}
+
+    def faces(spec: ModelSpec) -> Inputs:
+        if spec.face_shape not in read:
+            if options.data is None:
+                read[spec.face_shape] = inputs.synthetic_inputs(spec)
+            else:
+                found = inputs.dataset_inputs(options.data, options.split, spec, votes=options.votes)
+                read[spec.face_shape] = found
+        return read[spec.face_shape]
+
+    with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
+        entrants = line_up(own_networks(Path(scratch)), folders, faces)
+        date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
+        networks, energy_source = measure(entrants, bench, partial(environments.start_worker, folders))
+    record = OtherNetworksRecord(
+        date=date.isoformat(timespec="seconds"),
+        command=line,
+        environment=environment.describe_machine(load_before=load_before),
+        faces=entrants[0].inputs.described(),
+        batches=bench.batches,
+        rounds=bench.rounds,
+        seconds=bench.seconds,
+        networks=networks,
+        skipped=tuple(Skipped(name, "no --environment") for name in NETWORKS if name not in folders),
+        energy_source=energy_source,
+    )
+    files.write_text(options.json, dump_json(to_json(record)))
+    print(render(record, read_rows(record)))
+    print(f"record: {options.json}")
+    return 0

@@ -3,34 +3,46 @@
 import json
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_bench.contenders.inputs import Inputs
-from fer_bench.contenders.peers.peer import Peer
 from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.options import BenchOptions
 from fer_engine.artifact.artifact import Artifact
-from fer_engine.errors import BackendError
-from studies.other_networks import study
-from studies.other_networks.networks import NETWORKS
+from fer_engine.artifact.schema import from_json, to_json
+from fer_engine.artifact.spec import EXPRESSIONS
+from fer_engine.errors import BackendError, ConfigError
+from studies.other_networks import environments, study
+from studies.other_networks.labels import columns, to_logits
+from studies.other_networks.networks import NETWORKS, Network
+from studies.other_networks.own import shipped, untrained
+from studies.other_networks.record import MeasuredPeerNetwork
+
+# The seven faces are of the seven labels; nine of ten annotators agree on each but the last.
+FACES, LABELS = np.zeros((7, 48, 48), np.uint8), np.arange(7, dtype=np.uint8)
+VOTES = np.zeros((7, 10), np.uint8)
+VOTES[range(7), [4, 5, 6, 1, 3, 2, 0]], VOTES[:, 8] = 9, 1  # in the order of FER+: neutral comes first
+VOTES[6] = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]
 
 
-def only(monkeypatch, packages):
-    """Let the one network be `ghost`, of these packages."""
-    monkeypatch.delitem(NETWORKS, "fer", raising=False)
+def install(monkeypatch, folder):
+    """Let the one package be `ghost`, installed in an npm environment in `folder`."""
     source = "https://example.org/ghost"
-    monkeypatch.setitem(
-        NETWORKS, "ghost", Peer("nowhere:load", packages, (), "as it is", source, "model.bin")
-    )
+    ghost = Network("nowhere:load", (), "npm install ghost", "ghost/model.bin", "as it is", source, npm=True)
+    for name in list(NETWORKS):
+        monkeypatch.delitem(NETWORKS, name)
+    monkeypatch.setitem(NETWORKS, "ghost", ghost)
+    file = folder / "node_modules" / "ghost" / "model.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"a network")
 
 
 def test_a_worker_in_another_environment_sees_our_packages_alone(artifact, tmp_path):
     only_ours = "import fer_train"
-    packages = study.worker_command(Path("python"))[3:]
+    packages = environments.worker_command(Path("python"))[3:]
     assert [Path(package).name for package in packages] == ["fer_bench", "fer_engine", "studies"]
     settings = {"name": "null", "kind": "engine", "artifact": str(artifact), "precision": "fp32"}
     settings |= {"backend": "null", "threads": 1, "micro_batch": None, "tta": "none", "file": ""}
@@ -38,7 +50,7 @@ def test_a_worker_in_another_environment_sees_our_packages_alone(artifact, tmp_p
     # -S: no site-packages, and so none of the ways in which this environment finds our packages.
     numpy = f"import sys; sys.path.append({str(Path(np.__file__).parents[1])!r})\n"
     run = subprocess.run(
-        [sys.executable, "-S", "-c", numpy + study.WORKER, *packages],
+        [sys.executable, "-S", "-c", numpy + environments.WORKER, *packages],
         input=json.dumps(settings) + "\n",
         capture_output=True,
         text=True,
@@ -49,12 +61,60 @@ def test_a_worker_in_another_environment_sees_our_packages_alone(artifact, tmp_p
     assert found.returncode == 1
 
 
-def test_what_is_not_installed_is_told_with_the_way_to_install_it(artifact, tmp_path):
+def test_what_is_not_installed_is_told_with_the_way_to_install_it(tmp_path):
+    with pytest.raises(BackendError, match=r"nowhere.bin.python does not run: No such file.*python -m venv"):
+        environments.contenders({"fer": tmp_path / "nowhere"}, tmp_path)
+    with pytest.raises(
+        BackendError, match=r"human is not installed in .*emotion.bin is missing.*npm install"
+    ):
+        environments.contenders({"human": tmp_path}, tmp_path)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
     with pytest.raises(BackendError, match=r"fer is not installed in .*ENV/bin/pip install fer"):
-        study.line_up(Artifact.open(artifact), tmp_path)
-    with pytest.raises(BackendError, match=r"nowhere does not run: No such file.*python -m venv"):
-        study.site_packages(tmp_path / "nowhere")
-    assert study.site_packages(Path(sys.executable)) == Path(sysconfig.get_path("purelib"))
+        environments.contenders({"fer": tmp_path}, tmp_path)
+    assert environments.contenders({}, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["ghost=x"], "NAME one of fer, facex.*got 'ghost=x'"),
+        (["fer"], "takes NAME=FOLDER"),
+        (["fer=a", "fer=b"], "fer is given twice"),
+    ],
+)
+def test_environments_that_cannot_be_meant_are_refused(pairs, message):
+    with pytest.raises(ConfigError, match=message):
+        environments.parse(pairs)
+
+
+def test_environments_are_folders_by_package():
+    assert environments.parse(["fer=a=b", "human=c"]) == {"fer": Path("a=b"), "human": Path("c")}
+
+
+def test_labels_are_matched_by_name_and_others_left_out():
+    theirs = ["Neutral", "happiness", "contempt", "sadness", "anger", "disgusted", "fearful", "surprised"]
+    assert [theirs[column] for column in columns(theirs)] == [
+        "anger",
+        "disgusted",
+        "fearful",
+        "happiness",
+        "sadness",
+        "surprised",
+        "Neutral",
+    ]
+    with pytest.raises(ConfigError, match=r"no label neutral: its labels are angry.*OUR_NAMES"):
+        columns(EXPRESSIONS[:-1])
+
+
+def test_logits_give_the_network_s_own_probabilities_back():
+    shares = np.array([[0.1, 0.0, 0.2, 0.3, 0.05, 0.15, 0.2]])
+    order = [6, 0, 1, 2, 3, 4, 5]
+    logits = to_logits(shares[:, order], [EXPRESSIONS[index] for index in order])
+    assert logits.dtype == np.float32
+    powers = np.exp(logits)
+    assert np.allclose(powers / powers.sum(), shares, atol=1e-6)
 
 
 class Answers:
@@ -69,18 +129,22 @@ class Answers:
         return {}
 
 
-def test_another_network_has_an_accuracy_and_no_parity(tmp_path):
-    others = {"odd": Answers([[2, 1], [0, 3], [4, 1], [5, 0]])}
-    faces, labels = np.zeros((4, 48, 48), np.uint8), np.array([0, 1, 1, 0], np.uint8)
-    found = study.accuracy(others, Inputs("faces", faces, labels), tmp_path)
-    assert found["odd"]["accuracy"] == 0.75
-    assert found["odd"]["recall"] == (1.0, 0.5)
-    assert not {"mcnemar_p", "right_to_wrong"} & set(found["odd"])
-    assert study.accuracy(others, Inputs("faces", faces, None), tmp_path) == {"odd": None}
+def test_another_network_has_an_accuracy_by_labels_and_by_votes(tmp_path):
+    right = np.eye(7, dtype=np.float32)
+    wrong = right.copy()
+    wrong[0] = right[1]
+    faces = Inputs("seven faces", FACES, LABELS, VOTES)
+    labelled, majority = study.measure_answers(Answers(wrong), faces, tmp_path)
+    assert labelled.accuracy == pytest.approx(6 / 7)
+    assert labelled.recall == (0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert (majority.accuracy, majority.faces) == (pytest.approx(5 / 6), 6)
+    labelled, majority = study.measure_answers(Answers(right), Inputs("faces", FACES, LABELS), tmp_path)
+    assert (labelled.accuracy, majority) == (1.0, None)
+    assert study.measure_answers(Answers(right), Inputs("faces", FACES, None), tmp_path) == (None, None)
 
 
 class FakeWorker:
-    """Takes 2 ms for a call of the baseline and 8 of the other network."""
+    """Takes 2 ms for a call of the baseline, 1 of this project's network and 8 of the package."""
 
     def __init__(self, contender):
         self.contender = contender
@@ -88,13 +152,14 @@ class FakeWorker:
 
     def ask(self, do, **arguments):
         if do == "logits":
+            assert self.contender.kind == "ghost"
             np.save(arguments["path"], np.eye(7, dtype=np.float32))
-        ns = 2_000_000 if self.contender.kind == "onnxruntime" else 8_000_000
+        ns = {"onnxruntime": 2_000_000, "engine": 1_000_000, "ghost": 8_000_000}[self.contender.kind]
         other = {"settings": "as it is", "source": "https://example.org/ghost", "version": "9.9"}
         return {
             "turn": {"samples_ns": [ns] * 3},
             "memory": {"faces": 1, "faces_a_call": 1, "peak_bytes": 1, "steady_bytes": None},
-            "info": other if self.contender.kind == "ghost" else {"version": "1"},
+            "info": {"threads": "default"} | (other if self.contender.kind == "ghost" else {}),
         }.get(do, {})
 
     def close(self):
@@ -103,37 +168,45 @@ class FakeWorker:
     kill = close
 
 
-def test_the_study_measures_the_other_network_beside_plain_onnxruntime(artifact, monkeypatch, tmp_path):
-    only(monkeypatch, "pip")
-    (tmp_path / "model.bin").write_bytes(b"a network")
-    faces = Inputs("seven faces", np.zeros((7, 48, 48), np.uint8), np.arange(7, dtype=np.uint8))
-    found = study.measure(
-        Artifact.open(artifact), faces, BenchOptions(batches=(1, 64), cold_starts=1), tmp_path, FakeWorker
-    )
-    ratios = {(entry["contender"], entry["batch"]): entry["ratio"]["median"] for entry in found["speed"]}
-    assert ratios == {
-        ("onnxruntime", 1): 1.0,
-        ("ghost", 1): 0.25,
-        ("onnxruntime", 64): 1.0,
-        ("ghost", 64): 0.25,
-    }
-    assert found["other_networks"]["ghost"]["accuracy"] == 1.0
-    assert found["startup"]["ghost"]["memory"]["peak_bytes"] == 1
-    assert found["contenders"][1]["file"] == str(tmp_path / "model.bin")
-    json.dumps(found)
-    found["date"] = "2026-01-02"
-    found["other_networks"] = {"fer": {"accuracy": 0.6543, "interval": [0.64, 0.67], "ece": 0.123}}
-    text = study.render(found)
-    assert "| fer | 65.43 [64.00, 67.00] | 0.1230 |" in text
-    assert "| ghost | 64 | 8,000 | 0.250x [0.250, 0.250] |" in text
-    assert "as it is (version 9.9, https://example.org/ghost)." in text
+def test_the_study_measures_packages_and_our_networks_beside_plain_onnxruntime(
+    artifact, monkeypatch, tmp_path
+):
+    install(monkeypatch, tmp_path)
+    opened = Artifact.open(artifact)
+    monkeypatch.setattr(study, "YARDSTICK", opened.spec.name)
+    faces = Inputs("seven faces", FACES, LABELS, VOTES)
+    entrants = study.line_up([shipped(opened)], {"ghost": tmp_path}, lambda _: faces)
+    found, _ = study.measure(entrants, BenchOptions(batches=(1, 64), cold_starts=1), FakeWorker)
+    assert [(network.name, network.kind) for network in found] == [
+        ("onnxruntime", "baseline"),
+        (opened.spec.name, "shipped"),
+        ("ghost", "package"),
+    ]
+    ratios = [{batch: speed.ratio.median for batch, speed in network.speed.items()} for network in found]
+    assert ratios == [{"1": 1.0, "64": 1.0}, {"1": 2.0, "64": 2.0}, {"1": 0.25, "64": 0.25}]
+    ghost = found[-1]
+    assert (ghost.accuracy.accuracy, ghost.majority.accuracy, found[1].accuracy) == (1.0, 1.0, None)
+    assert (ghost.milliseconds(1), ghost.milliseconds(64)) == (8.0, 0.125)
+    assert (ghost.bytes, ghost.startup.memory.peak_bytes, ghost.info.version) == (9, 1, "9.9")
+    assert [from_json(MeasuredPeerNetwork, to_json(network)) for network in found] == list(found)
 
 
-def test_the_worker_of_another_network_starts_in_its_environment(monkeypatch):
+def test_the_worker_of_a_package_starts_in_its_environment(monkeypatch):
     started = []
     monkeypatch.setattr(Worker, "__init__", lambda _self, _contender, *command: started.append(command))
-    for kind in ("fer", "onnxruntime"):
-        study.start_worker(Path("other/python"), study.Contender(kind, kind, "artifact", "model"))
-    (command,), ours = started
-    assert command[0] == str(Path("other/python"))
+    folders = {"fer": Path("envs/fer"), "human": Path("envs/node")}
+    for kind in ("fer", "human", "engine"):
+        environments.start_worker(folders, study.Contender(kind, kind, "artifact", "model"))
+    (pip,), (npm,), ours = started
+    assert pip[0] == str(Path.cwd() / "envs" / "fer" / "bin" / "python")
+    assert npm[0] == sys.executable
     assert ours == ()
+
+
+def test_a_network_without_weights_is_a_graph_that_plain_onnxruntime_runs(tmp_path):
+    import onnxruntime
+
+    network = untrained("simple_cnn", tmp_path)
+    assert (network.kind, network.contender.kind) == ("untrained", "onnxruntime")
+    session = onnxruntime.InferenceSession(network.contender.file, providers=["CPUExecutionProvider"])
+    assert session.run(None, {"faces": FACES})[0].shape == (7, 7)
