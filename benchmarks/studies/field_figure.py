@@ -22,25 +22,22 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 
-from fer_bench.record.record_file import load_json
 from fer_bench.record.statistics import median_interval
 from fer_bench.report.figures import layout, theme
 from fer_bench.report.figures.plot import NO_METADATA, SVG, WIDE
 from fer_bench.report.table import milliseconds
 from fer_engine.artifact import files
-from fer_engine.artifact.schema import SchemaError, from_json
 from fer_engine.cli import exit_codes
-from fer_engine.errors import ConfigError, FerError
+from fer_engine.errors import ConfigError
 from studies.model_cards import put
 from studies.other_networks.page import Group, Point, Row, read_rows, render
-from studies.other_networks.record import OtherNetworksRecord
+from studies.other_networks.record import COMMAND, OtherNetworksRecord, load_record
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "docs" / "results" / "other_networks.json"
 FIGURE = ROOT / "docs" / "results" / "figures" / "field.svg"
 PAGE = ROOT / "docs" / "benchmarking.md"
 BEGIN = "<!-- measured: begin. benchmarks/studies/field_figure.py writes this part -->"
-STUDY = "python -m studies.other_networks"  # as errors name it
 BATCH = "1"
 HEIGHT = 470  # CSS pixels
 MARKS: dict[Group, tuple[str, str, str]] = {  # colour, marker and name of a group
@@ -161,12 +158,9 @@ def load(path: Path = RECORD) -> OtherNetworksRecord:
     Raises:
         FerError: the file cannot be read, is damaged, or has no speed at batch 1.
     """
-    try:
-        record = from_json(OtherNetworksRecord, load_json(path, STUDY))
-    except SchemaError as error:
-        raise FerError(f"{path} is damaged: {error}; measure again with {STUDY}") from None
+    record = load_record(path)
     if int(BATCH) not in record.batches:
-        raise ConfigError(f"{path} has no speed at batch {BATCH}; measure again with {STUDY} --batch 1,64")
+        raise ConfigError(f"{path} has no speed at batch {BATCH}; measure again with {COMMAND} --batch 1,64")
     return record
 
 

@@ -68,7 +68,7 @@ def contenders(environments: Mapping[str, Path], artifact: Path) -> list[Contend
                 raise BackendError(
                     f"{name} is not installed in {environments[name]}: {file} is missing; {_advice(name)}"
                 )
-            found.append(Contender(name, name, str(artifact), str(file), precision="its own"))
+            found.append(Contender(name, name, str(artifact), str(file), precision="its own", threads=1))
     return found
 
 

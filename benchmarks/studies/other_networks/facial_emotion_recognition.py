@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from fer_bench.contenders.runtime import Settings
 
 
-def load(_: Settings) -> Runtime:
+def load(settings: Settings) -> Runtime:
+    torch.set_num_threads(settings["threads"])
     with mock.patch("torch.load", functools.partial(torch.load, map_location="cpu")):
         recognition = EmotionRecognition("cpu")
     labels = [recognition.emotions[index] for index in range(len(recognition.emotions))]

@@ -20,6 +20,7 @@ from studies.other_networks.record import Kind
 # Networks of FER2013 tutorials, which the registry builds from their descriptions.
 TUTORIALS = ("simple_cnn", "cnn3", "face_cnn", "resnet34_48", "vgg16_48")
 SEED = 0
+THREADS = 1  # of every network: what most packages have, and all can be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ def own_networks(scratch: Path) -> list[OwnNetwork]:
 
 def shipped(artifact: Artifact) -> OwnNetwork:
     spec, graph = artifact.spec, str(artifact.graph("fp32"))
-    contender = Contender(spec.name, "engine", str(artifact.folder), graph, backend="onnxruntime")
+    folder = str(artifact.folder)
+    contender = Contender(spec.name, "engine", folder, graph, backend="onnxruntime", threads=THREADS)
     return OwnNetwork(contender, "shipped", spec)
 
 
@@ -57,4 +59,9 @@ def untrained(name: str, folder: Path) -> OwnNetwork:
     torch.manual_seed(SEED)
     graph = folder / f"{name}.onnx"
     onnx.save(to_onnx(entry.build(entry.spec).eval(), entry.spec), graph)
-    return OwnNetwork(Contender(name, "onnxruntime", str(folder), str(graph)), "untrained", entry.spec)
+    return OwnNetwork(own_graph(name, str(folder), str(graph)), "untrained", entry.spec)
+
+
+def own_graph(name: str, folder: str, graph: str) -> Contender:
+    """Return a graph on plain ONNX Runtime."""
+    return Contender(name, "onnxruntime/1-thread", folder, graph, threads=THREADS)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fer_bench.contenders.contender import BASELINE, Skipped
 from fer_bench.record.environment import Environment
 from fer_bench.record.record import MeasuredFaces, OwnAccuracy, RuntimeInfo, Startup
-from fer_engine.artifact.schema import SchemaError
+from fer_bench.record.record_file import load_json
+from fer_engine.artifact.schema import SchemaError, from_json
+from fer_engine.errors import FerError
 from studies.models_record import NetworkSpeed
 
+COMMAND = "python -m studies.other_networks"  # as errors name it
 # Of this project's networks, those without weights of their own have ones drawn at random: "untrained".
 Kind = Literal["baseline", "shipped", "untrained", "package"]
 
@@ -68,3 +72,15 @@ class OtherNetworksRecord:
             if set(network.speed) != {str(batch) for batch in self.batches}:
                 got = ", ".join(network.speed) or "none"
                 raise SchemaError(f"speed of {network.name}", f"at batch {self.batches}", got)
+
+
+def load_record(path: Path) -> OtherNetworksRecord:
+    """Read the record.
+
+    Raises:
+        FerError: the file cannot be read, or is damaged.
+    """
+    try:
+        return from_json(OtherNetworksRecord, load_json(path, COMMAND))
+    except SchemaError as error:
+        raise FerError(f"{path} is damaged: {error}; measure again with {COMMAND}") from None

@@ -37,24 +37,27 @@ from fer_engine.artifact import files
 from fer_engine.artifact.schema import from_json, to_json
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.cli import exit_codes
+from fer_engine.errors import ConfigError
 from fer_engine.exporter import MODEL as YARDSTICK
 from fer_export.verify import parity
 from fer_export.verify.votes import measure_votes
 from studies.models_record import NetworkSpeed
 from studies.other_networks import environments
 from studies.other_networks.networks import NETWORKS
-from studies.other_networks.own import OwnNetwork, own_networks
+from studies.other_networks.own import OwnNetwork, own_graph, own_networks
 from studies.other_networks.page import read_rows, render
 from studies.other_networks.record import (
     Kind,
     MajorityAccuracy,
     MeasuredPeerNetwork,
     OtherNetworksRecord,
+    load_record,
 )
 
 WARMUP_CALLS = 1  # facex takes seconds for a call of 64 faces
-MEMORY_FACES = 512  # vgg16_48 takes minutes for fer-bench's 10,000
+MEMORY_FACES = 64  # facex and vgg16_48 take minutes for fer-bench's 10,000
 OWN = ("accuracy", "interval", "recall", "ece")  # what a network's answers say without another's
+Accuracies = tuple[OwnAccuracy | None, MajorityAccuracy | None]  # against the labels, against the votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +81,21 @@ def line_up(
     """
     yardstick = next(network for network in own if network.spec.name == YARDSTICK)
     folder, gray = yardstick.contender.artifact, faces(yardstick.spec)
-    found = [Entrant(Contender(BASELINE, "onnxruntime", folder, yardstick.contender.file), "baseline", gray)]
+    found = [Entrant(own_graph(BASELINE, folder, yardstick.contender.file), "baseline", gray)]
     found += [Entrant(network.contender, network.kind, faces(network.spec)) for network in own]
     packages = environments.contenders(folders, Path(folder))
     return found + [Entrant(contender, "package", gray) for contender in packages]
 
 
 def measure(
-    entrants: Sequence[Entrant], options: BenchOptions, start: Callable[[Contender], Worker]
+    entrants: Sequence[Entrant],
+    options: BenchOptions,
+    start: Callable[[Contender], Worker],
+    earlier: OtherNetworksRecord | None = None,
 ) -> tuple[tuple[MeasuredPeerNetwork, ...], str]:
     """Return what is measured of each network, and where its energy comes from.
+
+    Accuracies of packages are taken from the record `earlier` where faces, votes and version are its own.
 
     Raises:
         FerError: a contender fails.
@@ -103,13 +111,14 @@ def measure(
             _say(f"start-up: {', '.join(contender.name for contender in contenders)}")
             startups |= startup.measure_startup(contenders, path, options, start=start)[0]
             workers |= stack.enter_context(running_workers(contenders, path, start))
-        answers = _answers(entrants, workers, Path(scratch))
+        infos = {name: from_json(RuntimeInfo, worker.ask("info")) for name, worker in workers.items()}
+        known = {} if earlier is None else _known(earlier, entrants[0].inputs, infos)
+        answers = known | _answers(entrants, workers, Path(scratch), known)
         metered = meters.metered(workers, [])
         for batch in options.batches:
             _say(f"speed at batch {batch}: {options.rounds} rounds")
             asked = metered if batch == max(options.batches) else workers
             speed[batch] = _speeds(rounds.run_rounds(asked, batch, options), batch)
-        infos = {name: worker.ask("info") for name, worker in workers.items()}
     joules, source = meters.joules_by_cpu()
     measured = []
     for entrant in entrants:
@@ -120,7 +129,7 @@ def measure(
                 name=contender.name,
                 kind=entrant.kind,
                 bytes=contender.file_bytes or 0,
-                info=from_json(RuntimeInfo, to_json(infos[contender.name])),
+                info=infos[contender.name],
                 startup=startups[contender.name],
                 speed={str(batch): found[contender.name] for batch, found in speed.items()},
                 joules=joules.get(contender.name),
@@ -139,21 +148,40 @@ def _crews(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
     return list(crews.values())
 
 
+def _known(
+    earlier: OtherNetworksRecord, faces: Inputs, infos: Mapping[str, RuntimeInfo]
+) -> dict[str, Accuracies]:
+    """Return the accuracies of an earlier record that hold for these faces and packages too."""
+    if earlier.faces != faces.described():
+        raise ConfigError(
+            f"the earlier record is of other faces: {earlier.faces.description}, not {faces.description}; "
+            "give the data and votes that it was measured on, or leave out --answers"
+        )
+    return {
+        network.name: (network.accuracy, network.majority)
+        for network in earlier.networks
+        if network.kind == "package"
+        and network.name in infos
+        and network.info.version == infos[network.name].version
+    }
+
+
 def _answers(
-    entrants: Sequence[Entrant], workers: Mapping[str, SupportsAsk], folder: Path
-) -> dict[str, tuple[OwnAccuracy | None, MajorityAccuracy | None]]:
+    entrants: Sequence[Entrant],
+    workers: Mapping[str, SupportsAsk],
+    folder: Path,
+    known: Mapping[str, Accuracies],
+) -> dict[str, Accuracies]:
     found = {}
     for entrant in entrants:
-        if entrant.kind == "package":
-            name = entrant.contender.name
+        name = entrant.contender.name
+        if entrant.kind == "package" and name not in known:
             _say(f"answers of {name}")
             found[name] = measure_answers(workers[name], entrant.inputs, folder)
     return found
 
 
-def measure_answers(
-    worker: SupportsAsk, faces: Inputs, folder: Path
-) -> tuple[OwnAccuracy | None, MajorityAccuracy | None]:
+def measure_answers(worker: SupportsAsk, faces: Inputs, folder: Path) -> Accuracies:
     """Return a network's accuracy against the labels and against the majority of the votes.
 
     They are measured as `fer_export.verify` does it; None without labels, or without votes. The worker
@@ -203,6 +231,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, help="FER2013 in any form (default: synthetic faces, no labels)")
     parser.add_argument("--votes", type=Path, help="FER+'s votes for --data (default: those in it, if any)")
+    parser.add_argument(
+        "--answers", type=Path, help="an earlier record on the same faces, to take the accuracies from"
+    )
     parser.add_argument("--split", default=arguments.SPLIT, help="of --data (default: %(default)s)")
     parser.add_argument("--batch", default="1,64", help="batch sizes (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each network (default: %(default)s)")
@@ -232,6 +263,7 @@ def _run(options: argparse.Namespace, line: str) -> int:
         memory_faces=MEMORY_FACES,
     )
     check_writable(options.json)
+    earlier = None if options.answers is None else load_record(options.answers)
 
     read: dict[tuple[int, ...], Inputs] = {}
 
@@ -247,7 +279,9 @@ def _run(options: argparse.Namespace, line: str) -> int:
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch:
         entrants = line_up(own_networks(Path(scratch)), folders, faces)
         date, load_before = dt.datetime.now(dt.timezone.utc), environment.load_average()
-        networks, energy_source = measure(entrants, bench, partial(environments.start_worker, folders))
+        networks, energy_source = measure(
+            entrants, bench, partial(environments.start_worker, folders), earlier
+        )
     record = OtherNetworksRecord(
         date=date.isoformat(timespec="seconds"),
         command=line,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from fer_bench.contenders.runtime import Settings
 
 
-def load(_: Settings) -> Runtime:
+def load(settings: Settings) -> Runtime:
+    torch.set_num_threads(settings["threads"])
     classifier = Image_classifier()
     classifier.net.eval()
     labels = list(classifier.classes)

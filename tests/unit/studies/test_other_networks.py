@@ -1,5 +1,6 @@
 """The study of packages with a network of their own, without installing one."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.worker_client import Worker
 from fer_bench.passes.options import BenchOptions
+from fer_bench.record.environment import describe_machine
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.schema import from_json, to_json
 from fer_engine.artifact.spec import EXPRESSIONS
@@ -19,7 +21,7 @@ from studies.other_networks import environments, study
 from studies.other_networks.labels import columns, to_logits
 from studies.other_networks.networks import NETWORKS, Network
 from studies.other_networks.own import shipped, untrained
-from studies.other_networks.record import MeasuredPeerNetwork
+from studies.other_networks.record import MeasuredPeerNetwork, OtherNetworksRecord
 
 # The seven faces are of the seven labels; nine of ten annotators agree on each but the last.
 FACES, LABELS = np.zeros((7, 48, 48), np.uint8), np.arange(7, dtype=np.uint8)
@@ -154,7 +156,7 @@ class FakeWorker:
         if do == "logits":
             assert self.contender.kind == "ghost"
             np.save(arguments["path"], np.eye(7, dtype=np.float32))
-        ns = {"onnxruntime": 2_000_000, "engine": 1_000_000, "ghost": 8_000_000}[self.contender.kind]
+        ns = {"onnxruntime/1-thread": 2_000_000, "engine": 1_000_000, "ghost": 8_000_000}[self.contender.kind]
         other = {"settings": "as it is", "source": "https://example.org/ghost", "version": "9.9"}
         return {
             "turn": {"samples_ns": [ns] * 3},
@@ -191,6 +193,50 @@ def test_the_study_measures_packages_and_our_networks_beside_plain_onnxruntime(
     assert [from_json(MeasuredPeerNetwork, to_json(network)) for network in found] == list(found)
 
 
+def test_accuracies_of_an_earlier_record_are_kept_where_nothing_has_changed(artifact, monkeypatch, tmp_path):
+    install(monkeypatch, tmp_path)
+    opened = Artifact.open(artifact)
+    monkeypatch.setattr(study, "YARDSTICK", opened.spec.name)
+    faces = Inputs("seven faces", FACES, LABELS, VOTES)
+    entrants = study.line_up([shipped(opened)], {"ghost": tmp_path}, lambda _: faces)
+    options = BenchOptions(batches=(1,), cold_starts=1)
+    networks, source = study.measure(entrants, options, FakeWorker)
+    earlier = OtherNetworksRecord(
+        date="2026-01-02",
+        command="",
+        environment=describe_machine(),
+        faces=faces.described(),
+        batches=(1,),
+        rounds=9,
+        seconds=0.4,
+        networks=networks,
+        skipped=(),
+        energy_source=source,
+    )
+
+    class Mute(FakeWorker):
+        def ask(self, do, **arguments):
+            assert do != "logits"
+            return super().ask(do, **arguments)
+
+    again, _ = study.measure(entrants, options, Mute, earlier)
+    assert again[-1].accuracy == networks[-1].accuracy
+
+    class Newer(FakeWorker):
+        asked = 0
+
+        def ask(self, do, **arguments):
+            Newer.asked += do == "logits"
+            found = super().ask(do, **arguments)
+            return found | {"version": "10"} if do == "info" else found
+
+    study.measure(entrants, options, Newer, earlier)
+    assert Newer.asked == 1
+    others = dataclasses.replace(earlier, faces=Inputs("others", FACES, None).described())
+    with pytest.raises(ConfigError, match="of other faces: others, not seven faces"):
+        study.measure(entrants, options, FakeWorker, others)
+
+
 def test_the_worker_of_a_package_starts_in_its_environment(monkeypatch):
     started = []
     monkeypatch.setattr(Worker, "__init__", lambda _self, _contender, *command: started.append(command))
@@ -207,6 +253,6 @@ def test_a_network_without_weights_is_a_graph_that_plain_onnxruntime_runs(tmp_pa
     import onnxruntime
 
     network = untrained("simple_cnn", tmp_path)
-    assert (network.kind, network.contender.kind) == ("untrained", "onnxruntime")
+    assert (network.kind, network.contender.kind) == ("untrained", "onnxruntime/1-thread")
     session = onnxruntime.InferenceSession(network.contender.file, providers=["CPUExecutionProvider"])
     assert session.run(None, {"faces": FACES})[0].shape == (7, 7)
