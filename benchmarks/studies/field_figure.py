@@ -160,13 +160,14 @@ def load(path: Path = RECORD) -> OtherNetworksRecord:
     """
     record = load_record(path)
     if int(BATCH) not in record.batches:
-        raise ConfigError(f"{path} has no speed at batch {BATCH}; measure again with {COMMAND} --batch 1,64")
+        raise ConfigError(f"{path} has no speed at batch {BATCH}; measure again with {COMMAND} --batch 1,16")
     return record
 
 
 def page(text: str, record: OtherNetworksRecord, rows: Sequence[Row]) -> str:
-    """Return the document `text` with the table of the record between its markers."""
-    return put(text, render(record, rows).rstrip(), PAGE, BEGIN)
+    """Return the document `text` with figure and table of the record between its markers."""
+    figure = f"![{TITLE}]({FIGURE.relative_to(PAGE.parent).as_posix()})"
+    return put(text, f"{figure}\n\n{render(record, rows).rstrip()}", PAGE, BEGIN)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -71,7 +71,8 @@ class OtherNetworksRecord:
         for network in self.networks:
             if set(network.speed) != {str(batch) for batch in self.batches}:
                 got = ", ".join(network.speed) or "none"
-                raise SchemaError(f"speed of {network.name}", f"at batch {self.batches}", got)
+                expected = f"at batch {', '.join(map(str, self.batches))}"
+                raise SchemaError(f"speed of {network.name}", expected, got)
 
 
 def load_record(path: Path) -> OtherNetworksRecord:

@@ -26,11 +26,11 @@ from fer_bench.contenders import inputs
 from fer_bench.contenders.contender import BASELINE, Contender, Skipped
 from fer_bench.contenders.inputs import Inputs
 from fer_bench.contenders.worker_client import SupportsAsk, Worker, running_workers
-from fer_bench.passes import rounds, startup
+from fer_bench.passes import rounds
 from fer_bench.passes.energy.meters import Meters
 from fer_bench.passes.options import BenchOptions
 from fer_bench.record import environment
-from fer_bench.record.record import OwnAccuracy, RuntimeInfo, Startup
+from fer_bench.record.record import ColdStart, Memory, OwnAccuracy, RuntimeInfo, Startup
 from fer_bench.record.record_file import check_writable, dump_json
 from fer_bench.record.statistics import compare_rounds, throughput
 from fer_engine.artifact import files
@@ -101,16 +101,15 @@ def measure(
         FerError: a contender fails.
     """
     meters, speed = Meters(options.device), {}
-    startups: dict[str, Startup] = {}
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory(prefix="fer-bench.") as scratch, contextlib.ExitStack() as stack:
         for index, crew in enumerate(_crews(entrants)):
             path = str(Path(scratch) / f"{index}.npy")
             np.save(path, crew[0].inputs.faces)
             contenders = [entrant.contender for entrant in crew]
-            _say(f"start-up: {', '.join(contender.name for contender in contenders)}")
-            startups |= startup.measure_startup(contenders, path, options, start=start)[0]
+            _say(f"start {', '.join(contender.name for contender in contenders)}")
             workers |= stack.enter_context(running_workers(contenders, path, start))
+        starts = {name: _cold_start(worker) for name, worker in workers.items()}
         infos = {name: from_json(RuntimeInfo, worker.ask("info")) for name, worker in workers.items()}
         known = {} if earlier is None else _known(earlier, entrants[0].inputs, infos)
         answers = known | _answers(entrants, workers, Path(scratch), known)
@@ -119,6 +118,8 @@ def measure(
             _say(f"speed at batch {batch}: {options.rounds} rounds")
             asked = metered if batch == max(options.batches) else workers
             speed[batch] = _speeds(rounds.run_rounds(asked, batch, options), batch)
+        # The last request: a worker gives its faces back.
+        memory = {name: worker.ask("memory", count=options.memory_faces) for name, worker in workers.items()}
     joules, source = meters.joules_by_cpu()
     measured = []
     for entrant in entrants:
@@ -130,7 +131,7 @@ def measure(
                 kind=entrant.kind,
                 bytes=contender.file_bytes or 0,
                 info=infos[contender.name],
-                startup=startups[contender.name],
+                startup=Startup((starts[contender.name],), from_json(Memory, memory[contender.name])),
                 speed={str(batch): found[contender.name] for batch, found in speed.items()},
                 joules=joules.get(contender.name),
                 accuracy=accuracy,
@@ -138,6 +139,13 @@ def measure(
             )
         )
     return tuple(measured), source
+
+
+def _cold_start(worker: Worker) -> ColdStart:
+    """Return what import, load and first call took in the process that goes on to measure the rest."""
+    first = worker.ask("turn", batch=1, seconds=1.0, calls=1, warmup_calls=0)["samples_ns"][0]
+    parts = (worker.loaded["import_ns"], worker.loaded["load_ns"], first)
+    return ColdStart(*parts, sum(parts))
 
 
 def _crews(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
@@ -160,7 +168,7 @@ def _known(
     return {
         network.name: (network.accuracy, network.majority)
         for network in earlier.networks
-        if network.kind == "package"
+        if network.accuracy is not None
         and network.name in infos
         and network.info.version == infos[network.name].version
     }
@@ -235,12 +243,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--answers", type=Path, help="an earlier record on the same faces, to take the accuracies from"
     )
     parser.add_argument("--split", default=arguments.SPLIT, help="of --data (default: %(default)s)")
-    parser.add_argument("--batch", default="1,64", help="batch sizes (default: %(default)s)")
+    parser.add_argument("--batch", default="1,16", help="batch sizes (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each network (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.4, help="length of a turn (default: %(default)s)")
-    parser.add_argument(
-        "--cold-starts", type=int, default=3, help="new processes of each network (default: %(default)s)"
-    )
     parser.add_argument(
         "--json",
         type=Path,
@@ -259,7 +264,6 @@ def _run(options: argparse.Namespace, line: str) -> int:
         rounds=options.rounds,
         seconds=options.seconds,
         warmup_calls=WARMUP_CALLS,
-        cold_starts=options.cold_starts,
         memory_faces=MEMORY_FACES,
     )
     check_writable(options.json)

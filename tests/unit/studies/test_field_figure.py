@@ -6,17 +6,24 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from fer_bench.contenders.contender import Skipped
+from fer_bench.record.environment import LoadAverage, describe_machine
+from fer_bench.record.record import ColdStart, MeasuredFaces, Memory, OwnAccuracy, RuntimeInfo, Startup
+from fer_bench.record.statistics import Ratio
 from fer_engine.artifact.schema import to_json
 from fer_engine.errors import ConfigError, FerError
 from studies import field_figure
 from studies.models_record import NetworkSpeed
-from studies.other_networks.page import Point, Row, read_rows, render
+from studies.other_networks.page import MODELS_RECORD, Point, Row, read_rows, render
+from studies.other_networks.record import COMMAND, MajorityAccuracy, MeasuredPeerNetwork, OtherNetworksRecord
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
 def record():
+    if not field_figure.RECORD.exists():
+        pytest.skip(f"no record is committed; measure one with {COMMAND}")
     return field_figure.load()
 
 
@@ -25,6 +32,39 @@ def row(name, group, labels, rate, majority=None):
         None if share is None else Point(share, (share - 0.01, share + 0.02)) for share in (labels, majority)
     ]
     return Row(name, group, *points, {"1": NetworkSpeed((rate,) * 6, rate, None)}, 1.0)
+
+
+def network(name, kind, milliseconds, accuracy=None, majority=None):
+    rate = 1000 / milliseconds
+    ratio = 2 / milliseconds
+    speed = NetworkSpeed((rate,) * 6, rate, Ratio((ratio,) * 6, ratio, ratio, ratio))
+    info = RuntimeInfo(1, version="9.9", settings="as it is", source="https://example.org/ghost")
+    startup = Startup((ColdStart(1, 2, 3, 6),), Memory(1, 1, 1, None))
+    return MeasuredPeerNetwork(name, kind, 9, info, startup, {"1": speed}, None, accuracy, majority)
+
+
+@pytest.fixture
+def made():
+    """A record of the baseline, two of this project's networks and a package."""
+    accuracy = OwnAccuracy(0.5, (0.4, 0.6), (0.5,) * 7, 0.1)
+    majority = MajorityAccuracy(0.75, (0.7, 0.8), (0.75,) * 7, 0.1, faces=2854)
+    return OtherNetworksRecord(
+        date="2026-01-02",
+        command="",
+        environment=dataclasses.replace(describe_machine(), load_average=LoadAverage(1.5, 2.0)),
+        faces=MeasuredFaces("PublicTest", 3589, True, "ab", "cd"),
+        batches=(1,),
+        rounds=6,
+        seconds=0.4,
+        networks=(
+            network("ghost", "package", 8.0, accuracy, majority),
+            network("onnxruntime", "baseline", 2.0),
+            network("vgg16_48", "untrained", 16.0),
+            network("mini_xception", "shipped", 1.0),
+        ),
+        skipped=(Skipped("absent", "no --environment"),),
+        energy_source="none",
+    )
 
 
 ROWS = [
@@ -44,12 +84,31 @@ def test_the_committed_figure_and_table_are_those_of_the_committed_records(recor
     assert field_figure.page(text, record, rows) == text, how
 
 
-def test_every_network_of_the_record_has_its_row(record):
-    rows = read_rows(record)
-    assert rows[0].group == "this project"
-    table = [line for line in render(record, rows).splitlines() if line.startswith("| ")]
-    assert len(table) == 2 + len(record.networks) - 1  # the baseline has a ratio of 1 and no row
-    assert {row.name for row in rows if row.majority is None} <= {row.name for row in rows if row.note}
+def test_every_network_has_its_row_with_the_accuracy_of_its_own_record(made):
+    rows = {row.name: row for row in read_rows(made)}
+    assert list(rows) == ["mini_xception", "vgg16_48", "ghost"]  # the baseline is the ratios' alone
+    committed = json.loads(MODELS_RECORD.read_text("utf-8"))["models"]
+    answers = next(network for network in committed if network["model"] == "mini_xception")["answers"][
+        "pytorch"
+    ]
+    ours, tutorial, package = rows.values()
+    assert ours.labels.accuracy == answers["labelled"]["accuracy"]
+    assert ours.majority.accuracy == answers["voted"]["accuracy"]
+    assert tutorial.labels.accuracy == pytest.approx(0.4639, abs=1e-4)
+    assert (tutorial.majority, package.labels.accuracy, package.majority.accuracy) == (None, 0.5, 0.75)
+
+
+def test_the_table_says_what_was_measured_and_what_was_not(made):
+    text = render(made, read_rows(made))
+    assert (
+        "| ghost (packages) | 50.00 [40.00, 60.00] | 75.00 [70.00, 80.00] | 8.000 | 0.250 [0.250, 0.250] |"
+        in text
+    )
+    assert "| vgg16_48 (tutorials) | 46.39 [44.76, 48.03] | not measured | 16.0 |" in text
+    assert "- vgg16_48: the best of 6 epochs, by the log of its training; timed with weights drawn" in text
+    assert "- [ghost](https://example.org/ghost) 9.9: as it is; threads: 1." in text
+    assert "- absent: not measured (no --environment)." in text
+    assert "load average 1.50 before and 2.00 after; 6 rounds" in text
 
 
 def test_the_figure_says_in_text_what_it_draws():
@@ -79,19 +138,21 @@ def test_the_same_rows_give_the_same_file():
     assert field_figure.to_svg(ROWS) == field_figure.to_svg(ROWS)
 
 
-def test_a_record_that_cannot_be_drawn_is_told_what_is_missing(record, tmp_path):
+def test_a_record_that_cannot_be_drawn_is_told_what_is_missing(made, tmp_path):
     path = tmp_path / "record.json"
     with pytest.raises(FerError, match=r"cannot read .*studies.other_networks"):
         field_figure.load(path)
-    path.write_text(json.dumps(to_json(record) | {"networks": []}), "utf-8")
+    path.write_text(json.dumps(to_json(made)), "utf-8")
+    assert field_figure.load(path) == made
+    path.write_text(json.dumps(to_json(made) | {"networks": []}), "utf-8")
     with pytest.raises(
         FerError, match="damaged: networks must be of different names, onnxruntime among them"
     ):
         field_figure.load(path)
-    late = {"64": record.networks[0].speed["64"]}
-    networks = tuple(dataclasses.replace(network, speed=late) for network in record.networks)
-    path.write_text(
-        json.dumps(to_json(dataclasses.replace(record, batches=(64,), networks=networks))), "utf-8"
-    )
+    path.write_text(json.dumps(to_json(made) | {"batches": [1, 16]}), "utf-8")
+    with pytest.raises(FerError, match="damaged: speed of ghost must be at batch 1, 16, got 1"):
+        field_figure.load(path)
+    networks = [to_json(each) | {"speed": {"64": to_json(each.speed["1"])}} for each in made.networks]
+    path.write_text(json.dumps(to_json(made) | {"batches": [64], "networks": networks}), "utf-8")
     with pytest.raises(ConfigError, match="no speed at batch 1; measure again"):
         field_figure.load(path)

@@ -178,7 +178,7 @@ def test_the_study_measures_packages_and_our_networks_beside_plain_onnxruntime(
     monkeypatch.setattr(study, "YARDSTICK", opened.spec.name)
     faces = Inputs("seven faces", FACES, LABELS, VOTES)
     entrants = study.line_up([shipped(opened)], {"ghost": tmp_path}, lambda _: faces)
-    found, _ = study.measure(entrants, BenchOptions(batches=(1, 64), cold_starts=1), FakeWorker)
+    found, _ = study.measure(entrants, BenchOptions(batches=(1, 64)), FakeWorker)
     assert [(network.name, network.kind) for network in found] == [
         ("onnxruntime", "baseline"),
         (opened.spec.name, "shipped"),
@@ -199,7 +199,7 @@ def test_accuracies_of_an_earlier_record_are_kept_where_nothing_has_changed(arti
     monkeypatch.setattr(study, "YARDSTICK", opened.spec.name)
     faces = Inputs("seven faces", FACES, LABELS, VOTES)
     entrants = study.line_up([shipped(opened)], {"ghost": tmp_path}, lambda _: faces)
-    options = BenchOptions(batches=(1,), cold_starts=1)
+    options = BenchOptions(batches=(1,))
     networks, source = study.measure(entrants, options, FakeWorker)
     earlier = OtherNetworksRecord(
         date="2026-01-02",
