@@ -17,6 +17,7 @@ OVERSHOOT = 0.1
 # A floating-point image whose largest value lies between 1 and this has no known white: were it 255, the
 # image would be black.
 DARKEST_WHITE = 16
+STRIP = 128  # rows that are converted at once, which saves memory
 COLOUR_MODES = {"RGB", "RGBA", "RGBX", "LA"}
 
 
@@ -67,8 +68,11 @@ def as_8_bits(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
         raise _unknown(name, low, top)
     if not is_float:
         return (pixels >> (white.bit_length() - 8)).astype(np.uint8)
-    scaled = np.nan_to_num(pixels, nan=0, posinf=white, neginf=0) * (255 / white)
-    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    rounded = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), STRIP):
+        strip = np.nan_to_num(pixels[start : start + STRIP], nan=0, posinf=white, neginf=0)
+        rounded[start : start + STRIP] = np.rint((strip * (255 / white)).clip(0, 255))
+    return rounded
 
 
 def _unknown(name: str, low: float, top: float) -> ImageError:

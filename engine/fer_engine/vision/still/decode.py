@@ -17,6 +17,7 @@ from fer_engine.vision.still.file import DeepTiff, ImageFile
 LOG = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
+STRIP = 128  # rows that are laid on white at once, which saves memory
 GRAY_MODES = {"1", "L", "LA", "La"}
 
 
@@ -39,8 +40,12 @@ class Decoded:
             colour = colour_profile.pixels_to_srgb(colour, self.profile)
         if self.alpha is None or self.alpha.min() == 255:
             return colour
-        alpha = self.alpha[..., np.newaxis].astype(np.uint16)
-        return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        shown = np.empty_like(colour)
+        for start in range(0, len(shown), STRIP):
+            rows = slice(start, start + STRIP)
+            alpha = self.alpha[rows, :, np.newaxis].astype(np.uint16)
+            shown[rows] = (colour[rows] * alpha + 255 * (255 - alpha) + 127) // 255
+        return shown
 
 
 def decode(image: ImageFile) -> Decoded:

@@ -130,3 +130,45 @@ def test_a_profile_that_cannot_be_used_is_warned_of(damaged, reason, caplog):
         assert (read_image(content, "x.png") == RGB[..., ::-1]).all()
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"the colour profile of x.png is not applied: {reason}")
+
+
+P3 = [(0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)]
+ADOBE_RGB = [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)]
+
+
+def fixed(*values):
+    return struct.pack(f">{len(values)}i", *(round(65536 * value) for value in values))
+
+
+def parametric(kind, *numbers):
+    return b"para" + bytes(4) + struct.pack(">HH", kind, 0) + fixed(*numbers)
+
+
+def table(*values):
+    return b"curv" + bytes(4) + struct.pack(f">I{len(values)}H", len(values), *values)
+
+
+CURVES = {
+    "sRGB": parametric(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045),
+    "power": parametric(0, 2.2),
+    "offsets": parametric(4, 1.8, 1, 0, 1 / 16, 0.001953125, 0, 0),
+    "lifted": parametric(1, 2.2, 0.9, 0.1),
+    "gamma": table(563),
+    "linear": table(),
+    "table": table(*(round(65535 * (i / 1023) ** 2.2) for i in range(1024))),
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("colorants", [P3, ADOBE_RGB], ids=["P3", "Adobe RGB"])
+def test_curves_and_a_matrix_give_what_littlecms_gives(colorants, curve):
+    columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), colorants, strict=True)
+    tags = [(name, b"XYZ " + bytes(4) + fixed(*column)) for name, column in columns]
+    tags += [(name, CURVES[curve]) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    icc = profile(b"RGB ", b"XYZ ", [*tags, (b"wtpt", b"XYZ " + bytes(4) + fixed(0.9642, 1, 0.8249))])
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8))
+    opened = ImageCms.getOpenProfile(io.BytesIO(icc))
+    expected = ImageCms.profileToProfile(image, opened, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    read = read_image(encoded(image, icc_profile=icc)).astype(int)
+    assert np.abs(read - np.asarray(expected)[..., ::-1]).max() <= 2
+    assert np.abs(read - np.asarray(image)[..., ::-1]).max() > 20  # it changes colours
