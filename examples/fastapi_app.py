@@ -8,13 +8,13 @@ from fastapi import FastAPI, File, HTTPException, Request
 
 from fer_engine import Engine, FerError
 from fer_engine.shipped import shipped_artifact
-from fer_engine.vision import HaarDetector, find_expressions, read_image
+from fer_engine.vision import FaceFinder, find_expressions, read_image
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     with Engine.load(shipped_artifact()) as engine:
-        app.state.engine, app.state.detector = engine, HaarDetector()
+        app.state.engine, app.state.detector = engine, FaceFinder()
         yield
 
 

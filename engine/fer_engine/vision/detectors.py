@@ -15,7 +15,7 @@ from fer_engine.vision.yunet import YuNetDetector
 
 AUTO = "auto"  # a search size: the detector's own choice
 NAMES = ("finder", "haar", "yunet")
-DEFAULT = "haar"
+DEFAULT = "finder"
 KNOWN = f"{', '.join(NAMES)}, or the ONNX file of a YuNet"
 
 

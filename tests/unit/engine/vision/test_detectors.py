@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fer_engine.errors import ConfigError
-from fer_engine.vision import HaarDetector, detectors
+from fer_engine.vision import FaceFinder, HaarDetector, detectors
 from fer_engine.vision.detectors import default_detector, load_detector, serves_threads
 
 
@@ -47,3 +47,7 @@ def test_the_default_is_loaded_once_and_serves_several_threads():
     assert default_detector() is default_detector()
     assert serves_threads(default_detector())
     assert not serves_threads(lambda _: [])
+
+
+def test_the_default_is_the_finder_that_ships():
+    assert isinstance(default_detector(), FaceFinder)
