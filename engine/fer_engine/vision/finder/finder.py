@@ -21,7 +21,7 @@ from fer_engine.vision.library import opencv
 from fer_engine.vision.options import check_positive, check_share
 
 DETECTOR, VERIFIER = (Path(__file__).parent / name for name in ("detector", "verifier"))
-MIN_FACE_SCORE = 0.6
+MIN_FACE_SCORE = 0.7
 VERIFIER_LABELS = ("other", "face")
 SURE = float(np.log(MIN_FACE_SCORE / (1 - MIN_FACE_SCORE)))
 SEVERAL, SMALL = 3, 24  # a crowd: so many faces that are lower than so many pixels of the level
@@ -54,7 +54,7 @@ class FaceFinder:
             detect_size: Larger images are shrunk to this longest side, in pixels, before the search; more
                 finds smaller faces and takes longer. Where an image is more than twice as long as wide, twice
                 its shorter side counts. "auto": 288 pixels; also 504 in images of at least 1,260 pixels, and
-                882 from 2,205 on. Images above 640 pixels are searched so where they show a crowd, too.
+                882 from 2,205 on. Smaller ones are searched so where they show a crowd, from 554 and 970 on.
             min_face_score: Lowest score of a face, from 0 to 1.
             backend: As for `Engine.load`.
             precision: As for `Engine.load`.

@@ -21,9 +21,7 @@ FINEST = 2  # the last level of the automatic search
 # An image so many times larger than a level is always searched there: its faces may all be too small before.
 ALWAYS = 2.5
 # Smaller ones are searched there if the level before shows a crowd, and if that gives its faces more pixels.
-# Level 1 costs five times as much as level 0: up to this size, that of an ordinary video, it is left out.
 CROWDED = 1.1
-ORDINARY = 640
 # Tiles of a finer level share so many pixels; larger faces are cut by both and left to the level before.
 OVERLAP = 56
 LARGEST_FINE = 96  # pixels of the largest face that a finer level keeps: the level before sees it well
@@ -103,7 +101,7 @@ def _sizes(counted: float, detect_size: int | None) -> list[float]:
     """Return the size of each level, by the side that counts; none is above `counted`."""
     if detect_size is None:
         steps = [TILE * STEP**index for index in range(1, FINEST + 1)]
-        finer = [size for size in steps if counted > ORDINARY and counted >= CROWDED * size]
+        finer = [size for size in steps if counted >= CROWDED * size]
         return [min(counted, TILE), *finer]
     finest = min(counted, detect_size)
     if finest <= TILE:

@@ -16,7 +16,8 @@ def sizes(width: int, height: int, detect_size: int | None = None) -> list[tuple
 
 
 def test_an_ordinary_image_is_one_tile():
-    (level,) = levels(480, 640, None)
+    level, finer = levels(480, 640, None)
+    assert (level.always, finer.always) == (True, False)
     assert (level.width, level.height, len(level.tiles)) == (288, 216, 1)
 
 
@@ -28,9 +29,13 @@ def test_a_larger_image_has_finer_levels():
 
 
 def test_the_levels_for_crowds():
-    (only,) = levels(480, 640, None)  # whatever it shows
-    assert only.always
-    for width, expected in ((1024, [True, False, False]), (800, [True, False]), (1600, [True, True, False])):
+    for width, expected in (
+        (540, [True]),
+        (640, [True, False]),
+        (1024, [True, False, False]),
+        (800, [True, False]),
+        (1600, [True, True, False]),
+    ):
         assert [level.always for level in levels(width * 3 // 4, width, None)] == expected
 
 
