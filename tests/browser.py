@@ -24,6 +24,8 @@ ASTRONAUT = (222, 115)
 HOPPER = (263, 225)
 FACES = {"astronaut.jpg": [ASTRONAUT], "both.jpg": [ASTRONAUT, (512 + HOPPER[0], HOPPER[1])]}
 CAMERA_SIZE = (640, 480)
+LARGE_SIZE = (3000, 3000)
+FILM_RATE, FILM_SECONDS = 10, 2
 FOUND = re.compile(r"\d faces? \(.+\)$")
 NEAR = 30  # pixels: a detector's box is not centred on what a person would say is the centre
 
@@ -62,6 +64,15 @@ GIVE_FILE = """([kind, name, content]) => {
         : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
     document.querySelector("#stage").dispatchEvent(event);
 }"""
+
+
+def wait_until(tab, holds):
+    """Wait until something holds that happens while the tab goes on."""
+    for _ in range(1500):
+        if holds():
+            return
+        tab.wait_for_timeout(20)
+    pytest.fail("it never held")
 
 
 def assert_boxes_on(tab, faces):

@@ -10,13 +10,17 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 
+from fer_export.pipeline import ExportOptions, export_model
 from serving import serving
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Give a folder of two photographs in the public domain, both in one, no image, and a video of one."""
-    from browser import CAMERA_SIZE, skimage_data
+    """Give a folder of two photographs in the public domain, both in one, one of many bytes, and no image.
+
+    And two videos of one of them: `camera.mjpeg` for the camera, `film.webm` of 2 seconds.
+    """
+    from browser import CAMERA_SIZE, FILM_RATE, FILM_SECONDS, LARGE_SIZE, skimage_data
 
     folder = tmp_path_factory.mktemp("images")
     astronaut = cv2.cvtColor(skimage_data.astronaut(), cv2.COLOR_RGB2BGR)
@@ -24,13 +28,27 @@ def images(tmp_path_factory):
         hopper = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
     for name, image in {"astronaut": astronaut, "both": np.hstack([astronaut, hopper[:512]])}.items():
         cv2.imwrite(str(folder / f"{name}.jpg"), image)
+    large = cv2.resize(astronaut, LARGE_SIZE).astype(np.int16)
+    large += np.random.default_rng(0).integers(-9, 10, large.shape, np.int16)  # as the sensor of a phone
+    cv2.imwrite(str(folder / "large.jpg"), np.clip(large, 0, 255))
     (folder / "letter.jpg").write_text("not an image")
+    film = cv2.VideoWriter(str(folder / "film.webm"), cv2.VideoWriter.fourcc(*"VP80"), FILM_RATE, (512, 512))
+    for number in range(FILM_RATE * FILM_SECONDS):  # nobody in the first second
+        film.write(astronaut if number >= FILM_RATE else np.zeros_like(astronaut))
+    film.release()
     with (folder / "camera.mjpeg").open("wb") as video:
         for shade in range(8):  # frames that differ
-            frame = np.full((CAMERA_SIZE[1], CAMERA_SIZE[0], 3), shade, np.uint8)
+            frame = np.full((CAMERA_SIZE[1], CAMERA_SIZE[0], 3), 30 * shade, np.uint8)
             frame[:, : CAMERA_SIZE[1]] = astronaut[:480, :480]
             video.write(cv2.imencode(".jpg", frame)[1].tobytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory):
+    """Give a small artifact: the page does not depend on what computes its answers."""
+    output = tmp_path_factory.mktemp("artifacts") / "fer_tiny"
+    return export_model(ExportOptions("fer_tiny", output)).folder
 
 
 @pytest.fixture(scope="module")

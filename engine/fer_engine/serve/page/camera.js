@@ -32,6 +32,11 @@ export class Camera {
     return this.#canvas.height;
   }
 
+  /** The last frame that was read, a canvas. */
+  get picture() {
+    return this.#canvas;
+  }
+
   /** Ask for the camera and start it; throws an Error that says why there is none. */
   async start() {
     if (!navigator.mediaDevices) {

@@ -1,83 +1,74 @@
-// The page: photos that are dropped, pasted or chosen, or the camera; one image at a time goes to the server.
+// The page: photos and videos that are dropped, pasted or chosen, or the camera.
 
-import { Camera } from "./camera.js";
 import { Choice } from "./choice.js";
-import { clearFaces, inWords, showFaces, stepFace } from "./faces.js";
-import { predict } from "./predict.js";
-import { clearTimes, showFacts, showRate } from "./readout.js";
+import { clearFaces, showFaces, stepFace } from "./faces.js";
+import { Live } from "./live.js";
+import { Photo } from "./photo.js";
+import { clearTimes, showFacts } from "./readout.js";
+import { onScoreChange } from "./score.js";
+import { clearStage, shape, showImage } from "./stage.js";
+import { say, sayProgress } from "./status.js";
+import { Timeline } from "./timeline.js";
+import { isVideo, VideoFile } from "./video.js";
 
-const PAUSE = 1000; // milliseconds until a camera frame is tried again after an error
-const RATE_OVER = 16; // frames of which the rate is shown
-const SILENCE = 2000; // milliseconds between updates of the status, which screen readers read aloud
-
-const [stage, frame, image, video, status, again, chooser, cameraButton, files, strip] = [
-  "stage", "frame", "photo", "video", "status", "again", "choose", "camera", "files", "strip",
+const [stage, again, chooser, cameraButton, files, strip] = [
+  "stage", "again", "choose", "camera", "files", "strip",
 ].map((id) => document.getElementById(id));
 
-const photos = []; // { file, url, answer, error }
-let shown = null; // the photo on the stage
-let session = 0; // counts starts and stops of the camera, so that a late answer knows that it is late
-let starting = false; // the browser is asking for the camera
-let queue = Promise.resolve();
-const camera = new Camera(video, () => stopCamera("The camera was disconnected."));
-const thumbnails = new Choice(strip, (index) => showPhoto(photos[index]));
+const items = []; // photos and videos, as they were given
+let shown = null; // the one on the stage
+const queues = new Map([Photo, VideoFile].map((kind) => [kind, Promise.resolve()]));
+const live = new Live(cameraStarted, cameraStopped);
+const thumbnails = new Choice(strip, (index) => show(items[index]));
+const timeline = new Timeline((index) => {
+  shown.choose(index);
+  update();
+});
 
-function say(words) {
-  if (status.textContent !== words) status.textContent = words;
+function addFiles(added) {
+  if (!added.length) return say("There was no file in that. Save the picture as a file first, then drop it here.");
+  const fresh = [...added].map((file) => (isVideo(file) ? new VideoFile(file) : new Photo(file)));
+  items.push(...fresh);
+  show(fresh[0]);
+  fresh.forEach(analyse);
 }
 
-function shape(width, height) {
-  frame.style.setProperty("--ratio", width / height);
+/** Have a photo answered when those before are, and a video when those before are. */
+function analyse(item) {
+  const changed = () => {
+    if (item === shown) update();
+    showThumbnails();
+  };
+  changed();
+  const kind = item.constructor;
+  queues.set(kind, queues.get(kind).then(() => item.analyse(changed)).then(changed));
 }
 
-function addPhotos(added) {
-  if (!added.length) return say("There was no image in that. Save it as a file first, then drop it here.");
-  const fresh = [...added].map((file) => ({ file, url: URL.createObjectURL(file) }));
-  photos.push(...fresh);
-  showPhoto(fresh[0]);
-  fresh.forEach((photo) => {
-    queue = queue.then(() => analyse(photo));
-  });
-}
-
-async function analyse(photo) {
-  photo.error = null;
-  if (photo === shown) update();
-  try {
-    photo.answer = await predict(photo.file);
-  } catch (error) {
-    photo.error = error;
-  }
-  if (photo === shown) update();
-  showThumbnails();
-}
-
-function showPhoto(photo) {
-  if (camera.running || starting) stopCamera();
-  shown = photo;
-  frame.hidden = false;
-  video.hidden = true;
-  image.hidden = false;
-  image.src = photo.url;
-  image.alt = `Photo ${photo.file.name}`;
+function show(item) {
+  live.stop();
+  shown = item;
   update();
   showThumbnails();
 }
 
-/** Show what is known of the photo on the stage. */
+/** Show what is known of the item on the stage. */
 function update() {
-  const { file, answer, error } = shown;
-  stage.dataset.state = error ? "error" : answer ? "shown" : "busy";
-  again.hidden = !error?.passing;
-  if (!answer || error) {
+  const { answer, error, url, name } = shown;
+  stage.dataset.state = shown.state;
+  again.textContent = shown.action;
+  again.hidden = !shown.action;
+  timeline.show(shown instanceof VideoFile ? shown : null);
+  if (shown.working) sayProgress(shown.inWords());
+  else say(shown.inWords(), error?.detail);
+  if (url) showImage(url, name);
+  else clearStage();
+  if (!answer) {
     clearFaces();
-    clearTimes();
-    return say(error ? `${file.name}: ${error.message}` : `Looking at ${file.name} …`);
+    return clearTimes();
   }
   shape(answer.width, answer.height);
-  showFaces(answer);
+  showFaces(answer, shown instanceof VideoFile);
   showFacts(answer);
-  say(`${file.name}: ${inWords(answer)}`);
 }
 
 function newThumbnail() {
@@ -89,110 +80,58 @@ function newThumbnail() {
 }
 
 function showThumbnails() {
-  strip.hidden = photos.length < 2;
-  thumbnails.resize(photos.length);
+  strip.hidden = items.length < 2;
+  thumbnails.resize(items.length);
   thumbnails.buttons.forEach((button, at) => {
-    const { file, url, answer, error } = photos[at];
+    const { thumbnail: url, state } = items[at];
     if (!button.firstElementChild) button.append(newThumbnail());
     const [thumbnail] = button.children;
-    if (thumbnail.src !== url) {
+    if (url && thumbnail.src !== url) {
       thumbnail.hidden = false;
       thumbnail.src = url;
     }
-    button.dataset.state = error ? "error" : answer ? "shown" : "busy";
-    button.setAttribute("aria-label", `${file.name}: ${error?.message ?? (answer ? inWords(answer) : "waiting")}`);
+    button.dataset.state = state;
+    button.setAttribute("aria-label", items[at].inWords(true));
   });
-  thumbnails.mark(photos.indexOf(shown));
+  thumbnails.mark(items.indexOf(shown));
 }
 
-async function startCamera() {
-  if (starting) return;
-  const mine = ++session;
-  starting = true;
-  say("Waiting for the camera …");
-  try {
-    await camera.start();
-  } catch (error) {
-    if (mine === session) stopCamera(error.message);
-    return;
-  } finally {
-    starting = false;
-  }
-  if (mine !== session) return camera.stop();
+function cameraStarted() {
   cameraButton.textContent = "Stop the camera";
   shown = null;
   again.hidden = true;
+  timeline.show(null);
   showThumbnails();
-  clearFaces();
-  shape(camera.width, camera.height);
-  frame.hidden = false;
-  image.hidden = true;
-  video.hidden = false;
   stage.dataset.state = "live";
-  await watch(mine);
 }
 
-/** Send frame after frame, each when the last answer is here, until the camera is stopped. */
-async function watch(mine) {
-  let answered = [];
-  let spoke = 0;
-  while (mine === session) {
-    try {
-      const picture = await camera.frame();
-      if (mine !== session) return; // stopped while the frame was read: it must not leave
-      const answer = await predict(picture);
-      if (mine !== session) return;
-      const now = performance.now();
-      answered = [...answered, now].slice(-RATE_OVER);
-      showFaces(answer, true);
-      showFacts(answer);
-      showRate(answered.length > 1 ? (1000 * (answered.length - 1)) / (now - answered[0]) : 0);
-      if (now - spoke > SILENCE) {
-        say(inWords(answer));
-        spoke = now;
-      }
-    } catch (error) {
-      if (mine !== session) return;
-      clearFaces();
-      clearTimes();
-      showRate(0);
-      answered = [];
-      say(`${error.message} Trying again.`);
-      spoke = 0;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
-    }
-  }
-}
-
-function stopCamera(words = "The camera is off.") {
-  session += 1;
-  camera.stop();
+function cameraStopped() {
   cameraButton.textContent = "Use the camera";
-  showRate(null);
-  say(words);
   if (stage.dataset.state !== "live") return;
-  clearFaces();
-  frame.hidden = true;
   stage.dataset.state = "empty";
+  clearFaces();
+  clearStage();
 }
 
-image.addEventListener("load", () => shape(image.naturalWidth, image.naturalHeight));
-image.addEventListener("error", () => {
-  image.hidden = true; // the server may read formats that this browser cannot show
-  shape(...(shown?.answer ? [shown.answer.width, shown.answer.height] : [4, 3]));
+onScoreChange(() => {
+  if (shown) update();
+  else if (live.answer) showFaces(live.answer, true);
+  showThumbnails();
 });
 again.addEventListener("click", () => {
-  const photo = shown;
-  queue = queue.then(() => analyse(photo));
-  chooser.focus(); // this button goes away
+  if (shown.act()) analyse(shown);
+  else update();
+  if (again.hidden) chooser.focus(); // the focus must not get lost with the button
 });
 chooser.addEventListener("click", () => files.click());
 files.addEventListener("change", () => {
-  addPhotos(files.files);
+  addFiles(files.files);
   files.value = ""; // the same file may be chosen again
 });
-cameraButton.addEventListener("click", () => (camera.running ? stopCamera() : startCamera()));
-document.addEventListener("paste", (event) => addPhotos(event.clipboardData.files));
+cameraButton.addEventListener("click", () => (live.running ? live.stop() : live.start()));
+document.getElementById("before").addEventListener("click", () => stepFace(-1));
+document.getElementById("next").addEventListener("click", () => stepFace(1));
+document.addEventListener("paste", (event) => addFiles(event.clipboardData.files));
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   stage.classList.add("over");
@@ -203,10 +142,11 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   stage.classList.remove("over");
-  addPhotos(event.dataTransfer.files);
+  addFiles(event.dataTransfer.files);
 });
 document.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   const elsewhere = event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey;
-  if (step && !elsewhere) stepFace(step);
+  const busy = event.target.matches("input[type=range]") || (event.target === stage && stage.dataset.long);
+  if (step && !elsewhere && !busy) stepFace(step);
 });

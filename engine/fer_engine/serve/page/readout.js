@@ -27,13 +27,17 @@ function showBars(labels, face) {
 export function showFace(answer, index) {
   const face = answer.faces[index];
   if (answer.labels.length) element("readout").dataset.state = face ? "face" : "none";
-  element("which").textContent = face ? `Face ${index + 1} of ${answer.faces.length}` : "No face chosen";
+  const score = face?.score === undefined ? "" : ` · score ${face.score.toFixed(2)}`;
+  element("which").textContent = face ? `Face ${index + 1} of ${answer.faces.length}${score}` : "No face chosen";
+  ["before", "next"].forEach((id) => {
+    element(id).hidden = answer.faces.length < 2;
+  });
   element("label").textContent = face ? face.label : "–";
   showBars(answer.labels, face);
 }
 
-/** Show which model answered, where, and in what time. */
-export function showFacts({ model, milliseconds: times, roundTrip }) {
+/** Show which model answered, where, in what time, and what it was sent. */
+export function showFacts({ model, milliseconds: times, roundTrip, width, height, bytes }) {
   element("model").textContent = model.name;
   element("precision").textContent = model.precision;
   element("backend").textContent = model.backend;
@@ -42,11 +46,12 @@ export function showFacts({ model, milliseconds: times, roundTrip }) {
   element("total").textContent = milliseconds(total);
   element("parts").textContent = Object.entries(parts).map(([part, time]) => `${part}\u00a0${time.toFixed(1)}`).join(", ");
   element("round-trip").textContent = milliseconds(roundTrip);
+  element("sent").textContent = `${width} × ${height}, ${(bytes / 1e6).toFixed(bytes < 1e5 ? 2 : 1)} MB`;
 }
 
 /** Forget the times of the last answer: there is none to what is shown now. */
 export function clearTimes() {
-  ["total", "parts", "round-trip"].forEach((id) => {
+  ["total", "parts", "round-trip", "sent"].forEach((id) => {
     element(id).textContent = "";
   });
 }
