@@ -93,3 +93,27 @@ def test_the_tables_are_those_of_the_records():
         for row in record("crop_margin")["margins"]
     ]
     assert rows("Margin") == margins
+
+
+def test_the_finders_table_is_that_of_its_record_and_meets_what_is_promised():
+    measured = record("face_finder")
+    counts: dict[str, dict[str, dict]] = {}
+    for one in measured["counts"]:
+        counts.setdefault(one["detector"], {})[one["group"]] = one
+    table = [
+        [
+            detector,
+            *(
+                f"{own[group]['found']}/{own[group]['faces']}"
+                for group in ("one or two", "groups", "composites")
+            ),
+            str(sum(own[group]["false_faces"] for group in ("one or two", "groups", "no face"))),
+            str(measured["milliseconds"][detector]),
+        ]
+        for detector, own in counts.items()
+    ]
+    assert rows("The face finder") == table
+    photographs = [counts["finder"][group] for group in ("one or two", "groups")]
+    found = sum(own["found"] for own in photographs) / sum(own["faces"] for own in photographs)
+    assert found >= 0.92
+    assert sum(own["false_faces"] for own in [*photographs, counts["finder"]["no face"]]) <= 4
