@@ -57,10 +57,17 @@ PictureSizeError = ImageSizeError  # the older name
 def first_line(error: BaseException, *, named: bool = False) -> str:
     """Return the first line of an error's text, behind the name of its type if `named`.
 
-    For an error without a text that name is all.
+    For an error without a text that name is all. Texts of OpenVINO begin with places in its source: there it
+    is the line that sums up, else the first that leads to no other.
     """
     name = type(error).__name__
-    text = next(iter(str(error).strip().splitlines()), "")
+    lines = str(error).strip().splitlines()
+    text = next(iter(lines), "")
+    if text.startswith("Exception from "):
+        ends = [line for line in lines if line.strip() and not line.endswith(":")]
+        text = next(
+            (line.removeprefix("-- ") for line in ends if "Conversion is failed" in line), [*ends, text][0]
+        )
     return (f"{name}: {text}" if named else text) if text else name
 
 

@@ -30,11 +30,11 @@ COMMANDS = {
     "tensorrt": "Build TensorRT plans from the graphs of an artifact.",
 }
 EXIT_REFUSED = 3
-# What goes with each way to name a network; the last two need all of theirs.
+# What goes with each way to name a network; the last two need those of theirs that `NEEDED` has.
 MODEL_OPTIONS = {
     "model": ("checkpoint", "mean", "scale"),
     "module": ("spec", "checkpoint"),
-    "onnx": ("spec", "outputs"),
+    "onnx": ("spec", "outputs", "onnx_output"),
 }
 NEEDED = {
     "spec": "a JSON file that says what the network takes and gives",
@@ -123,9 +123,14 @@ def _add_own(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE.MODULE:NAME",
         help="its class, or a function that makes it, without arguments; --checkpoint is its state dict",
     )
-    add("--onnx", type=Path, help="an ONNX file that takes normalized faces, float32 [n, channels, h, w]")
+    add(
+        "--onnx",
+        type=Path,
+        help="an ONNX file that takes normalized faces, [n, channels, h, w] or [n, h, w, channels]",
+    )
     add("--spec", type=Path, help="JSON file: name, labels, task, height, width, channels, mean, scale")
     add("--outputs", help="what the ONNX file gives: logits or probabilities")
+    add("--onnx-output", metavar="NAME", help="the ONNX file's output that counts, where it has several")
 
 
 def _add_int8(parser: argparse.ArgumentParser) -> None:
@@ -239,9 +244,10 @@ def _exit_code(options: argparse.Namespace, artifact: Artifact) -> int:
 
 def _thresholds(options: argparse.Namespace, spec: ModelSpec, dataset: Dataset | None) -> Thresholds:
     from fer_export.verify.acceptance import Thresholds
-    from fer_export.verify.samples import has_labels
+    from fer_export.verify.samples import label_places
 
-    labelled = dataset is not None and spec.task == "classification" and has_labels(dataset, spec)
+    classified = None if spec.task != "classification" else dataset
+    labelled = classified is not None and label_places(classified, spec) is not None
     if options.min_accuracy is not None and not labelled:
         raise ConfigError(
             "--min-accuracy needs labels, and a classification: give data with the network's own labels with "
@@ -284,15 +290,16 @@ def _model(options: argparse.Namespace) -> str | UserNetwork | OnnxFile:
         given = getattr(options, name) is not None
         if given and name not in MODEL_OPTIONS[kind]:
             others = " or ".join(f"--{other}" for other, names in MODEL_OPTIONS.items() if name in names)
-            raise ConfigError(f"--{name} goes with {others}, not with --{kind}: leave it out")
-        if not given and kind != "model" and name in MODEL_OPTIONS[kind]:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option} goes with {others}, not with --{kind}: leave it out")
+        if not given and kind != "model" and name in MODEL_OPTIONS[kind] and name in NEEDED:
             raise ConfigError(f"--{kind} needs --{name}: {NEEDED[name]}")
     if kind == "model":
         return options.model or trained_name(options.checkpoint) or MODEL
     spec = spec_file.read_spec(options.spec)
     if kind == "module":
         return UserNetwork(options.module, options.checkpoint, spec)
-    return OnnxFile(options.onnx, spec, options.outputs)
+    return OnnxFile(options.onnx, spec, options.outputs, options.onnx_output)
 
 
 def _int8_options(options: argparse.Namespace) -> Int8Options | None:

@@ -121,12 +121,19 @@ def _verdicts(gate: Manifest) -> Iterator[tuple[str, ...]]:
 
 
 def _executed(verification: Manifest) -> Iterator[str]:
-    runtimes = list(next(iter(verification.values()))["executed"])
+    runtimes = list(dict.fromkeys(name for result in verification.values() for name in result["executed"]))
     rows = []
     for precision, result in verification.items():
-        executed = (_execution(result["executed"][runtime]) for runtime in runtimes)
+        executed = (
+            _execution(result["executed"][name]) if name in result["executed"] else "cannot run it"
+            for name in runtimes
+        )
         rows.append((precision, _shares(result["declared"]), *executed))
     yield from _table((*EXECUTION, *(f"executed by {runtime}" for runtime in runtimes)), rows)
+    reasons = [reason for result in verification.values() for reason in result.get("unable", {}).values()]
+    for reason in dict.fromkeys(reasons):
+        yield ""
+        yield f"Cannot run here: {reason}."
 
 
 def _execution(execution: Manifest) -> str:

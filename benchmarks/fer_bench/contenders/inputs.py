@@ -83,6 +83,7 @@ def dataset_inputs(
     """
     from fer_export.verify import samples
     from fer_train import data
+    from fer_train.data.image_folder import same_label
     from fer_train.data.votes import majority
 
     dataset = data.load_dataset(
@@ -102,4 +103,7 @@ def dataset_inputs(
             f"{votes or path}: no face of {split} has a majority of votes; give the votes for this split, or "
             "data without votes"
         )
-    return Inputs(found.source, found.faces, found.labels, cast, dataset.names)
+    # In the network's order, and in the spelling that the votes have.
+    spelled = {same_label(name): name for name in dataset.names}
+    names = tuple(spelled.get(same_label(label), label) for label in spec.labels)
+    return Inputs(found.source, found.faces, found.labels, cast, names)

@@ -1,9 +1,9 @@
-"""The layers of a graph that do its multiply-adds: convolutions and matrix products with fixed weights."""
+"""Where a graph multiplies and adds: layers, with fixed weights, which INT8 takes, and other products."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,70 @@ def find_layers(model: onnx.ModelProto) -> list[Layer]:
         name = node.input[1].removeprefix("network.").removesuffix(".weight")
         found.append(Layer(name, node, values, axis, positions * values.size, raw))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Multiply-adds, of one image, in a node that is no layer and stays in float whatever the precision."""
+
+    name: str
+    multiply_adds: int
+
+
+def find_products(model: onnx.ModelProto) -> list[Product]:
+    """Return the nodes of a float32 graph that multiply and add but are no layers, in its order.
+
+    Raises:
+        ExportError: the graph's shapes contradict each other.
+    """
+    weights = {entry.name: entry for entry in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in PRODUCTS and not _is_layer(node, weights)]
+    if not nodes:
+        return []
+    shapes = shapes_of_one(model) | {name: list(entry.dims) for name, entry in weights.items()}
+    return [Product(node.name, PRODUCTS[node.op_type](node, shapes)) for node in nodes]
+
+
+def _rows_by_columns(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
+    axis = 0 if any(a.name == "transA" and a.i for a in node.attribute) else -1
+    return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][axis]
+
+
+def _convolution(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
+    return math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
+
+
+def _transposed_convolution(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
+    return math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
+
+
+def _recurrence(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
+    """Count the weights of the input and of the state, once for each step."""
+    steps = math.prod(shapes[node.input[0]][:2])
+    return steps * sum(math.prod(shapes[name]) for name in node.input[1:3])
+
+
+def _einsum(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
+    equation = next(a.s for a in node.attribute if a.name == "equation").decode()
+    terms = equation.replace(" ", "").partition("->")[0].split(",")
+    sizes = dict(
+        pair
+        for term, name in zip(terms, node.input, strict=True)
+        for pair in zip(term, shapes[name], strict=True)
+    )
+    return math.prod(sizes.values())
+
+
+PRODUCTS: dict[str, Callable[[onnx.NodeProto, Mapping[str, list[int]]], int]] = {
+    "Conv": _convolution,
+    "ConvTranspose": _transposed_convolution,
+    "Einsum": _einsum,
+    "GRU": _recurrence,
+    "Gemm": _rows_by_columns,
+    "LSTM": _recurrence,
+    "MatMul": _rows_by_columns,
+    "RNN": _recurrence,
+}
 
 
 def _is_layer(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> bool:

@@ -19,13 +19,16 @@ from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ConfigError, first_line
 from fer_export.graph.to_onnx import opset, to_onnx
-from fer_export.source.onnx_file import ends_in_softmax, read_onnx_file, to_logits
+from fer_export.source.onnx_file import SCORES, last_operator, read_onnx_file, to_logits
 from fer_export.source.reference import OnnxReference
+from fer_export.source.sanity import SUM_TOLERANCE
 from fer_export.source.wrap import with_opset, wrap
+from fer_export.verify.samples import synthetic_samples
 from fer_train import checkpoint
 from fer_train.loop import logits, normalize
 from fer_train.models import find_model
 
+PROBED = 64  # faces that show whether values are probabilities
 # What the other graphs are held against, in words.
 PYTORCH = "PyTorch in float32"
 ONNX = "the given ONNX file in ONNX Runtime in float32"
@@ -46,11 +49,15 @@ class UserNetwork:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """A ready ONNX file with normalized float input; `outputs` is "logits" or "probabilities"."""
+    """A ready ONNX file with normalized input; `outputs` is "logits" or "probabilities".
+
+    `output` names the output that counts, where there are several.
+    """
 
     path: Path
     spec: ModelSpec
     outputs: str
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +116,11 @@ def source_from_module(given: UserNetwork) -> Source:
     _check_outputs(network, spec, given.target)
     made = {"path": str(given.checkpoint), "module": given.target}
     source = _of_network(network, spec, given.target, made)
-    if spec.task == "classification" and ends_in_softmax(source.graph):
+    last = last_operator(source.graph)
+    if spec.task == "classification" and last in {"Softmax", *SCORES}:
         raise ConfigError(
-            f"{given.target} ends in a softmax, expected logits: have forward() return what goes into it"
+            f"{given.target} ends in a {last.lower()}, expected logits: have forward() return what goes into "
+            "it"
         )
     return source
 
@@ -123,16 +132,32 @@ def source_from_onnx(given: OnnxFile) -> Source:
         ConfigError: it cannot be read, or does not take or give what the spec and `outputs` say.
         ExportError: it has control flow, its opset cannot be converted, or ONNX Runtime cannot load it.
     """
-    model = read_onnx_file(given.path, given.spec)
+    model, halves = read_onnx_file(given.path, given.spec, given.output)
     expected = OnnxReference(model, with_opset(given.spec, model), given.outputs)
+    if not expected.states_batch():
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+        expected = OnnxReference(model, expected.spec, given.outputs)
+    if given.outputs == "probabilities":
+        _check_probabilities(expected)
     graph = wrap(to_logits(model, given.spec, given.outputs), expected.spec)
     made = {
         "path": str(given.path),
         "file_sha256": hashlib.sha256(given.path.read_bytes()).hexdigest(),
         "outputs": given.outputs,
         "opset": opset(model),
+        "given_precision": "fp16, raised to fp32" if halves else "fp32",
     }
     return Source(expected.spec, graph, expected.logits, expected.save, ONNX, made)
+
+
+def _check_probabilities(reference: OnnxReference) -> None:
+    faces = synthetic_samples(reference.spec, PROBED).faces
+    sums = np.exp(reference.logits(faces) * np.float32(reference.spec.temperature)).sum(1)
+    if not np.abs(sums - 1).max() <= SUM_TOLERANCE:  # the logarithm of a negative one is no number
+        raise ConfigError(
+            f"{reference.spec.name} gives no probabilities, as you say: on synthetic faces its values are "
+            "negative or do not add up to 1; say --outputs logits, or give a file that ends in a softmax"
+        )
 
 
 def _of_network(network: nn.Module, spec: ModelSpec, target: str | None, made: dict[str, Any]) -> Source:

@@ -1,4 +1,4 @@
-"""A given ONNX file, unchanged, as the reference: its logits for faces normalized as its spec says."""
+"""A given ONNX file, as `read_onnx_file` reads it, as the reference: its logits for normalized faces."""
 
 from __future__ import annotations
 
@@ -79,6 +79,18 @@ class OnnxReference:
         mean, scale = (np.array(values, np.float32) for values in (self.spec.mean, self.spec.scale))
         pixels = faces.reshape(*faces.shape[:3], self.spec.channels).astype(np.float32)
         return np.ascontiguousarray(((pixels - mean) / scale).transpose(0, 3, 1, 2))
+
+    def states_batch(self) -> bool:
+        """Tell whether the file's own batch is true: some leave it open and run with one face alone."""
+        if isinstance(self._input.shape[0], int):
+            return True
+        pair = np.zeros((2, *self.spec.face_shape), np.uint8)
+        try:
+            self.logits(pair)
+        except ExportError:
+            self.logits(pair[:1])
+            return False
+        return True
 
     def save(self, folder: Path) -> None:
         """Write the file, its spec and what it gives in place of `folder`."""

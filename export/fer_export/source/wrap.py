@@ -20,6 +20,7 @@ from fer_export.graph.to_onnx import BATCH_AXIS, canonicalize, opset
 
 # The first with INT8 weights by the channel; an older graph is converted.
 LEAST_OPSET = 13
+LARGEST_WEIGHTS = 2**31  # values: what protobuf holds at most
 NORM_RULES = (
     rules.fuse_batchnorm_into_conv_rule,
     rules.fuse_batchnorm_into_conv_transpose_rule,
@@ -79,6 +80,7 @@ def _wrapped(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     for index, node in enumerate(graph.node):
         node.name = f"{node.op_type}.{index}"  # one of its own, where the given one may not be
     _name_weights(graph)
+    wrapped.ir_version = max(wrapped.ir_version, helper.find_min_ir_version_for(wrapped.opset_import))
     return canonicalize(wrapped, spec)
 
 
@@ -109,7 +111,8 @@ def _lifted(model: onnx.ModelProto) -> onnx.ModelProto:
 def _optimized(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the graph with what is constant computed and batch norm folded."""
     representation = ir.from_proto(model)
-    optimizer.optimize(representation)
+    # Weights of any size: those of a dense layer may stand behind a reshape, and INT8 takes constant ones.
+    optimizer.optimize(representation, input_size_limit=LARGEST_WEIGHTS, output_size_limit=LARGEST_WEIGHTS)
     folded = rewriter.rewrite(representation, NORM_RULES)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(folded)
     passes.RemoveUnusedNodesPass()(folded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
-from fer_engine.errors import ExportError, first_line
+from fer_engine.errors import BackendError, ExportError, first_line
 from fer_engine.runtime.backend import available_backends
 from fer_engine.system import progress
 from fer_engine.system.telemetry import without_telemetry
-from fer_export.graph.layers import Layer, find_layers
+from fer_export.graph.layers import Layer, Product, find_layers, find_products
 from fer_export.graph.to_onnx import BATCH_AXIS
 from fer_export.verify import executed
 from fer_export.verify.comparison import COMPARISONS, AnyParity
@@ -48,7 +48,7 @@ class Verification:
     """What was measured of one graph; `difference` and `tolerance` are in the precision's measure.
 
     `declared` is the share of the multiply-adds in each precision by the graph's types, `executed` what
-    each runtime at hand makes of it on this machine.
+    each runtime at hand makes of it on this machine, `unable` why others at hand cannot run it.
     """
 
     samples: str
@@ -61,6 +61,7 @@ class Verification:
     multiply_adds: int
     declared: executed.Shares
     executed: dict[str, executed.Execution]
+    unable: dict[str, str]
 
 
 def verify_graphs(
@@ -71,7 +72,7 @@ def verify_graphs(
     max_batch: int,
 ) -> dict[str, Verification]:
     """Check the graph of every precision, among them "fp32"; see `verify_graph`."""
-    layers = find_layers(graphs["fp32"])
+    layers: list[Layer | Product] = [*find_layers(graphs["fp32"]), *find_products(graphs["fp32"])]
     verification = {}
     with progress.bar(f"verify on {samples.source}", len(graphs)) as advance:
         for precision, graph in graphs.items():
@@ -86,7 +87,7 @@ def verify_graph(
     model: onnx.ModelProto,
     precision: str,
     spec: ModelSpec,
-    layers: list[Layer],
+    layers: Sequence[Layer | Product],
     samples: Samples,
     reference: Logits,
     max_batch: int,
@@ -117,6 +118,7 @@ def verify_graph(
     difference = float(np.max(differences))
     _check_difference(difference, precision, spec)
     operators = [node.op_type for node in model.graph.node]
+    read_back, unable = _read_back(model, layers)
     return Verification(
         samples=samples.source,
         batches=batches,
@@ -127,12 +129,24 @@ def verify_graph(
         dequantize_nodes=operators.count("DequantizeLinear"),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         declared=executed.declared_shares(model, layers),
-        executed={
-            runtime: executed.read_back_precisions(model, layers, runtime)
-            for runtime in available_backends()
-            if runtime in executed.RUNTIMES
-        },
+        executed=read_back,
+        unable=unable,
     )
+
+
+def _read_back(
+    model: onnx.ModelProto, layers: Sequence[Layer | Product]
+) -> tuple[dict[str, executed.Execution], dict[str, str]]:
+    """Return how each runtime at hand runs the graph, and for the others why they cannot."""
+    found, unable = {}, {}
+    for runtime in available_backends():
+        if runtime not in executed.RUNTIMES:
+            continue
+        try:
+            found[runtime] = executed.read_back_precisions(model, layers, runtime)
+        except BackendError as error:
+            unable[runtime] = str(error)
+    return found, unable
 
 
 def check_interface(model: onnx.ModelProto, spec: ModelSpec) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from onnx import TensorProto
 from fer_engine.backends.openvino.layers import executed_layers, inference_precision
 from fer_engine.errors import BackendError, ConfigError, FerError, first_line
 from fer_engine.system.telemetry import without_telemetry
-from fer_export.graph.layers import CHANNEL_AXIS, Layer
+from fer_export.graph.layers import CHANNEL_AXIS, PRODUCTS, Layer, Product
 from fer_export.graph.temperature import is_temperature
 
 Precisions = dict[str, str]  # of layers, by name
@@ -39,7 +39,7 @@ NOT_FOUND = "not found"
 
 
 def declared_precisions(model: onnx.ModelProto) -> Precisions:
-    """Return the precision of every layer by the graph's own types, under the name of its node."""
+    """Return the precision of every layer and other product by the graph's own types, by its node's name."""
     producers = {name: node for node in model.graph.node for name in node.output}
     kinds = {entry.name: ONNX_PRECISIONS.get(entry.data_type, "other") for entry in model.graph.initializer}
 
@@ -47,9 +47,10 @@ def declared_precisions(model: onnx.ModelProto) -> Precisions:
         sources = [producers.get(name) for name in node.input[:2]]
         if all(source is not None and source.op_type == "DequantizeLinear" for source in sources):
             return "int8"
-        return kinds.get(node.input[1], "fp32")  # a weight dequantized for a float input runs in float
+        return kinds.get(node.input[1], floats)  # a weight dequantized for a float input runs in float
 
-    return {node.name: precision(node) for node in model.graph.node if node.op_type in CHANNEL_AXIS}
+    floats = "fp16" if "fp16" in kinds.values() else "fp32"
+    return {node.name: precision(node) for node in model.graph.node if node.op_type in PRODUCTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,20 @@ class Execution:
     deviating: Precisions
 
 
-def declared_shares(model: onnx.ModelProto, layers: list[Layer]) -> Shares:
+def declared_shares(model: onnx.ModelProto, layers: Sequence[Layer | Product]) -> Shares:
     """Return the share of the multiply-adds that each precision has by the graph's own types.
 
-    `layers` are those of the float32 graph; nodes keep their names in every precision.
+    `layers` are those of the float32 graph and its other products; nodes keep their names in every precision.
     """
     return _shares(declared_precisions(model), {layer.name: layer.multiply_adds for layer in layers})
 
 
 def read_back_precisions(
-    model: onnx.ModelProto, layers: list[Layer], runtime: str = "onnxruntime"
+    model: onnx.ModelProto, layers: Sequence[Layer | Product], runtime: str = "onnxruntime"
 ) -> Execution:
     """Read back in which precision `runtime` computes each layer on this machine's CPU.
+
+    A product that is no layer counts as it is declared where the runtime has fused it.
 
     Raises:
         ConfigError: there is no such runtime.
@@ -87,13 +90,14 @@ def read_back_precisions(
         raise ConfigError(f"cannot read back from runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
     declared = declared_precisions(model)
     try:
-        executed = RUNTIMES[runtime](model)
+        products = {layer.name: declared[layer.name] for layer in layers if isinstance(layer, Product)}
+        executed = products | RUNTIMES[runtime](model)
     except FerError:
         raise
     except Exception as error:  # the runtimes' errors share no base class
         raise BackendError(
-            f"{runtime} cannot load the graph to tell what it runs ({first_line(error)}); "
-            "update or uninstall it"
+            f"{runtime} cannot load the graph ({first_line(error)}); export without what it lacks, or do "
+            "without this runtime"
         ) from error
     return Execution(
         runtime,

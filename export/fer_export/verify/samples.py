@@ -13,6 +13,7 @@ from fer_engine.errors import DataError
 from fer_engine.vision.resize import fit, resize
 from fer_train import synthetic
 from fer_train.data import Dataset
+from fer_train.data.image_folder import same_label
 
 VERIFIED_SPLIT = "PublicTest"
 SYNTHETIC_FACES = 1024  # of 48x48 gray pixels; of larger faces fewer, for they take longer
@@ -85,14 +86,32 @@ def dataset_samples(dataset: Dataset, spec: ModelSpec, split: str) -> Samples:
     told = f"{name_split(dataset, split)}, n={len(faces)}{describe_change(faces, spec)}"
     if spec.task == "detection":
         return Samples(faces, None, told)
-    if not has_labels(dataset, spec):
-        return Samples(fit(faces, spec), None, f"{told}, without its labels: the network has others")
-    return Samples(fit(faces, spec), labels, told)
+    places = label_places(dataset, spec)
+    if places is None:
+        return Samples(fit(faces, spec), None, f"{told}, without its labels: {_difference(dataset, spec)}")
+    return Samples(fit(faces, spec), labels if spec.task == "regression" else places[labels], told)
 
 
-def has_labels(dataset: Dataset, spec: ModelSpec) -> bool:
-    """Tell whether the labels of a dataset are those of `spec`."""
-    return (dataset.names, dataset.task) == (spec.labels, spec.task)
+def label_places(dataset: Dataset, spec: ModelSpec) -> NDArray[np.uint8] | None:
+    """Return which label of `spec` each label of a dataset is, uint8 [labels]; None where it lacks some.
+
+    Names are compared, in any case and in the known spellings of expressions. The values of a regression have
+    an order of their own, and must be the same.
+    """
+    if dataset.task != spec.task or (spec.task == "regression" and dataset.names != spec.labels):
+        return None
+    labels = [same_label(label) for label in spec.labels]
+    places = [labels.index(name) for name in map(same_label, dataset.names) if name in labels]
+    return np.array(places, np.uint8) if len(places) == len(dataset.names) else None
+
+
+def _difference(dataset: Dataset, spec: ModelSpec) -> str:
+    """Say in words why a dataset's labels are not those of `spec`."""
+    labels = [same_label(label) for label in spec.labels]
+    missing = [name for name in dataset.names if same_label(name) not in labels]
+    if dataset.task != spec.task or len(missing) in (0, len(dataset.names)):
+        return "the network has others"
+    return f"the network has no {', '.join(missing)}"
 
 
 def name_split(dataset: Dataset, split: str) -> str:

@@ -97,6 +97,12 @@ def _labelled(folders: list[Path], labels: Mapping[str, int]) -> Iterator[tuple[
             yield file, labels[_plain(folder.name)]
 
 
+def same_label(name: str) -> str:
+    """Return the spelling in which labels are compared: lower case, an expression under its own name."""
+    plain = _plain(name)
+    return next((label for label, spellings in SPELLINGS.items() if plain in spellings), plain)
+
+
 def _plain(name: str) -> str:
     """Return a name as it is compared: in one case, and composed, as some systems part letter and accent."""
     return unicodedata.normalize("NFC", name).lower()

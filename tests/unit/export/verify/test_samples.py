@@ -67,6 +67,21 @@ def test_labels_count_where_they_are_the_networks_own(dataset):
     )
 
 
+def test_labels_are_compared_by_name_whatever_their_order_case_and_spelling(dataset):
+    others = ("Contempt", "Sadness", "neutral", "fear", "Happiness", "anger", "surprised", "disgust")
+    found = samples.dataset_samples(dataset, spec(labels=others), "PublicTest")
+    known = ["anger", "disgust", "fear", "Happiness", "Sadness", "surprised", "neutral"]  # FER2013's order
+    assert [others[label] for label in found.labels] == [known[label] for label in dataset.labels]
+    assert found.source == "noise PublicTest, n=14"
+
+
+def test_labels_that_the_network_lacks_are_named(dataset):
+    some = ("angry", "fear", "happy", "sad", "neutral")
+    found = samples.dataset_samples(dataset, spec(labels=some), "PublicTest")
+    assert found.labels is None
+    assert found.source.endswith("without its labels: the network has no disgust, surprise")
+
+
 def test_only_as_many_faces_as_were_published_are_called_fer2013():
     usage = np.repeat(["Training", "PublicTest"], [3589, 3589])
     faces, labels = np.zeros((len(usage), 1, 1), np.uint8), np.zeros(len(usage), np.uint8)
