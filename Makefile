@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo install test quick coverage test-gpu lint bench bench-busy image clean
+.PHONY: demo install test quick coverage test-gpu lint docs bench bench-busy image clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8
@@ -37,6 +37,10 @@ lint: $(VENV)/dev.done
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 
+# The site of the documents, into site/: a link that leads nowhere, or a file fetched from elsewhere, ends the build.
+docs: $(VENV)/docs.done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # The committed measurement, on a quiet machine: make bench DATA=fer2013.csv VOTES=fer2013new.csv
 bench: $(VENV)/bench.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8 --force
@@ -50,7 +54,7 @@ image:
 	docker build --target cpu --tag fer-engine:cpu .
 
 clean:
-	rm -rf $(VENV) artifacts reports
+	rm -rf $(VENV) artifacts reports site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +67,10 @@ $(VENV)/demo.done: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/bench.done: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[bench,cpu,openvino,peers]'
 	touch $@ $(VENV)/demo.done
+
+$(VENV)/docs.done: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[docs]'
+	touch $@
 
 $(VENV)/dev.done: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'
