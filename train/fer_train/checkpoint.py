@@ -9,14 +9,10 @@ import dataclasses
 import hashlib
 import json
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
@@ -27,12 +23,11 @@ from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import CheckpointError
 from fer_train import user_network
 from fer_train.models import MODELS, find_model
+from fer_train.state_dict import COUNTER, read_state_dict, tensors, unwrapped
 from fer_train.tracing import layers
 
 QUANTIZATION_NAME = "quantization.json"
 QUANTIZATION_VERSION = 1
-COUNTER = ".num_batches_tracked"
-PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 PRETRAINED = Path(__file__).with_name("pretrained")
 
 
@@ -115,8 +110,8 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
             f"SHA-256 {digest[:12]}..., expected {spec.checkpoint_sha256[:12]}...; "
             "restore both files from one checkpoint"
         )
-    tensors = _tensors(folder / WEIGHTS_NAME, content)
-    return _fill(_build(spec, user_network.read_target(folder)), folder / WEIGHTS_NAME, tensors, spec), spec
+    weights = tensors(folder / WEIGHTS_NAME, content)
+    return _fill(_build(spec, user_network.read_target(folder)), folder / WEIGHTS_NAME, weights, spec), spec
 
 
 def load_quantization(folder: Path) -> Quantization | None:
@@ -153,8 +148,8 @@ def load_quantization(folder: Path) -> Quantization | None:
 def load_state_dict(path: Path, spec: ModelSpec, target: str | None = None) -> tuple[nn.Module, ModelSpec]:
     """Load a bare state dict (`.pth`, `.pt` or `.safetensors`) into the network that `spec` names.
 
-    `target` is what makes the network where the registry has none; see `fer_train.user_network`.
-    Pickled files are read with `weights_only=True` alone: they can carry no code.
+    `target` is what makes the network where the registry has none; see `fer_train.user_network`. What
+    else the file may hold is in `fer_train.state_dict`.
 
     Raises:
         CheckpointError: the file is missing, no state dict, or made for another network.
@@ -164,23 +159,6 @@ def load_state_dict(path: Path, spec: ModelSpec, target: str | None = None) -> t
     network = _fill(network, path, unwrapped(read_state_dict(path), network), spec)
     # The hash of these weights as `save` writes them, whatever form they came in.
     return network, dataclasses.replace(spec, checkpoint_sha256=hashlib.sha256(_encode(network)).hexdigest())
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a bare state dict, by their names in the file.
-
-    Raises:
-        CheckpointError: the file is missing, or no state dict.
-    """
-    content = _read(path)
-    return _tensors(path, content) if path.suffix == ".safetensors" else _unpickled(path)
-
-
-def unwrapped(tensors: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors by the names of `network`: without the prefix that DataParallel gives them."""
-    if any(name.startswith(PARALLEL) for name in network.state_dict()):
-        return tensors
-    return {name.removeprefix(PARALLEL): value for name, value in tensors.items()}
 
 
 def load_backbone(path: Path, network: nn.Module) -> str:
@@ -227,45 +205,16 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _tensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        return load_tensors(content)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is no whole safetensors file ({error}); copy or train it again"
-        ) from None
-
-
-def _unpickled(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on odd pickle protocols: what matters comes as an error
-            data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - a damaged pickle raises anything; its text is no advice
-        raise CheckpointError(
-            f"{path} holds no plain state dict ({type(error).__name__}): it is damaged, no file of "
-            "torch.save, or holds more than tensors; save it with torch.save(model.state_dict(), PATH)"
-        ) from None
-    if isinstance(data, dict) and isinstance(data.get("state_dict"), dict):
-        data = data["state_dict"]
-    if not isinstance(data, dict) or not all(isinstance(value, Tensor) for value in data.values()):
-        raise CheckpointError(
-            f"{path} holds {type(data).__name__}, expected a state dict of tensors; "
-            "save it with torch.save(model.state_dict(), PATH)"
-        )
-    return {str(name): value for name, value in data.items()}
-
-
 def _build(spec: ModelSpec, target: str | None) -> nn.Module:
     return find_model(spec.name).build(spec) if target is None else user_network.build_network(target)
 
 
-def _fill(network: nn.Module, path: Path, tensors: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
+def _fill(network: nn.Module, path: Path, given: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
     own = network.state_dict()
     # Counters of batch norm, which older files lack and evaluation does not read.
-    given, tensors = tensors, {name: own[name] for name in own if name.endswith(COUNTER)} | tensors
+    weights = {name: own[name] for name in own if name.endswith(COUNTER)} | given
     expected = {name: tuple(weight.shape) for name, weight in own.items()}
-    found = {name: tuple(weight.shape) for name, weight in tensors.items()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
     if found != expected:
         odd = sorted(set(found.items()) ^ set(expected.items()))
         names = ", ".join(dict.fromkeys(name for name, _ in odd[:6]))
@@ -273,7 +222,7 @@ def _fill(network: nn.Module, path: Path, tensors: dict[str, Tensor], spec: Mode
             f"{path} was not made for {spec.name} with {len(spec.labels)} classes: "
             f"{len(given)} tensors, expected {len(expected)}; missing, unknown or of another shape: {names}"
         )
-    if not all(weight.isfinite().all() for weight in tensors.values() if weight.is_floating_point()):
+    if not all(weight.isfinite().all() for weight in weights.values() if weight.is_floating_point()):
         raise CheckpointError(f"{path} holds weights that are NaN or infinite; take an earlier checkpoint")
-    network.load_state_dict(tensors)
+    network.load_state_dict(weights)
     return network.eval()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -75,9 +77,25 @@ def test_no_shipped_checkpoint_names_the_shipped_ones():
         checkpoint.pretrained("../../etc")
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {f"module.{k}": v for k, v in s.items()}]
-)
+def prefixed(prefix):
+    return lambda state: {f"{prefix}{name}": value for name, value in state.items()}
+
+
+FORMS = {
+    "plain": lambda s: s,
+    "nested": lambda s: {"state_dict": s},
+    "any key": lambda s: {"model_state_dict": s, "epoch": 3, "optimizer": {"state": {0: {"step": 1}}}},
+    "parallel": prefixed("module."),
+    "compiled": prefixed("_orig_mod."),
+    "compiled in parallel": prefixed("module._orig_mod."),
+    "lightning": lambda s: {"state_dict": prefixed("model.")(s), "hyper_parameters": {"lr": 0.001}},
+    "inside": lambda s: {name.replace(".", ".module.", 1): value for name, value in s.items()},
+    "profiled": lambda s: s | {"total_ops": torch.zeros(1), "head.total_params": torch.zeros(1)},
+    "settings": lambda s: {"state_dict": s, "args": argparse.Namespace(lr=1), "best": np.float64(0.7)},
+}
+
+
+@pytest.mark.parametrize("wrap", FORMS.values(), ids=FORMS)
 def test_bare_state_dicts_load(tmp_path, wrap):
     network = ENTRY.build(ENTRY.spec)
     torch.save(wrap(network.state_dict()), tmp_path / "w.pth")
@@ -102,6 +120,29 @@ def test_foreign_pth_is_refused_and_runs_no_code(tmp_path, capsys, content):
         checkpoint.load_state_dict(tmp_path / "w.pth", ENTRY.spec)
     assert "weights_only" not in str(error.value)
     assert "code ran" not in capsys.readouterr().out
+
+
+def test_what_is_no_state_dict_is_called_by_its_name(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save(torch.nn.Linear(2, 2), path)
+    with pytest.raises(
+        CheckpointError, match=r"objects of torch\.nn\.modules\.linear\.Linear, as of a whole"
+    ):
+        checkpoint.load_state_dict(path, ENTRY.spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's own words on TorchScript's age
+        torch.jit.script(torch.nn.Linear(2, 2)).save(path)
+    with pytest.raises(CheckpointError, match=r"but TorchScript; torch\.save\(torch\.jit\.load\('w\.pth'\)"):
+        checkpoint.load_state_dict(path, ENTRY.spec)
+    state = {"fc.weight": torch.zeros(7, 3)}
+    for data, text in (
+        ({"model": state, "ema": state}, "several state dicts: model, ema, expected one"),
+        ({"epoch": 3, "lr": 0.1}, "dict with the keys epoch, lr, expected one"),
+        ([state], "holds list, expected one"),
+    ):
+        torch.save(data, path)
+        with pytest.raises(CheckpointError, match=text):
+            checkpoint.load_state_dict(path, ENTRY.spec)
 
 
 def test_state_dict_of_another_network_names_what_differs(tmp_path):
