@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping
 
@@ -12,22 +13,24 @@ from fer_bench.report.table import UNKNOWN, Table, milliseconds, number, percent
 from fer_export.verify.parity import Accuracy
 from fer_export.verify.votes import VotedAccuracy
 
-SPEED_COLUMNS = ("contender", "threads", "images/s", "calls", "p50 ms", "p90 ms", "p99 ms", "ratio")
+SPEED_COLUMNS = ("contender", "ratio", "images/s", "p50 ms", "p90 ms", "p99 ms", "calls", "threads")
 
 
 def speed(record: Record) -> Iterator[Table]:
     for batch in record.options.batches:
         entries = {entry.contender: entry for entry in record.speed_at(batch)}
         overhead = entries.pop(OVERHEAD).latency_ms
+        fastest_first = sorted(entries.values(), key=lambda entry: -entry.ratio_to_baseline.median)
         yield Table(
             f"Speed, batch {batch}",
             SPEED_COLUMNS,
-            [_speed_row(entry, record.contender(name)) for name, entry in entries.items()],
+            [_speed_row(entry, record.contender(entry.contender)) for entry in fastest_first],
             f"Median of {record.options.rounds} interleaved rounds, each contender in a process of its own; "
             "the ratio is the median of the rounds' ratios to a plain onnxruntime session (fp32, default "
             "options), with its 95 % interval (fewer than 6 rounds have none: their whole range). Engine "
             "and harness without a model: "
             f"{overhead.p50 * 1000:.1f} us a call (p50).{_choices(record)}",
+            ranked=True,
         )
 
 
@@ -41,17 +44,17 @@ def _speed_row(entry: Speed, contender: MeasuredContender) -> tuple[str, ...]:
     latency = entry.latency_ms
     return (
         contender.name,
-        str(contender.info.threads),
-        f"{statistics.median(entry.images_per_second):,.0f}",
-        f"{latency.samples:,}",
-        *map(milliseconds, (latency.p50, latency.p90, latency.p99)),
         str(entry.ratio_to_baseline),
+        f"{statistics.median(entry.images_per_second):,.0f}",
+        *map(milliseconds, (latency.p50, latency.p90, latency.p99)),
+        f"{latency.samples:,}",
+        str(contender.info.threads),
     )
 
 
 def startup(record: Record) -> Iterator[Table]:
     rows = []
-    for contender in record.contenders:
+    for contender in sorted(record.contenders, key=lambda contender: _start_ns(record, contender.name)):
         starts = record.startup[contender.name].cold_starts
         parts = [(one.total_ns, one.import_ns, one.load_ns, one.first_call_ns) for one in starts]
         times = (milliseconds(statistics.median(part) / 1e6) for part in zip(*parts, strict=True))
@@ -66,11 +69,16 @@ def startup(record: Record) -> Iterator[Table]:
     )
 
 
+def _start_ns(record: Record, name: str) -> float:
+    return statistics.median(start.total_ns for start in record.startup[name].cold_starts)
+
+
 def memory(record: Record) -> Iterator[Table]:
+    needed = [(name, found.memory) for name, found in record.startup.items()]
     yield Table(
         "Memory",
         ("contender", "peak MiB", "steady MiB", "faces"),
-        [_memory_row(name, found.memory) for name, found in record.startup.items()],
+        [_memory_row(*entry) for entry in sorted(needed, key=lambda entry: entry[1].peak_bytes or math.inf)],
         "Resident memory of a new process that predicts so many faces, so many a call: the largest, and "
         "what it still holds when it has answered and waits (interpreter, runtime, graph, and what the "
         "runtime's allocator keeps). The largest counts the harness's faces too: all of them where one call "
@@ -87,9 +95,13 @@ def sizes(record: Record) -> Iterator[Table]:
     yield Table(
         "Size of the runtimes",
         ("runtime", "MiB", "packages (MiB)"),
-        [_size_row(runtime, found) for runtime, found in record.runtime_sizes.items()],
+        [_size_row(*entry) for entry in sorted(record.runtime_sizes.items(), key=_size)],
         "Files on disk as installed here, with the packages that each requires.",
     )
+
+
+def _size(entry: tuple[str, RuntimeSize | None]) -> float:
+    return math.inf if entry[1] is None else entry[1].bytes
 
 
 def _size_row(runtime: str, found: RuntimeSize | None) -> tuple[str, ...]:
@@ -215,11 +227,17 @@ def _changed(changed: int, faces: int) -> str:
 
 
 def _recall(title: str, record: Record, found: Mapping[str, Accuracy]) -> Table:
+    """Return the reference's recall, and the difference of whoever answers otherwise at all."""
     return Table(
         title,
         ("contender", *record.artifact.labels),
-        [(name, *_shares(entry, itself=name == record.reference)) for name, entry in found.items()],
-        f"{record.reference_title} in percent, the others' differences from it in points.",
+        [
+            (name, *_shares(entry, itself=name == record.reference))
+            for name, entry in found.items()
+            if name == record.reference or record.parity[name].changed
+        ],
+        f"{record.reference_title} in percent, the others' differences from it in points; who is not here "
+        "answers all faces as it does.",
     )
 
 

@@ -56,7 +56,8 @@ def render_markdown(record: Record) -> str:
     head, tables = head_and_tables(record)
     lines = [f"# {head[0]}", "", *(f"- {line}" for line in head[1:])]
     for table in tables:
-        lines += ["", f"## {table.title}", "", *pipes(table.columns, table.rows), "", table.note]
+        lines += ["", f"## {table.title}", "", *pipes(table.columns, table.rows, ranked=table.ranked)]
+        lines += ["", table.note]
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +71,8 @@ def _head(record: Record) -> list[str]:
     flags, load = machine.cpu_flags, machine.load_average
     versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     return [
-        f"Benchmark of {artifact.model}, {record.date}",
+        f"Benchmark of {artifact.model} on {machine.cpu or 'an unknown CPU'}, {machine.usable_cores} cores",
+        f"date: {record.date}",
         f"command: {record.command} ({record.seconds:.0f} s)",
         f"faces: {record.inputs.description}",
         f"checkpoint: SHA-256 {artifact.checkpoint_sha256[:16]}",

@@ -10,18 +10,25 @@ UNKNOWN = "not available"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`note` says how to read the figures."""
+    """`note` says how to read the figures; of a `ranked` table the first row is the best one."""
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str
+    ranked: bool = False
 
 
-def pipes(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a table in Markdown; all columns but the first hold figures."""
+def pipes(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ranked: bool = False) -> list[str]:
+    """Return the lines of a table in Markdown; all columns but the first hold figures.
+
+    Of a `ranked` table the name of the first row is bold.
+    """
     rule = ("---", *("---:" for _ in columns[1:]))
-    return [_line(columns), _line(rule), *map(_line, rows)]
+    lines = [
+        (f"**{name}**" if ranked and not place else name, *cells) for place, (name, *cells) in enumerate(rows)
+    ]
+    return [_line(columns), _line(rule), *map(_line, lines)]
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from fer_bench.record.record import Record
 from fer_bench.report.figures import (
     confusion_figure,
     latency_figure,
+    ratio_figure,
     recall_figure,
     roofline_figure,
     scenarios_figure,
@@ -19,6 +20,7 @@ from fer_bench.report.figures.plot import Plot, write_png
 
 # In the order of the report.
 PLOTS: tuple[Plot, ...] = (
+    ratio_figure.PLOT,
     tradeoff_figure.PLOT,
     sweep_figure.PLOT,
     latency_figure.PLOT,

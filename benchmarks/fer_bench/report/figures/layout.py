@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -25,25 +26,32 @@ def figure(width: int, height: float) -> Figure:
 
 
 def panels(
-    width: int, height: float, shown: Sequence[object], columns: int, named: int = 0
+    width: int,
+    height: float,
+    shown: Sequence[object],
+    columns: int,
+    named: int = 0,
+    *,
+    same_rows: bool = True,
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with one panel of `height` for each thing shown, at most `columns` beside each other.
 
-    A narrow figure has one column. `named` contenders get room for a legend.
+    A narrow figure has one column. `named` contenders get room for a legend. Panels of the `same_rows` share
+    their vertical axis.
     """
     columns = 1 if width <= NARROW else columns
     rows = -(-len(shown) // columns)
     columns = -(-len(shown) // rows)
     drawn = figure(width, rows * height + legend_height(named, width))
-    axes = list(drawn.subplots(rows, columns, squeeze=False, sharey=True).flat)
+    axes = list(drawn.subplots(rows, columns, squeeze=False, sharey=same_rows).flat)
     for unused in axes[len(shown) :]:
         unused.remove()
     return drawn, axes[: len(shown)]
 
 
-def legend(drawn: Figure, shown: Iterable[Mark], width: int) -> None:
-    """Name the contenders below the axes."""
-    handles = [mark.handle for mark in shown]
+def legend(drawn: Figure, shown: Iterable[Mark], width: int, others: Sequence[Line2D] = ()) -> None:
+    """Name the contenders below the axes, and what `others` stand for."""
+    handles = [*(mark.handle for mark in shown), *others]
     drawn.legend(handles=handles, loc="outside lower left", ncols=_names_a_row(width))
 
 

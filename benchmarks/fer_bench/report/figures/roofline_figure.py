@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ from fer_bench.report.figures.theme import LIGHT
 
 HEIGHT = 420  # CSS pixels
 MARGIN = 2.5  # the axis reaches beyond the contenders by this factor
+LINE = 1.25  # peaks nearer to each other than by this factor have no room for a label each
 GIGA = 1e9
 
 
@@ -52,19 +53,32 @@ def _roofs(
     """Draw one roof a precision, with all threads: the slope of the memory up to the arithmetic's peak."""
     bandwidth = max(machine.memory.bytes_per_second.values())
     threads = max(int(count) for count in machine.memory.bytes_per_second)
+    peaks = {precision: roofline.peak_of(machine.products, precision, threads) for precision in precisions}
     intensities = np.geomspace(*span, 200)
-    for precision in precisions:
-        peak = roofline.peak_of(machine.products, precision, threads)
+    for peak in set(peaks.values()):
         roof = np.minimum(peak, intensities * bandwidth) / GIGA
         axes.plot(intensities, roof, color=LIGHT["muted"], linewidth=1.2)
+    for names, peak in _labels(peaks):
         axes.annotate(
-            f"{precision} peak",
+            f"{', '.join(names)} peak",
             (span[1], peak / GIGA),
             (-4, 4),
             textcoords="offset points",
             ha="right",
             fontsize=11,
         )
+
+
+def _labels(peaks: Mapping[str, float]) -> Iterator[tuple[list[str], float]]:
+    """Give the precisions of each label and its height: peaks too close for two labels have one."""
+    ordered = sorted(peaks.items(), key=lambda entry: entry[1])
+    while ordered:
+        names, height = [ordered[0][0]], ordered[0][1]
+        while len(names) < len(ordered) and ordered[len(names)][1] < LINE * height:
+            name, height = ordered[len(names)]
+            names.append(name)
+        yield names, height
+        ordered = ordered[len(names) :]
 
 
 PLOT = Plot(

@@ -37,11 +37,13 @@ def render_page(record: Record, faces: Faces | None = None) -> str:
     `faces`, uint8 [n, h, w] or [n, h, w, 3], are those of the record; with them the page shows the flips.
     """
     head, tables = head_and_tables(record)
+    plots = [_plot(plot, record) for plot in PLOTS]
     return TEMPLATES.get_template("page.html.jinja").render(
         title=head[0],
         facts=head[1:],
         headlines=[_card(found, record) for found in headlines(record)],
-        plots=[_plot(plot, record) for plot in PLOTS],
+        plots=[drawn for drawn in plots if drawn["wide"]],
+        missing=[drawn["plot"] for drawn in plots if not drawn["wide"]],
         reference=record.reference_title,
         flips=flips.groups(record, faces),
         with_faces=faces is not None,

@@ -8,7 +8,7 @@ import pytest
 from bench_record import add_votes
 from fer_bench.record.record_file import parse_record
 from fer_bench.report import figures
-from fer_bench.report.figures import latency_figure, theme
+from fer_bench.report.figures import latency_figure, ratio_figure, theme, tradeoff_figure
 from fer_bench.report.figures import plot as plots
 from fer_bench.report.figures.plot import NARROW, WIDE
 from fer_engine.errors import FerError
@@ -40,6 +40,7 @@ NEEDED = {
     "scenarios": lambda record: record.pop("scenarios"),
     "confusion": without_labels,
     "recall": without_labels,
+    "tradeoff": lambda record: [found.update(changed=0) for found in record["parity"].values()],
 }
 
 
@@ -96,12 +97,13 @@ def test_one_record_gives_one_drawing(full_record):
     ("name", "shown"),
     [
         ("confusion", {"411", "500", "angry", "sad"}),
-        ("recall", {"-1.2", "+3.1"}),
+        ("recall", {"-12.5"}),
+        ("ratio", {"batch 64", "1.62", "times plain onnxruntime"}),
         ("startup", {"172"}),
         ("roofline", {"fp32 peak", "int8 peak", "G multiply-adds a second, batch 64"}),
         ("scenarios", {"0.375", "0.375, INVALID", "4,321", "server, queries/s"}),
         ("sweep", {"1", "64", "10,000"}),
-        ("tradeoff", {"top-1 accuracy, batch 64"}),
+        ("tradeoff", {"changed answers, batch 64", "no answer other than PyTorch's"}),
     ],
 )
 def test_a_figure_shows_the_figures_of_the_record(name, shown, full_record):
@@ -128,12 +130,43 @@ def test_confusion_has_a_matrix_for_the_labels_and_one_for_the_votes(full_record
     assert shown.count("pytorch") == 2 * plain.count("pytorch")
 
 
-def test_agreement_stands_in_for_accuracy(full_record):
-    without_labels(full_record)
-    plot = next(plot for plot in figures.PLOTS if plot.name == "tradeoff")
-    assert "same answer as PyTorch, batch 1" in words(svg(plot, full_record, WIDE))
-    full_record["reference"] = "onnxruntime"
-    assert "same answer as ONNX Runtime in float32, batch 1" in words(svg(plot, full_record, WIDE))
+def test_ratios_are_sorted_and_the_fastest_is_bold(full_record):
+    fastest = next(
+        entry
+        for entry in full_record["speed"]
+        if (entry["contender"], entry["batch"]) == ("engine/onnxruntime/int8", 64)
+    )
+    fastest["ratio"] = {"rounds": [2.5, 2.5, 2.5], "median": 2.5, "low": 2.25, "high": 2.75}
+    _, panel = ratio_figure.draw(parse_record(full_record), WIDE).axes
+    names = [(label.get_text(), label.get_fontweight()) for label in panel.get_yticklabels()]
+    assert names[0] == ("engine/onnxruntime/int8", "bold")
+    assert [weight for _, weight in names[1:]] == ["normal"] * 2
+    assert [bar.get_width() for bar in panel.patches] == [2.5, 1.625, 1.625]
+    assert list(panel.lines[0].get_xdata()) == [2.25, 2.75]
+
+
+def test_whoever_changes_no_answer_is_no_point_of_the_tradeoff(full_record):
+    full_record["parity"]["onnxruntime"] = full_record["parity"]["pytorch"] | {"changed": 0}
+    panel = tradeoff_figure.draw(parse_record(full_record), WIDE).axes[0]
+    shown = [(line.get_marker(), line.get_ydata()[0]) for line in panel.lines if line.get_marker() in "|^"]
+    assert ("|", 0) in shown
+    assert ("^", 167 / 3589) in shown
+
+
+def test_peaks_without_room_for_two_labels_share_one(full_record):
+    products = full_record["limits"]["machine"]["products"]
+    products["onnxruntime/int8"] = {count: 1.1 * rate for count, rate in products["torch/fp32"].items()}
+    plot = next(plot for plot in figures.PLOTS if plot.name == "roofline")
+    peaks = [word for word in words(svg(plot, full_record, WIDE)) if word.endswith(" peak")]
+    assert peaks == ["fp32, int8 peak"]
+
+
+def test_a_recall_within_noise_is_not_shown(full_record):
+    plot = next(plot for plot in figures.PLOTS if plot.name == "recall")
+    assert "+3.1" not in words(svg(plot, full_record, WIDE))  # of 24 faces
+    labelled = full_record["parity"]["pytorch"]["labelled"]  # the names share one entry
+    labelled["recall_difference"] = [-0.03, None, 0.031]  # 13 of 130 flips
+    assert svg(plot, full_record, WIDE) is None
 
 
 def test_the_latency_figure_reaches_from_the_fastest_to_the_slowest_call(full_record):

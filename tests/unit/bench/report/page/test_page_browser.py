@@ -87,7 +87,7 @@ def test_all_figures_are_readable(opened, page_file, width, scheme):
     for drawing in shown:
         assert drawing["width"] > 0.85 * min(width, 1024) - 40
         assert drawing["height"] > 100
-        assert drawing["paths"] > 5
+        assert drawing["paths"] >= 5
         assert drawing["smallest"] >= 9
         assert drawing["outside"] == 0
     assert tab.evaluate(OVERFLOW) == 0
@@ -111,6 +111,13 @@ def test_a_wide_table_scrolls_by_keyboard_in_its_own_box(opened):
     while not box.evaluate("box => box.scrollLeft"):
         assert time.monotonic() < deadline, "the arrow key moved nothing"
         tab.wait_for_timeout(50)
+
+
+def test_a_telephone_shows_the_ratio_beside_the_name(opened):
+    tab, _, _ = opened(400)
+    cells = tab.locator("table.ranked tr > :nth-child(2)").all()
+    assert len(cells) == 8  # of two tables
+    assert all(cell.evaluate("cell => cell.getBoundingClientRect().right") <= 400 for cell in cells)
 
 
 def test_links_lead_to_sections_and_pictures_are_drawn(opened):
