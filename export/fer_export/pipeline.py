@@ -17,6 +17,7 @@ from fer_export.verify.acceptance import Thresholds, judge_graphs
 from fer_export.verify.check import verify_graphs
 from fer_export.verify.comparison import COMPARISONS
 from fer_export.verify.samples import choose_samples
+from fer_export.verify.trial import try_graph
 from fer_train.data import Dataset
 from fer_train.models import find_model
 
@@ -65,6 +66,9 @@ def export_model(options: ExportOptions) -> Artifact:
         qat = options.int8.qat if options.int8 else None
         trained = load_qat_source(qat, source.spec) if qat else None
     spec, graphs = source.spec, {"fp32": source.graph}
+    foreign = not isinstance(options.model, str)
+    if foreign:
+        try_graph(source.graph, "fp32", spec)
     samples = choose_samples(options.dataset, spec)
     reference = source.logits(samples.faces)
     check_logits(reference, spec)
@@ -73,6 +77,8 @@ def export_model(options: ExportOptions) -> Artifact:
         COMPARISONS[spec.task].check(reference, spec, samples.source)
     if options.fp16:
         graphs["fp16"] = to_fp16(source.graph, spec)
+        if foreign:
+            try_graph(graphs["fp16"], "fp16", spec)
     int8 = None
     if options.int8 is not None:
         int8 = make_int8(options.int8, spec, source.graph, options.dataset, samples, trained)

@@ -178,7 +178,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, error_of):
         ([*module, "--checkpoint", "w.pth"], "--module needs --spec"),
         ([*module, *spec], "--module needs --checkpoint"),
         ([*onnx, *spec], "--onnx needs --outputs"),
-        ([*onnx, *spec, "--outputs", "probabilities"], "not in Softmax"),
+        ([*onnx, *spec, "--outputs", "probabilities"], "gives no probabilities"),
         ([*onnx, *spec, "--outputs", "scores"], "outputs must be logits or probabilities"),
         ([*onnx, *spec, "--outputs", "logits", "--mean", 0], "--mean goes with --model, not with --onnx"),
         ([*onnx, *spec, "--checkpoint", "w.pth"], "--checkpoint goes with --model or --module"),
