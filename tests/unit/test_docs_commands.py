@@ -1,5 +1,6 @@
 """Every command in the documents is one that the commands' own parsers take; nothing runs."""
 
+import ast
 import importlib
 import re
 import shlex
@@ -94,6 +95,18 @@ def test_the_targets_of_make_are_there():
     }
     assert found >= {"test", "quick"}
     assert {target for target in found if not re.search(rf"^{target}:", makefile, re.MULTILINE)} == set()
+
+
+PROGRAM = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_programs_compile_and_what_they_import_of_ours_is_there(path):
+    for program in PROGRAM.findall(path.read_text("utf-8")):
+        for node in ast.walk(ast.parse(program)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("fer_"):
+                module = importlib.import_module(node.module)
+                assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 
 
 def test_commands_are_found_where_they_stand():
