@@ -155,7 +155,7 @@ def parity(record: Record) -> Iterator[Table]:
                 f"{found.max_abs_difference:.2g}",
                 f"{found.mean_abs_difference:.2g}",
             )
-            for name, found in record.parity.items()
+            for name, found in sorted(record.parity.items(), key=lambda entry: entry[1].changed)
             if name != record.reference
         ],
         f"On {record.inputs.description}; the reference's logits span "
@@ -178,11 +178,15 @@ def _accuracy(record: Record, labelled: Mapping[str, Accuracy]) -> Table:
         ("contender", "top-1 % [95 %]", "right to wrong", "wrong to right", "McNemar p", "ECE"),
         [
             (name, _top_1(found), *_flips(found, itself=name == record.reference), f"{found.ece:.4f}")
-            for name, found in labelled.items()
+            for name, found in sorted(labelled.items(), key=_falling_accuracy)
         ],
         f"Wilson interval of each accuracy; flips, exact McNemar p against {record.reference_title}; "
         "expected calibration error of 15 equal-width bins.",
     )
+
+
+def _falling_accuracy(entry: tuple[str, Accuracy]) -> float:
+    return -entry[1].accuracy
 
 
 def _accuracy_by_votes(
@@ -194,7 +198,7 @@ def _accuracy_by_votes(
         ("contender", "labels: top-1 % [95 %]", "FER+ majority: top-1 % [95 %]", "ECE, labels", "ECE, votes"),
         [
             (name, _top_1(labelled[name]), _top_1(found), f"{labelled[name].ece:.4f}", f"{found.ece:.4f}")
-            for name, found in voted.items()
+            for name, found in sorted(voted.items(), key=_falling_accuracy)
         ],
         f"The labels are those of all {record.inputs.faces:,} faces; the FER+ majority is the label that "
         f"more than half of a face's annotators gave, which {faces.faces:,} faces have. The calibration "
@@ -214,12 +218,16 @@ def _changes_by_votes(record: Record, voted: Mapping[str, VotedAccuracy]) -> Tab
                 _changed(found.changed_clear, found.faces),
                 _changed(found.changed_split, found.split_faces),
             )
-            for name, found in voted.items()
+            for name, found in sorted(voted.items(), key=_changes)
             if name != record.reference
         ],
         f"Answers other than {record.reference_title}'s. Right and wrong, and exact McNemar p, are by the "
         "FER+ majority. Split faces have votes for the labels, and no majority for one of them.",
     )
+
+
+def _changes(entry: tuple[str, VotedAccuracy]) -> int:
+    return entry[1].changed_clear + entry[1].changed_split
 
 
 def _changed(changed: int, faces: int) -> str:

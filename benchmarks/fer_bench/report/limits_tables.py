@@ -73,7 +73,9 @@ def _distance(record: Record, limits: Limits, batch: int) -> Table:
             *_under(place, place.fused),
             *_under(place, place.layered),
         )
-        for place in roofline.places(record, limits, batch)
+        for place in sorted(
+            roofline.places(record, limits, batch), key=lambda place: -place.images_per_second
+        )
     ]
     return Table(
         f"Distance to the limit, batch {batch}",
