@@ -1,21 +1,24 @@
-"""Frames a second of the pipeline on a 640x480 video of one and two faces, beside a loop over the frames.
+"""Frames a second from a 640x480 video to its answers, what each stage takes, and the detectors compared.
 
-The loop decodes, detects and classifies one frame after another with the same detector. All contenders take
-turns in one process, on a video made here from two portraits in the public domain. Labels are compared
-frame by frame with the loop's.
+All contenders take turns in one process on a video made here from two portraits in the public domain.
+OpenCV has a thread of its own with the finder, as in the commands, and its default with Haar. The
+package `fer` (FER() as it comes, its loop over the frames) takes its turns in a process of its own
+environment: `--fer envs/fer/bin/python`. Labels and faces are compared frame by frame with those of the
+pipeline that is the default.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,35 +33,53 @@ from fer_engine import Engine
 from fer_engine.artifact.schema import to_json
 from fer_engine.cli import exit_codes
 from fer_engine.errors import ConfigError
-from fer_engine.system.cpu import usable_cores
 from fer_engine.vision import (
     Boxes,
     Detections,
     Face,
+    FaceFinder,
     HaarDetector,
     Image,
     Pipeline,
     VideoWriter,
-    find_expressions,
     frames,
 )
+from fer_engine.vision.crop import MARGIN, crop_faces
 from fer_engine.vision.video.follower import Follower
+from fer_engine.vision.video.scene import SceneChange
 from fer_engine.vision.video.track import intersection_over_union
 
 WIDTH, HEIGHT, RATE = 640, 480, 30
 SAME_PLACE = 0.5  # least intersection over union of two boxes of one face
 SENSOR_NOISE = 2.0  # deviation of a camera's pixels, in steps of 256
 
+DEFAULT = "finder, every frame"
+FORMER = "Haar, every frame"  # what ratios are to: the pipeline before the finder
+# The loop of the package's own examples: OpenCV's reader, then everything for one frame after another. It
+# answers each line on standard input with the number of faces it found.
+FER_LOOP = """
+import sys
+import cv2
+from fer.fer import FER
+finder = FER()
+for _ in sys.stdin:
+    video, found = cv2.VideoCapture(sys.argv[1]), 0
+    while (read := video.read())[0]:
+        found += len(finder.detect_emotions(read[1]))
+    print("found", found, flush=True)
+"""
+
 Answers = list[tuple[Face, ...]]  # of each frame
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
+    """`run` returns the answers, None where they are no concern of ours."""
+
     name: str
-    run: Callable[[Path], Answers]
-    opencv_threads: int
-    detector_threads: int
-    every: int
+    run: Callable[[Path], Answers | None]
+    every: int = 1
+    opencv_threads: int = 1
 
 
 def main() -> int:
@@ -67,14 +88,15 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=90, metavar="N", help="length of the video")
     parser.add_argument("--rounds", type=int, default=7, metavar="N")
     parser.add_argument("--every", type=int, nargs="*", default=[2, 3, 5, 10], metavar="N")
+    parser.add_argument("--fer", metavar="PYTHON", help="interpreter of an environment with the package fer")
     parser.add_argument("--json", type=Path, metavar="F", help="write the measurement here as well")
     return exit_codes.run_command(lambda: _measure_and_show(parser.parse_args()))
 
 
 def _measure_and_show(options: argparse.Namespace) -> int:
     check(options)
-    result = measure(options.artifact, options.frames, options.rounds, options.every)
-    print(table(result), following_table(result), sep="\n\n")
+    result = measure(options)
+    print(table(result), stage_table(result), following_table(result), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
@@ -100,15 +122,24 @@ def check(options: argparse.Namespace) -> None:
 def table(result: dict[str, Any]) -> str:
     """Return what was measured as a table in Markdown."""
     lines = [
-        "| contender | frames/s | ratio to the loop | frames with the same labels | faces found |",
+        "| contender | frames/s | ratio | frames with the same labels | faces found |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for row in result["contenders"]:
         low, high = row["ratio_spread"]
+        answers = [row["frames_with_same_labels"], row["faces_found"]]
+        told = " | ".join("not compared" if value is None else f"{value:.1%}" for value in answers)
         lines.append(
             f"| {row['name']} | {row['frames_per_second']:.1f} | {row['ratio']:.2f}x [{low:.2f}, {high:.2f}] "
-            f"| {row['frames_with_same_labels']:.1%} | {row['faces_found']:.1%} |"
+            f"| {told} |"
         )
+    return "\n".join(lines)
+
+
+def stage_table(result: dict[str, Any]) -> str:
+    """Return the processor time of each stage as a table in Markdown."""
+    lines = ["| stage | ms of a core, a frame |", "| --- | ---: |"]
+    lines += [f"| {name} | {value:.2f} |" for name, value in result["stages_cpu_ms"].items()]
     return "\n".join(lines)
 
 
@@ -126,60 +157,112 @@ def following_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def measure(artifact: Path, count: int, rounds: int, every: Sequence[int]) -> dict[str, Any]:
-    """Return the record of all contenders on one video of `count` frames."""
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the record of all contenders on one video."""
     load_before = environment.load_average()
-    with tempfile.TemporaryDirectory() as folder, Engine.load(artifact) as engine:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         video = Path(folder, "faces.mp4")
-        write_video(video, count)
-        contenders = line_up(engine, every)
+        write_video(video, options.frames)
+        engine = stack.enter_context(Engine.load(options.artifact, precision="fp32", backend="onnxruntime"))
+        fastest = stack.enter_context(Engine.load(options.artifact, precision="int8", backend="openvino"))
+        contenders = line_up(engine, fastest, options.every)
+        if options.fer:
+            contenders.append(fer_package(options.fer, video, stack))
         answers = {contender.name: _run(contender, video)[1] for contender in contenders}  # and warms up
         seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-        for turn in range(rounds):
+        for turn in range(options.rounds):
             for contender in contenders if turn % 2 == 0 else reversed(contenders):
                 seconds[contender.name].append(_run(contender, video)[0])
-        info = engine.info
+        reference = answers[DEFAULT]
+        if reference is None:
+            raise ConfigError(f"no contender is called {DEFAULT}, with which the others are compared")
         images = [frame.image for frame in frames(video)]
-    reference = contenders[0].name
-    return {
-        "video": {
-            "width": WIDTH,
-            "height": HEIGHT,
-            "frames": count,
-            "faces": _face_counts(answers[reference]),
-        },
-        "engine": {
-            "model": info.model,
-            "precision": info.precision,
-            "backend": info.backend,
-            "threads": info.threads,
-        },
-        "detector": {name: p.default for name, p in inspect.signature(HaarDetector).parameters.items()},
-        "rounds": rounds,
-        "load_average_before": load_before,
-        "contenders": [_row(contender, seconds, answers, reference, count) for contender in contenders],
-        "detection_cpu_ms": detection_cost(images),
-        "between_detections": [between(images, answers[reference], step) for step in every],
-        "environment": to_json(environment.describe_machine()) | {"opencv": cv2.__version__},
-    }
+        return {
+            "video": {
+                "width": WIDTH,
+                "height": HEIGHT,
+                "frames": options.frames,
+                "faces": _face_counts(reference),
+            },
+            "model": engine.info.model,
+            "rounds": options.rounds,
+            "load_average_before": load_before,
+            "contenders": [_row(contender, seconds, answers, options.frames) for contender in contenders],
+            "stages_cpu_ms": stages(video, images, reference, engine),
+            "between_detections": [between(images, reference, step) for step in options.every],
+            "environment": to_json(environment.describe_machine()) | {"opencv": cv2.__version__},
+        }
 
 
-def line_up(engine: Engine, every: Sequence[int]) -> list[Contender]:
-    """Return the loop, first, with OpenCV's own threads and without, and the pipelines."""
-    detector, cores, default = HaarDetector(), usable_cores(), cv2.getNumThreads()
+def line_up(engine: Engine, fastest: Engine, every: Sequence[int]) -> list[Contender]:
+    """Return the former pipeline, first, the default, the fastest by name, and those that skip frames."""
+    haar, finder = HaarDetector(), FaceFinder()
+    openvino = FaceFinder(backend="openvino", precision="int8")
 
-    def loop(video: Path) -> Answers:
-        return [find_expressions(engine, frame.image, detector) for frame in frames(video)]
-
-    def pipeline(step: int) -> Callable[[Path], Answers]:
-        chosen = Pipeline(engine, detector, every=step, detector_threads=cores)
-        return lambda video: [analysis.faces for analysis in chosen.run(frames(video))]
+    def pipeline(name: str, own: Engine, detector: Any, step: int = 1, threads: int = 1) -> Contender:
+        chosen = Pipeline(own, detector, every=step)
+        return Contender(name, lambda video: [one.faces for one in chosen.run(frames(video))], step, threads)
 
     return [
-        Contender("loop", loop, default, 1, 1),
-        Contender("loop, OpenCV 1 thread", loop, 1, 1, 1),
-        *(Contender(f"pipeline, every {n}", pipeline(n), default, cores, n) for n in (1, *every)),
+        pipeline(FORMER, engine, haar, threads=cv2.getNumThreads()),
+        pipeline(DEFAULT, engine, finder),
+        pipeline("finder on OpenVINO, INT8, every frame", fastest, openvino),
+        *(pipeline(f"finder, every {step}", engine, finder, step) for step in every),
+        *(pipeline(f"finder on OpenVINO, INT8, every {step}", fastest, openvino, step) for step in every),
     ]
+
+
+def fer_package(python: str, video: Path, stack: ExitStack) -> Contender:
+    """Start the loop of the package `fer`, which goes over the video once for each line that it gets."""
+    child = stack.enter_context(
+        subprocess.Popen(
+            [python, "-c", FER_LOOP, str(video)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    )
+    stack.callback(child.kill)
+
+    def run(_: Path) -> None:
+        if child.stdin is None or child.stdout is None:
+            raise ConfigError("the loop of the package fer has no pipes")
+        child.stdin.write("\n")
+        child.stdin.flush()
+        while not (line := child.stdout.readline()).startswith("found"):
+            if not line:
+                raise ConfigError(
+                    f"{python} cannot run the package fer: pip install fer 'setuptools<81' there"
+                )
+
+    return Contender("the package fer, its loop", run)
+
+
+def stages(video: Path, images: Sequence[Image], faces: Answers, engine: Engine) -> dict[str, float]:
+    """Return the processor time of each stage for a frame, in milliseconds, each stage by itself."""
+    finder, haar, scene = FaceFinder(), HaarDetector(), SceneChange()
+    openvino = FaceFinder(backend="openvino", precision="int8")
+    boxes = [_boxes(found) for found in faces]
+    crops = [crop_faces(*pair, engine.spec, MARGIN) for pair in zip(images, boxes, strict=True)]
+    steps: dict[str, Callable[[], object]] = {
+        "decode, as BGR": lambda: [frame.image for frame in frames(video)],
+        "tell cuts of scene": lambda: [scene(image) for image in images],
+        "find, ONNX Runtime FP32": lambda: [finder(image) for image in images],
+        "find, OpenVINO INT8": lambda: [openvino(image) for image in images],
+        "find, Haar": lambda: [haar(image) for image in images],
+        "crop faces": lambda: [
+            crop_faces(*pair, engine.spec, MARGIN) for pair in zip(images, boxes, strict=True)
+        ],
+        "classify, ONNX Runtime FP32": lambda: [engine.predict(faces) for faces in crops],
+    }
+    found = {}
+    for name, step in steps.items():
+        step()
+        start = time.process_time()
+        step()
+        found[name] = (time.process_time() - start) / len(images) * 1000
+    return found
 
 
 def write_video(path: Path, count: int) -> None:
@@ -220,7 +303,7 @@ def _paste(image: Image, portrait: Image, left: float, top: float, scale: float)
     )
 
 
-def _run(contender: Contender, video: Path) -> tuple[float, Answers]:
+def _run(contender: Contender, video: Path) -> tuple[float, Answers | None]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(contender.opencv_threads)
     try:
@@ -234,25 +317,24 @@ def _run(contender: Contender, video: Path) -> tuple[float, Answers]:
 def _row(
     contender: Contender,
     seconds: dict[str, list[float]],
-    answers: dict[str, Answers],
-    reference: str,
+    answers: dict[str, Answers | None],
     count: int,
 ) -> dict[str, Any]:
-    ratios = [base / own for base, own in zip(seconds[reference], seconds[contender.name], strict=True)]
+    ratios = [base / own for base, own in zip(seconds[FORMER], seconds[contender.name], strict=True)]
     return {
         "name": contender.name,
         "every": contender.every,
-        "detector_threads": contender.detector_threads,
-        "opencv_threads": contender.opencv_threads,
         "frames_per_second": count / statistics.median(seconds[contender.name]),
         "ratio": statistics.median(ratios),
         "ratio_spread": [min(ratios), max(ratios)],
-        **compare(answers[reference], answers[contender.name]),
+        **compare(answers[DEFAULT], answers[contender.name]),
     }
 
 
-def compare(expected: Answers, given: Answers) -> dict[str, float]:
-    """Return the shares of frames with the same labels, and of faces found."""
+def compare(expected: Answers | None, given: Answers | None) -> dict[str, float | None]:
+    """Return the shares of frames with the same labels, and of faces found; None where nothing is known."""
+    if expected is None or given is None:
+        return {"frames_with_same_labels": None, "faces_found": None}
     pairs = list(zip(expected, given, strict=True))
     overlaps = [share for ours, theirs in pairs for share in _overlaps(_boxes(ours), _boxes(theirs))]
     return {
@@ -261,16 +343,6 @@ def compare(expected: Answers, given: Answers) -> dict[str, float]:
         ),
         "faces_found": statistics.fmean(share >= SAME_PLACE for share in overlaps),
     }
-
-
-def detection_cost(images: Sequence[Image]) -> float:
-    """Return the processor time of a detection, of all threads together, in milliseconds."""
-    detector = HaarDetector()
-    detector(images[0])
-    start = time.process_time()
-    for image in images:
-        detector(image)
-    return (time.process_time() - start) / len(images) * 1000
 
 
 def between(images: Sequence[Image], detected: Answers, step: int) -> dict[str, float]:

@@ -130,7 +130,7 @@ def _add_own(parser: argparse.ArgumentParser) -> None:
     )
     add("--spec", type=Path, help="JSON file: name, labels, task, height, width, channels, mean, scale")
     add("--outputs", help="what the ONNX file gives: logits or probabilities")
-    add("--onnx-output", metavar="NAME", help="the ONNX file's output that counts, where it has several")
+    add("--onnx-output", metavar="NAME", help="the ONNX file's output that counts (default: its only one)")
 
 
 def _add_int8(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,8 @@ DETECTOR_HELP = (
 )
 # Of the runtimes that --backend names, those that can run a detector too.
 BACKENDS = ("onnxruntime", "openvino")
+HAAR = "haar"
+PRECISIONS = ("fp32", "int8", "int8-cpu")  # of the finder's own networks
 SIZE_HELP = (
     "shrink larger images to this longest side to detect faces; more finds smaller faces and takes longer "
     "(default: the finder chooses by the image, haar 320, yunet 640)"
@@ -38,11 +40,26 @@ def _size(text: str) -> int | str:
 _size.__name__ = "size"  # argparse names it in its error
 
 
-def name_of(options: argparse.Namespace) -> str:
-    """Return the name of the detector that the options ask for."""
+def described(options: argparse.Namespace) -> str:
+    """Return the detector that the options ask for in words, with what runs it where that is chosen."""
+    backend, precision = _runtime(options)
+    return " ".join(
+        [_name(options), *([precision] if precision else []), *(["on", backend] if backend else [])]
+    )
+
+
+def _name(options: argparse.Namespace) -> str:
     from fer_engine.vision.detectors import DEFAULT
 
     return options.detector or DEFAULT
+
+
+def _runtime(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Return backend and precision of the detector: the model's, where it has them; else None, its own."""
+    name = _name(options)
+    backend = options.backend if options.backend in BACKENDS and name != HAAR else None
+    chosen = backend and name == "finder" and options.precision in PRECISIONS
+    return backend, options.precision if chosen else None
 
 
 def load_detector(options: argparse.Namespace) -> FaceDetector:
@@ -52,7 +69,12 @@ def load_detector(options: argparse.Namespace) -> FaceDetector:
         FerError: what `fer_engine.vision.detectors.load_detector` raises.
     """
     from fer_engine.vision.detectors import AUTO, load_detector
+    from fer_engine.vision.library import opencv
 
+    name = _name(options)
+    if name != HAAR:
+        # Images are searched on every core at once; more threads, of OpenCV, cost a sixth of the frames a
+        # second. The cascade alone is OpenCV's own work.
+        opencv().setNumThreads(1)
     size = AUTO if options.detect_size is None else options.detect_size
-    backend = options.backend if options.backend in BACKENDS else None
-    return load_detector(name_of(options), size, options.min_face_score, backend)
+    return load_detector(name, size, options.min_face_score, *_runtime(options))

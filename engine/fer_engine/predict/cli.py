@@ -169,7 +169,7 @@ def _pipeline(engine: Engine, options: argparse.Namespace, *, live: bool) -> Pip
 
 def _describe(engine: Engine, options: argparse.Namespace) -> str:
     info = engine.info
-    faces = "images taken as faces" if options.crop else f"faces by {detector_options.name_of(options)}"
+    faces = "images taken as faces" if options.crop else f"faces by {detector_options.described(options)}"
     flip = ", averaged over mirror images" if info.tta == "flip" else ""
     return f"{info.model} {info.precision} on {info.backend}, {info.device}{flip}; {faces}"
 

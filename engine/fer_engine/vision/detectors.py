@@ -24,6 +24,7 @@ def load_detector(
     detect_size: int | str = AUTO,
     min_face_score: float | None = None,
     backend: str | None = None,
+    precision: str | None = None,
 ) -> FaceDetector:
     """Return a face detector.
 
@@ -32,14 +33,18 @@ def load_detector(
         detect_size: Longest side to which larger images are shrunk, in pixels; "auto" for the detector's own.
         min_face_score: Lowest score of a face, from 0 to 1; None for the detector's own.
         backend: The runtime of a detector that is a network; None for the detector's own.
+        precision: Of the finder's networks; None for FP32. Other detectors have one precision.
 
     Raises:
         ConfigError: the name is unknown, the file is missing or cannot be fetched, a value is out of range,
-            or the detector gives no scores and `min_face_score` is given.
+            the detector gives no scores and `min_face_score` is given, or has no `precision`.
         BackendError: the runtime is not installed.
     """
     if name == "finder":
-        return FaceFinder(detect_size, **_given(min_face_score=min_face_score, backend=backend))
+        given = _given(min_face_score=min_face_score, backend=backend, precision=precision)
+        return FaceFinder(detect_size, **given)
+    if precision is not None:
+        raise ConfigError(f"the detector {name} has no precision to choose, got {precision!r}: leave it out")
     size = {} if detect_size == AUTO else {"longest_side": _as_size(detect_size)}
     if name == "haar":
         if min_face_score is not None:

@@ -57,6 +57,11 @@ class Level:
 
     def shrunk(self, gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the gray image in this level's size, uint8 [height, width]."""
+        # Halving averages areas as well, and OpenCV does it several times faster than by any other number. An
+        # odd last row or column is left out for that.
+        while gray.shape[0] >= 2 * self.height and gray.shape[1] >= 2 * self.width:
+            rows, columns = gray.shape[0] // 2, gray.shape[1] // 2
+            gray = resize(gray[: 2 * rows, : 2 * columns], rows, columns)
         return resize(gray, self.height, self.width)
 
     def cut(self, shrunk: NDArray[np.uint8], tiles: Sequence[Tile]) -> NDArray[np.uint8]:

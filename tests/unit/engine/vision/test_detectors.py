@@ -35,6 +35,7 @@ def test_yunet_by_name_is_the_fetched_file_and_takes_its_options(monkeypatch):
         ({"name": "harr"}, "unknown detector 'harr'; expected .*haar"),
         ({"name": "gone.onnx"}, "gone.onnx"),
         ({"name": "haar", "min_face_score": 0.5}, r"haar gives no scores .*--min-face-score"),
+        ({"name": "haar", "precision": "int8"}, "haar has no precision to choose, got 'int8'"),
         ({"name": "haar", "detect_size": "large"}, "a number of pixels or 'auto', got 'large'"),
     ],
 )
