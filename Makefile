@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo install test quick coverage test-gpu lint docs bench bench-busy image clean
+.PHONY: demo install test quick coverage test-gpu lint docs bench bench-busy networks image clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/fer-export --model mini_xception --fp16 --int8
@@ -49,6 +49,14 @@ bench: $(VENV)/bench.done
 # Again, but beside a process that keeps one core busy.
 bench-busy: $(VENV)/bench.done
 	$(BIN)/fer-bench --batch 64,1024 --busy 1 --precision fp32 --cold-starts 1 --json docs/results/busy.json --markdown docs/results-busy.md
+
+# The artifacts that ship in engine/fer_engine/networks, from the checkpoints that ship: make networks DATA=fer2013.csv
+networks: $(VENV)/demo.done
+	for name in fer_nano fer_tiny mini_xception simple_cnn; do \
+		$(BIN)/fer-export --model $$name --fp16 --int8 --force --data $(DATA) --output artifacts/shipped/$$name && \
+		mkdir -p engine/fer_engine/networks/$$name && \
+		cp artifacts/shipped/$$name/*.onnx artifacts/shipped/$$name/manifest.json engine/fer_engine/networks/$$name || exit 1; \
+	done
 
 image:
 	docker build --target cpu --tag fer-engine:cpu .

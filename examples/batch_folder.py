@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from fer_engine import Engine, FerError
-from fer_engine.shipped import shipped_artifact
 from fer_engine.vision import Frame, Pipeline, read_image
 
 
@@ -20,7 +19,7 @@ def read_frames(path: Path) -> list[Frame]:
 def main(folder: str, table: str) -> None:
     paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
     with (
-        Engine.load(shipped_artifact()) as engine,
+        Engine.load("fer_tiny") as engine,
         Path(table).open("w", newline="", encoding="utf-8") as file,
     ):
         rows = csv.writer(file)

@@ -4,14 +4,13 @@ import contextlib
 import sys
 from pathlib import Path
 
-from fer_engine import Engine
-from fer_engine.shipped import shipped_artifact
+from fer_engine import Engine, FerError
 from fer_engine.vision import Pipeline, frames
 
 
 def main(source: str = "0") -> None:
     is_camera = source.isdecimal()
-    with Engine.load(shipped_artifact()) as engine:
+    with Engine.load("fer_tiny") as engine:
         # Detection takes the most time, so two frames in three follow the faces of the third one. With
         # live=True frames are dropped instead of delayed where the camera is faster than the pipeline.
         pipeline = Pipeline(engine, every=3, smoothing=0.6, live=is_camera)
@@ -26,4 +25,7 @@ def main(source: str = "0") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except FerError as error:  # such as a camera that is not there
+        sys.exit(f"error: {error}")

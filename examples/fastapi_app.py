@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from fastapi import FastAPI, File, HTTPException, Request
 
 from fer_engine import Engine, FerError
-from fer_engine.shipped import shipped_artifact
 from fer_engine.vision import FaceFinder, find_expressions, read_image
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    with Engine.load(shipped_artifact()) as engine:
+    with Engine.load("fer_tiny") as engine:
         app.state.engine, app.state.detector = engine, FaceFinder()
         yield
 

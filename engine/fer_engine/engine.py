@@ -23,6 +23,7 @@ from fer_engine.runtime.sharder import Sharder
 from fer_engine.runtime.validate import check_faces
 from fer_engine.selection.select import Choice, choose_candidate
 from fer_engine.selection.speed_probe import Candidate
+from fer_engine.shipped import find_artifact
 
 if TYPE_CHECKING:
     from fer_engine.backends.cuda.array import DeviceArray
@@ -117,7 +118,8 @@ class Engine:
         """Load one graph of an artifact and run it once.
 
         Args:
-            path: The folder that `fer-export` wrote, or the `fer_engine.Artifact` of it.
+            path: The folder that `fer-export` wrote, or the `fer_engine.Artifact` of it; or, where there is
+                no such folder, the name of a network that ships with the package, as "fer_tiny".
             precision: One of those that the artifact holds, or "auto" for the fastest of those that
                 the export's gate accepted.
             device: Where to run; it is an error where the backend cannot run there.
@@ -143,7 +145,7 @@ class Engine:
             raise ConfigError(f"tta must be one of {', '.join(TTA)}, got {tta!r}")
         cache_folder = None if cache is None else Path(cache)
         options = BackendOptions(device, threads, micro_batch, mode, cache_folder, rebuild)
-        artifact = path if isinstance(path, Artifact) else Artifact.open(path)
+        artifact = path if isinstance(path, Artifact) else Artifact.open(find_artifact(path))
         if tta != "none" and artifact.spec.task == "detection":
             raise ConfigError(
                 f"tta={tta!r} averages the outputs of a picture and its mirror image, and "

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_engine.errors import BackendError, ExportError
+from fer_engine.errors import BackendError
 from fer_engine.system import progress
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MODEL = "mini_xception"  # what fer-export takes unless told otherwise, and so fer-bench
 EXPORTER = ("-m", "fer_export.cli")  # what Python runs
-EXPORT_NEEDS = ("fer_export", "torch", "onnx", "onnxscript")
 BUILD_NEEDS = ("fer_export", "onnx")  # to build a plan from a graph that is there
 # What adds a precision to float32.
 PRECISION_OPTIONS = {"fp16": "--fp16", "int8": "--int8", "int8-cpu": "--int8"}
@@ -90,27 +89,6 @@ def _render_profiles(profiles: Sequence[Profile]) -> str:
     """Return profiles as fer-export takes them: "1,8,64" for buckets, "1:8:64" for a range."""
     texts = (str(least) if least == most else f"{least}:{best}:{most}" for least, best, most in profiles)
     return ",".join(texts)
-
-
-def export_model(model: str, output: Path, *, all_precisions: bool) -> None:
-    """Export a network that ships with the package, in a process of its own, and show what it says.
-
-    What the gate refuses is kept: it loads by its name alone.
-
-    Raises:
-        ExportError: what it takes is not installed, or the export failed.
-    """
-    missing = _missing(EXPORT_NEEDS)
-    if missing:
-        raise ExportError(
-            f"the shipped model is exported at its first use, and {missing} is not installed; "
-            "install it with: pip install 'fer-engine[export]', or give an artifact that was made elsewhere"
-        )
-    options = [*dict.fromkeys(PRECISION_OPTIONS.values()), "--force"] if all_precisions else []
-    with progress.bar(f"exporting {model}, which happens once") as advance:
-        failure = _run(["--model", model, *options, "--output", str(output.resolve())], advance)
-    if failure is not None:
-        raise ExportError(f"fer-export could not export {model}: {failure}")
 
 
 def build_plan(arguments: Sequence[str], engines: Path) -> None:

@@ -15,11 +15,9 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 
-from fer_engine import Engine, exporter
-from fer_engine.shipped import shipped_artifact
+from fer_engine import Engine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-COPY = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[sys.argv.index('--output') + 1])"
 FACE = (200, 130, 320, 270)  # eyes, nose and mouth: left, top, right, bottom
 
 
@@ -27,18 +25,6 @@ FACE = (200, 130, 320, 270)  # eyes, nose and mouth: left, top, right, bottom
 def photo():
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
         return file.read()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(artifact, tmp_path_factory):
-    """Fill a cache with the model, so that no example has to export it."""
-    folder = str(tmp_path_factory.mktemp("cache"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
-            patch.setenv(name, folder)
-        patch.setattr(exporter, "EXPORTER", ("-c", COPY, str(artifact)))
-        shipped_artifact()
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +111,7 @@ def test_gstreamer_callback(photo):
     stride = width * 3 + 4
     padded = np.zeros((height, stride), np.uint8)
     padded[:, : width * 3] = image.reshape(height, -1)
-    with Engine.load(shipped_artifact()) as engine:
+    with Engine.load("fer_tiny") as engine:
         expressions = load("gstreamer_callback").Expressions(engine)
         analyses = expressions.analyses()
 

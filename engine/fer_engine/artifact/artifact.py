@@ -12,7 +12,9 @@ from fer_engine.artifact.manifest import Gate, Manifest, ModelFile
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError
+from fer_engine.system.cache import cache_folder
 
+PACKAGE = Path(__file__).resolve().parents[1]  # whose folders hold what was installed, and nothing else
 # The names of the layout; paths are asked of an `Artifact`.
 MANIFEST_NAME = "manifest.json"
 GRAPH_NAMES = {
@@ -55,7 +57,8 @@ class Artifact:
         except OSError:
             raise ArtifactError(
                 f"{folder} is not an artifact folder: {manifest} cannot be read; make one with "
-                f"'{exporter.model_command('mini_xception', folder)}'"
+                f"'{exporter.model_command('mini_xception', folder)}', or name a network that ships, such as "
+                "fer_tiny"
             ) from None
 
     @staticmethod
@@ -124,8 +127,16 @@ class Artifact:
 
     @property
     def probes(self) -> Path:
-        """The speeds that were measured at earlier loads; not there before the first."""
-        return self.folder / PROBES_NAME
+        """The speeds that were measured at earlier loads; not there before the first.
+
+        They are in the folder, but for an artifact of this package: in the user's cache.
+
+        Raises:
+            FerError: there is no cache.
+        """
+        if not self.folder.resolve().is_relative_to(PACKAGE):
+            return self.folder / PROBES_NAME
+        return cache_folder() / "probes" / f"{self.spec.name}-{self.spec.checkpoint_sha256[:12]}.json"
 
     @property
     def report(self) -> Path:

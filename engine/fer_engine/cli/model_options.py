@@ -41,7 +41,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def load_engine(options: argparse.Namespace, **settings: Any) -> Engine:
-    """Return the engine, with `settings` as `Engine.load` takes them beside; a shipped model is exported.
+    """Return the engine, with `settings` as `Engine.load` takes them beside.
 
     Raises:
         FerError: what `shipped_artifact` and `Engine.load` raise.
@@ -50,7 +50,7 @@ def load_engine(options: argparse.Namespace, **settings: Any) -> Engine:
     from fer_engine.shipped import MODEL, shipped_artifact
 
     return Engine.load(
-        options.artifact or shipped_artifact(options.model or MODEL, options.precision),
+        options.artifact or shipped_artifact(options.model or MODEL),
         precision=options.precision,
         backend=options.backend,
         device=options.device,

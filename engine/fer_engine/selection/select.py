@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,8 +56,9 @@ def choose_candidate(
         return candidates[0], Choice("only one")
     files = {candidate.precision: artifact.file(candidate.precision) for candidate in candidates}
     conditions = _conditions(files, candidates, options)
-    measured = probe_cache.read_measurement(artifact.probes, conditions, candidates)
-    by, not_cached = "cached probe", None
+    by, not_cached, measured = "cached probe", None, None
+    with contextlib.suppress(FerError):  # without a cache nothing was kept, and `_cache` says why
+        measured = probe_cache.read_measurement(artifact.probes, conditions, candidates)
     if measured is None:
         models = {name: Model.of_artifact(artifact, name) for name in files}
         by, measured = "probe", speed_probe.measure_speeds(models, candidates, options)

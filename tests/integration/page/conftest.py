@@ -10,7 +10,7 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 
-from fer_export.pipeline import ExportOptions, export_model
+from fer_engine.shipped import shipped_artifact
 from serving import serving
 
 
@@ -45,10 +45,9 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def artifact(tmp_path_factory):
+def artifact():
     """Give a small artifact: the page does not depend on what computes its answers."""
-    output = tmp_path_factory.mktemp("artifacts") / "fer_tiny"
-    return export_model(ExportOptions("fer_tiny", output)).folder
+    return shipped_artifact()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the tests of fer-predict share: photographs, a video, and a cache that the first command filled."""
+"""What the tests of fer-predict share: photographs, a video, and the first command."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def video(photos, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def home(photos, tmp_path_factory):
-    """Give the result of the first command that a user gives, and the cache that it fills."""
+    """Give the result of the first command that a user gives, and an environment with an empty cache."""
     cache, empty = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("empty")
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "LOCALAPPDATA": str(cache), "HOME": str(cache)}
     done = run([str(photos / "hopper.jpg")], cwd=empty, env=environment)
-    assert list(empty.iterdir()) == []
+    assert list(empty.iterdir()) == list(cache.iterdir()) == []
     return done, environment
 
 
 @pytest.fixture
 def predict(home, monkeypatch, capfd, tmp_path):
-    """Give what runs the command in an empty folder, in this process, with the cache filled."""
+    """Give what runs the command in an empty folder, in this process."""
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
         monkeypatch.setenv(name, home[1][name])
     monkeypatch.chdir(tmp_path)

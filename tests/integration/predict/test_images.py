@@ -18,14 +18,12 @@ from fer_predict import ASTRONAUT, HOPPER, covers, lines, run
 KEYS = ["file", "frame", "time_ms", "box", "label", "probabilities"]
 
 
-def test_the_first_use_exports_the_model_and_the_second_finds_it(home, photos, predict):
+def test_the_first_use_needs_nothing_but_the_package(home, photos, predict):
     first, _ = home
     assert first.returncode == 0, first.stderr
-    assert "exporting fer_tiny, which happens once" in first.stderr
     assert first.stdout.startswith(f"{photos / 'hopper.jpg'}: ")
     out, err = predict(photos / "hopper.jpg")
     assert out == first.stdout
-    assert "exporting" not in err
     assert "fer_tiny fp32 on onnxruntime, cpu" in err
 
 
