@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fer_engine._version import __version__
 from fer_engine.artifact.artifact import Artifact
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import ConfigError
+from fer_engine.errors import BackendError, ConfigError
 from fer_engine.runtime.backend import Backend, BackendOptions, Faces, Logits, Model, find_backend
 from fer_engine.runtime.lifecycle import CallGuard
 from fer_engine.runtime.sharder import Sharder
@@ -162,6 +162,17 @@ class Engine:
             loaded.close()
             raise
         return cls(loaded, model, options, choice, tta)
+
+    def __repr__(self) -> str:
+        backend, device = self._backend, self._options.device
+        runs = f"{self._precision} on {backend.name}, {device}, threads={backend.threads}"
+        return f"Engine({self._spec.name}, {runs})"
+
+    def __reduce__(self) -> NoReturn:
+        raise BackendError(
+            "an Engine holds a runtime and its threads, and cannot be pickled or copied; give the artifact's "
+            "path or name to the other process, and load it there"
+        )
 
     @property
     def spec(self) -> ModelSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,11 @@ def check_faces(faces: Any, spec: ModelSpec) -> Faces:
     Raises:
         InputError: not an array, or one of the wrong type, rank or size.
     """
+    if isinstance(faces, (str, bytes, os.PathLike)) or hasattr(faces, "getexif"):  # the last is Pillow's
+        raise InputError(
+            f"faces must be a numpy array, got {type(faces).__name__}; fer_engine.vision.analyze takes "
+            "pictures and their files, and finds the faces"
+        )
     if not isinstance(faces, np.ndarray):
         raise InputError(
             f"faces must be a numpy array, got {type(faces).__name__}; "
@@ -53,6 +59,8 @@ def _shape_advice(faces: Faces, spec: ModelSpec) -> str:
     shape, face = faces.shape, spec.face_shape
     if shape == face:
         return "give one face as faces[None]"
+    if len(shape) == 3 and shape[2] == 3 and spec.channels == 1:
+        return "for a picture with faces in it take fer_engine.vision.analyze"
     if spec.channels == 1:
         if shape[1:] == (*face, 1):
             return "drop the last axis with faces[..., 0]"

@@ -1,5 +1,6 @@
 """From images and videos to expressions; needs the extra `vision`."""
 
+from fer_engine.vision.analyze import ImageResult, analyze
 from fer_engine.vision.annotate import annotate
 from fer_engine.vision.boxes import as_boxes, as_detections
 from fer_engine.vision.crop import MARGIN, crop_faces
@@ -30,10 +31,12 @@ __all__ = [
     "Frame",
     "HaarDetector",
     "Image",
+    "ImageResult",
     "Picture",
     "Pipeline",
     "VideoWriter",
     "YuNetDetector",
+    "analyze",
     "annotate",
     "as_boxes",
     "as_detections",

@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]  # [height, width, 3], blue first, as OpenCV has it
 MAX_PIXELS = 64_000_000
 
 
-def read_image(source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image:
+def read_image(source: Path | str | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image:
     """Return an image, uint8 [height, width, 3] in BGR, turned upright by its EXIF orientation, in sRGB.
 
     Gray and palette images become colour. Colour profiles (ICC) are applied; CMYK without one is converted
@@ -44,6 +44,7 @@ def read_image(source: Path | bytes, name: str | None = None, max_pixels: int = 
     """
     if max_pixels < 1:
         raise ConfigError(f"max_pixels must be at least 1, got {max_pixels}")
+    source = Path(source) if isinstance(source, str) else source
     with open_image(source, name, max_pixels) as image:
         return decode(image).on_white()
 
