@@ -90,6 +90,11 @@ def _add_contenders(parser: argparse.ArgumentParser) -> None:
         help=f"folder made by fer-export (default: {ARTIFACT}, made from the shipped checkpoint if missing)",
     )
     add(
+        "--module",
+        metavar="PACKAGE.MODULE:NAME",
+        help="code of your own that the artifact's network needs; importing it runs it (default: none)",
+    )
+    add(
         "--precision",
         help="precisions of the engine, as in fp32,int8,auto (default: all of the artifact, and auto)",
     )

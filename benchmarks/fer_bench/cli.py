@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from argparse import Namespace
@@ -53,9 +54,12 @@ def _run(options: Namespace, line: str) -> int:
     from fer_bench import bench
     from fer_bench.contenders.contender import line_up
     from fer_bench.record import record_file
+    from fer_train.user_network import TRUSTED
 
     _import_renderers(options)
     arguments.check_page(options)
+    if options.module is not None:
+        os.environ[TRUSTED] = options.module  # for the workers
     earlier = arguments.baseline(options)
     settings = arguments.bench_options(options)
     for path in (options.json, options.markdown, options.html, options.png and options.png / "figure.png"):

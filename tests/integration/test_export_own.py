@@ -101,7 +101,7 @@ def test_a_module_makes_the_whole_trip(small, tmp_path):
     ]
     argv += ["--data", str(small), "--calibration-size", "64", "--force", "--output", str(output)]
     assert main(argv) == 0
-    network, spec = checkpoint.load(output / "checkpoint")
+    network, spec = checkpoint.load(output / "checkpoint", "smile_net:SmileNet")
     manifest = check_every_precision(output, logits(network, spec, faces()))
     assert manifest.made.checkpoint.module == "smile_net:SmileNet"
     assert manifest.made.calibration["source"] == (

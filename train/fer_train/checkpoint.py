@@ -94,12 +94,14 @@ def write_spec(folder: Path, spec: ModelSpec) -> None:
     files.write_text(folder / SPEC_NAME, _spec_text(spec))
 
 
-def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
+def load(folder: Path, target: str | None = None) -> tuple[nn.Module, ModelSpec]:
     """Load a checkpoint folder: the network in evaluation mode, and its spec.
+
+    `target` names the user's own code that the folder may ask for, which is imported; without it none is.
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not belong to the other.
-        ConfigError: the network is the user's own, and what makes it cannot be imported.
+        ConfigError: the network is the user's own, and `target` does not name it, or cannot be imported.
     """
     content = _read(folder / WEIGHTS_NAME)
     spec = ModelSpec.loads(_read(folder / SPEC_NAME).decode("utf-8", "replace"))
@@ -111,7 +113,9 @@ def load(folder: Path) -> tuple[nn.Module, ModelSpec]:
             "restore both files from one checkpoint"
         )
     weights = tensors(folder / WEIGHTS_NAME, content)
-    return _fill(_build(spec, user_network.read_target(folder)), folder / WEIGHTS_NAME, weights, spec), spec
+    return _fill(
+        _build(spec, user_network.trusted_target(folder, target)), folder / WEIGHTS_NAME, weights, spec
+    ), spec
 
 
 def load_quantization(folder: Path) -> Quantization | None:

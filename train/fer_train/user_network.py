@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from typing import Any
 
 from torch import nn
 
+from fer_engine.artifact.artifact import SPEC_NAME, WEIGHTS_NAME
 from fer_engine.artifact.schema import SchemaError, from_json, parse, to_json
 from fer_engine.errors import CheckpointError, ConfigError, first_line
 
 NAME = "module.json"
+# The variable in which a command tells its own workers what the user named with --module.
+TRUSTED = "FER_TRUSTED_MODULE"
 FORMAT_VERSION = 1
 
 
@@ -70,6 +74,27 @@ def read_target(folder: Path) -> str | None:
         raise CheckpointError(
             f"{path} is damaged or of another release: {error}; export the network again"
         ) from None
+
+
+def trusted_target(folder: Path, named: str | None = None) -> str | None:
+    """Return what makes the network of a checkpoint folder, if the user named it; None for the registry's.
+
+    A folder may come from anybody, so it decides nothing of what is imported. `named` is what the user names;
+    a command's workers find it in the environment, see `TRUSTED`.
+
+    Raises:
+        CheckpointError: the note in the folder is damaged or of another version.
+        ConfigError: the folder asks for code that the user did not name.
+    """
+    target = read_target(folder)
+    if target is None or target in (named, os.environ.get(TRUSTED)):
+        return target
+    weights = folder / WEIGHTS_NAME
+    raise ConfigError(
+        f"{folder} asks for the code of {target}, which nobody named: a folder alone runs none. If you trust "
+        f"that code, name it: fer-bench --module {target}, or fer-export --module {target} --checkpoint "
+        f"{weights} --spec {folder / SPEC_NAME}"
+    )
 
 
 def _find(target: str) -> Callable[[], Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from fer_engine import exporter
 from fer_engine.artifact.files import read_verified
+from fer_engine.artifact.graph_check import check_graph
 from fer_engine.artifact.manifest import Gate, Manifest, ModelFile
 from fer_engine.artifact.plan import PlanFolder
 from fer_engine.artifact.spec import ModelSpec
@@ -95,14 +97,22 @@ class Artifact:
         return self.folder / self.file(precision).path
 
     def read_graph(self, precision: str) -> bytes:
-        """Return the bytes of one graph, once their hash is found right.
+        """Return the bytes of one graph, once their hash is found right and they name no other file.
 
         Raises:
-            ArtifactError: there is no such precision, or the file is missing or changed.
+            ArtifactError: there is no such precision, the file is missing or changed, is not whole by itself,
+                or was made for another spec.
         """
         entry = self.file(precision)
         what = "the file that the manifest vouches for"
-        return read_verified(self.graph(precision), entry.sha256, entry.bytes, what, "run fer-export again")
+        path = self.graph(precision)
+        content = read_verified(path, entry.sha256, entry.bytes, what, "run fer-export again")
+        stated = check_graph(content, str(path))
+        if stated is not None and _without_weights(ModelSpec.loads(stated)) != _without_weights(self.spec):
+            raise ArtifactError(
+                f"{path} was exported with another spec than that of {MANIFEST_NAME}; run fer-export again"
+            )
+        return content
 
     @property
     def gate(self) -> Gate:
@@ -178,3 +188,8 @@ class Artifact:
         if precision not in exporter.PRECISION_OPTIONS:
             return there
         return f"{there}; make it with '{exporter.precision_command(self, precision)}'"
+
+
+def _without_weights(spec: ModelSpec) -> ModelSpec:
+    """Return a spec without the hash of the weights, which training for INT8 changes."""
+    return dataclasses.replace(spec, checkpoint_sha256="")

@@ -14,13 +14,13 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from fer_engine.artifact.graph_check import SPEC_KEY
 from fer_engine.artifact.spec import INPUT_NAME, ModelSpec
 from fer_engine.errors import ExportError, first_line
 from fer_export.graph.layers import CHANNEL_AXIS, find_layers
 from fer_export.graph.temperature import divide_by_temperature
 from fer_train.loop import normalize
 
-SPEC_KEY = "fer_engine.spec"  # stands in files that were exported: it never changes
 BATCH_AXIS = "batch"
 TRACE_BATCH = 2  # torch.export takes a size of 1 for a constant
 

@@ -42,7 +42,7 @@ def test_each_contender_knows_its_file(artifact):
     assert found["pytorch"].file_bytes == len(b"weights")
     assert found["onnxruntime"].file == str(artifact / "model.onnx")
     assert found["onnxruntime"].threads is None  # a plain session has its defaults, always
-    assert found["engine/onnxruntime/int8"].file_bytes == len(b"int8" * 10)
+    assert found["engine/onnxruntime/int8"].file_bytes == len((artifact / "model.int8.onnx").read_bytes())
     assert found["engine/onnxruntime/int8"].threads == 2
 
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 
+from fer_engine.artifact.graph_check import SPEC_KEY
 from fer_engine.artifact.spec import ModelSpec
 from fer_engine.errors import ArtifactError, ConfigError, ExportError
 from fer_export.graph.fp16 import to_fp16
 from fer_export.graph.layers import find_layers
-from fer_export.graph.to_onnx import SPEC_KEY, to_onnx
+from fer_export.graph.to_onnx import to_onnx
 from fer_export.int8.calibrate import Calibration, calibrate
 from fer_export.int8.qdq import quantize_weights, to_int8
 from fer_export.verify import executed

@@ -120,7 +120,7 @@ def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path,
     own = given()
     source = source_from_module(own)
     source.save(tmp_path / "checkpoint")
-    network, spec = checkpoint.load(tmp_path / "checkpoint")
+    network, spec = checkpoint.load(tmp_path / "checkpoint", own.target)
     assert type(network).__name__ == "Net"
     assert spec == source.spec
     assert user_network.read_target(tmp_path / "checkpoint") == own.target
@@ -131,6 +131,21 @@ def test_its_checkpoint_folder_names_the_module_and_loads_again(given, tmp_path,
     with pytest.raises(
         ConfigError, match=r"cannot import own_networks_.*run in the folder that own_networks"
     ):
+        checkpoint.load(tmp_path / "checkpoint", own.target)
+
+
+def test_a_folder_alone_runs_no_code(given, tmp_path, monkeypatch):
+    own = given()
+    source_from_module(own).save(tmp_path / "checkpoint")
+    (module := tmp_path / f"{own.target.partition(':')[0]}.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.delitem(sys.modules, module.stem)
+    for named in (None, "another:Net"):
+        with pytest.raises(
+            ConfigError, match=rf"asks for the code of {own.target}, which nobody named.*--module"
+        ):
+            checkpoint.load(tmp_path / "checkpoint", named)
+    monkeypatch.setenv(user_network.TRUSTED, own.target)  # as fer-bench --module does
+    with pytest.raises(ConfigError, match="it ran"):
         checkpoint.load(tmp_path / "checkpoint")
 
 
