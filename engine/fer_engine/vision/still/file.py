@@ -14,6 +14,11 @@ from fer_engine.errors import FerError, ImageError, ImageSizeError, first_line
 from fer_engine.vision.library import pillow
 from fer_engine.vision.still import repair
 
+SCAN = b"\xff\xda"  # begins a scan of a JPEG; in the data of one, other bytes follow 255
+# Each scan goes over the whole image: a few kilobytes that repeat one would keep a core for minutes. Encoders
+# make some ten scans, of 64 megapixels too.
+MAX_SCANS = 500
+MAX_SCANNED = 2**31  # pixels of all scans together
 # Pillow's names. Its other formats are rare, or start other programs, as EPS does.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 HEADER = 16  # bytes that identify a format
@@ -71,7 +76,7 @@ def open_image(source: Path | bytes, name: str | None, max_pixels: int) -> Itera
 
     Raises:
         ImageError: the file cannot be read, is no image, or is damaged, also if the body of the `with` block
-            finds that out.
+            finds that out; or it is a JPEG made to take minutes.
         ImageSizeError: the image has more than `max_pixels` pixels.
         ConfigError: Pillow is not installed.
     """
@@ -87,6 +92,7 @@ def open_image(source: Path | bytes, name: str | None, max_pixels: int) -> Itera
                 file = io.BytesIO(file.read())
             image = _read_header(file, name)
             _check_size(image.opened, name, max_pixels)
+            _check_scans(image)
             yield image
         except FerError:
             raise
@@ -172,4 +178,15 @@ def _check_size(opened: Any, name: str, max_pixels: int) -> None:
             f"{name} has {opened.width}x{opened.height} = {pixels} pixels, expected at most {max_pixels}; "
             f"make it smaller, or allow it with max_pixels={pixels} (of a command: --max-pixels {pixels})",
             pixels,
+        )
+
+
+def _check_scans(image: ImageFile) -> None:
+    if image.opened.format not in ("JPEG", "MPO"):
+        return
+    scans, pixels = image.content().count(SCAN), image.opened.width * image.opened.height
+    if scans > MAX_SCANS or scans * pixels > MAX_SCANNED:
+        raise ImageError(
+            f"{image.name} has {scans} scans of {pixels} pixels, expected some ten: it would take minutes to "
+            "decode, and was made for that or is damaged; save it anew"
         )

@@ -1,3 +1,4 @@
+import zlib
 from pathlib import Path
 
 import cv2
@@ -108,3 +109,14 @@ def test_an_image_of_another_size_is_refused_not_resized(tmp_path):
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no images"):
         load_dataset(tmp_path, cache=False)
+
+
+def test_an_image_that_claims_to_be_huge_is_refused_by_its_header(tmp_path):
+    path = tmp_path / "train" / "happy" / "1.png"
+    put(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2  # width and height
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"1\.png: cannot be decoded: .* has 60000x60000 = 3600000000 pixels"):
+        load_dataset(tmp_path)

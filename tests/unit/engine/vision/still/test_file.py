@@ -91,3 +91,23 @@ def test_what_is_no_photograph_is_told(content):
         ImageError, match=r"^x\.jpg is no image of a known format.*expected one of JPEG, .*HEIF"
     ):
         read_image(content, "x.jpg")
+
+
+def bomb(scans: int, side: int = 64) -> bytes:
+    """Return a progressive JPEG that repeats its last scan."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(noise).save(encoded, "JPEG", progressive=True)
+    whole = encoded.getvalue()
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last * scans + whole[-2:]
+
+
+def test_a_jpeg_that_repeats_its_scans_is_refused_before_it_is_decoded():
+    assert read_image(bomb(20)).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match=r"has 6[0-9][0-9] scans of 4096 pixels, expected some ten"):
+        read_image(bomb(600))
+    # A picture of 7000x7000 pixels: far fewer scans take as long.
+    large = bomb(60).replace(b"\x00\x40\x00\x40", b"\x1b\x58\x1b\x58", 1)  # its height and width
+    with pytest.raises(ImageError, match="scans of 49000000 pixels"):
+        read_image(large)
