@@ -59,11 +59,11 @@ class Serving:
             return answer_of(connection)
 
     def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
-        return self.exchange(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return self.exchange(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     def post(self, path: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], bytes]:
         lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        head = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *lines, "", ""]
+        head = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *lines, "", ""]
         return self.exchange("\r\n".join(head).encode() + body)
 
 
@@ -107,7 +107,7 @@ def asked(faces: np.ndarray, binary: bool = True) -> list[triton.InferInput]:
 def request_of(faces: np.ndarray) -> bytes:
     """Give the bytes of an inference request."""
     text, length = triton.InferenceServerClient.generate_request_body(asked(faces))
-    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n"
+    head = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(text)}\r\n"
     return f"{head}Inference-Header-Content-Length: {length}\r\n\r\n".encode() + text
 
 

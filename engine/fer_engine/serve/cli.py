@@ -82,6 +82,12 @@ def _add_addresses(parser: argparse.ArgumentParser) -> None:
         help="origin whose pages may read the answers, as https://example.org, * for all; may be repeated "
         "(default: none)",
     )
+    parser.add_argument(
+        "--allowed-hosts",
+        metavar="NAMES",
+        help="names besides localhost and addresses that requests may call the server by, as in "
+        "faces.example.org,*.local; * for all (default: none)",
+    )
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -117,6 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
             detector,
             options.cors_origin,
             options.grpc_port,
+            [name.strip() for name in (options.allowed_hosts or "").split(",") if name.strip()],
         )
     return 0
 

@@ -21,6 +21,7 @@ from fer_engine.errors import ConfigError
 from fer_engine.serve.app import check_cors_origins, make_app
 from fer_engine.serve.batcher import BatchOptions
 from fer_engine.serve.connection import Connection
+from fer_engine.serve.hosts import HostCheck, check_allowed_hosts
 from fer_engine.serve.limits import Limits
 from fer_engine.serve.service import Service
 from fer_engine.vision.detectors import default_detector
@@ -81,6 +82,7 @@ class Server(uvicorn.Server):
         listener: socket.socket,
         ready: Callable[[], None],
         cors_origins: Sequence[str],
+        allowed_hosts: Sequence[str],
     ) -> None:
         limits = service.limits
         connection = functools.partial(
@@ -88,7 +90,9 @@ class Server(uvicorn.Server):
         )
         super().__init__(
             uvicorn.Config(
-                make_app(service, detector, cors_origins),
+                HostCheck(
+                    make_app(service, detector, cors_origins), allowed_hosts, service.metrics.count_refused
+                ),
                 http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="none",
                 lifespan="off",
@@ -146,20 +150,22 @@ def serve(
     detector: FaceDetector | None = None,
     cors_origins: Sequence[str] = (),
     grpc_port: int | None = None,
+    allowed_hosts: Sequence[str] = (),
 ) -> None:
     """Serve an engine on a bound socket until SIGTERM or SIGINT, and over gRPC on a port of the same address.
 
     `ready` is called at the start, with the port of gRPC or None; `grpc_port` 0 takes any free one.
     A face of an image whose highest probability is below `min_confidence` gets the label "uncertain". The
     detector finds the faces of images, in several threads at once; None for `detectors.default_detector`.
-    `cors_origins` are those of `make_app`.
+    `cors_origins` are those of `make_app`, `allowed_hosts` the names of `HostCheck`.
 
     Raises:
-        ConfigError: the model is no classifier, `min_confidence` does not go with it, an origin is none,
-            another process listens on a port, or gRPC is not installed.
+        ConfigError: the model is no classifier, `min_confidence` does not go with it, an origin or a host is
+            none, another process listens on a port, or gRPC is not installed.
     """
     check_min_confidence(engine.spec, min_confidence)
     check_cors_origins(cors_origins)
+    check_allowed_hosts(allowed_hosts)
     if grpc_port is not None:
         _check_port(grpc_port)
 
@@ -169,7 +175,8 @@ def serve(
             stack.callback(service.close)
             port = None if grpc_port is None else await _start_grpc(service, listener, grpc_port, stack)
             announce = functools.partial(ready, port)
-            server = Server(service, detector or default_detector(), listener, announce, cors_origins)
+            finder = detector or default_detector()
+            server = Server(service, finder, listener, announce, cors_origins, allowed_hosts)
             gc.freeze()  # objects that live as long as the process are left out of each garbage collection
             await server.serve([listener])
 

@@ -51,7 +51,7 @@ def test_a_client_that_floods_is_cut_off(strict):
     with strict.connect() as flooding:
         with contextlib.suppress(ConnectionError):
             for _ in range(10_000):  # no answer is waited for
-                flooding.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+                flooding.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
         with pytest.raises(ConnectionError):
             flooding.sendall(b"GET")
 
@@ -109,7 +109,7 @@ def test_garbage_after_a_request_is_answered_after_it(strict, garbage):
 
 
 def test_garbage_in_a_body_is_answered_after_the_requests_before(strict):
-    chunked = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno length"
+    chunked = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nno length"
     with strict.connect() as connection:
         connection.sendall(request_of(noise(1)) + chunked)
         assert statuses(connection) == [200, 400]
@@ -140,7 +140,7 @@ def test_a_request_that_ends_too_early_is_answered(strict, part):
 
 @pytest.mark.parametrize(("body", "code"), [(b"", 200), (b"x" * 200_000, 400)], ids=["alone", "with a body"])
 def test_the_offer_of_another_protocol_is_passed_over_or_refused(strict, body, code):
-    head = b"%b /v2 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    head = b"%b /v2 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
     head %= b"POST" if body else b"GET"
     length = b"Content-Length: %d\r\n" % len(body) if body else b""
     got, headers, text = strict.exchange(head + length + b"\r\n" + body)
@@ -150,7 +150,9 @@ def test_the_offer_of_another_protocol_is_passed_over_or_refused(strict, body, c
 
 def test_what_clients_do_wrong_is_counted_and_not_logged(artifact):
     with serving(artifact) as server:
-        for garbage in (b"\0\1\2\r\n\r\n", b"GET /v2 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"):
+        upgrade = b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+        foreign = b"GET /v2 HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+        for garbage in (b"\0\1\2\r\n\r\n", upgrade, foreign):
             server.exchange(garbage)
-        wait_for(server, 'fer_requests_total{code="400",route="refused"} 1.0')
+        wait_for(server, 'fer_requests_total{code="400",route="refused"} 2.0')
         assert server.stop() == (0, "")

@@ -73,7 +73,8 @@ def test_answers_have_what_the_openapi_document_says(server, hopper):
 
 
 PREFLIGHT = (
-    "OPTIONS /predict HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\n"
+    "OPTIONS /predict HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n"
+    "Access-Control-Request-Method: POST\r\n"
     "Access-Control-Request-Headers: content-type\r\n\r\n"
 )
 ALLOWED = "access-control-allow-origin"
