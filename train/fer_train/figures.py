@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fer_engine.artifact import files
 from fer_train.loop import Epoch
 
+PLAIN: dict[str, Any] = {"parse_math": False}  # labels are names: dollars in them begin no formula
+
 
 def learning_curves(epochs: list[Epoch], path: Path) -> None:
     """Write the losses and the other measures over the epochs as a PNG."""
@@ -36,8 +38,8 @@ def predictions(truth: NDArray[Any], predicted: NDArray[Any], names: tuple[str, 
     for index, (axes, name) in enumerate(zip(plots, names, strict=True)):
         axes.plot(truth[:, index], predicted[:, index], ".", markersize=2, alpha=0.5)
         axes.axline((0, 0), slope=1, color="gray", linewidth=0.8)
-        axes.set_xlabel(f"{name}, truth")
-        axes.set_ylabel(f"{name}, predicted")
+        axes.set_xlabel(f"{name}, truth", **PLAIN)
+        axes.set_ylabel(f"{name}, predicted", **PLAIN)
         axes.grid(alpha=0.3)
     _save(figure, path)
 
@@ -48,8 +50,8 @@ def confusion_matrix(counts: NDArray[np.int64], labels: tuple[str, ...], path: P
     figure = Figure(figsize=(6, 5.2), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", **PLAIN)
+    axes.set_yticks(range(len(labels)), labels, **PLAIN)
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
     for (row, column), value in np.ndenumerate(share):

@@ -18,6 +18,7 @@ from fer_train.data.votes import FERPLUS, check_votes, distribution, read_votes_
 
 __all__ = ["SPLITS", "Dataset", "load_dataset"]
 
+MAX_LABELS = 256  # labels are bytes
 EIGHT = "ferplus"  # stands for FER+'s eight labels
 Reader = Callable[[Path, Path, Sequence[str] | None, tuple[int, ...]], Dataset]
 # A csv of annotations is known by the column with its images.
@@ -75,6 +76,8 @@ def _load_labelled(
     path = Path(path)
     if names is not None and (not all(names) or len({name.lower() for name in names}) != len(names)):
         raise ConfigError(f"labels must be distinct in more than case and not empty, got {list(names)}")
+    if names is not None and len(names) > MAX_LABELS:
+        raise ConfigError(f"{len(names)} labels were given, expected at most {MAX_LABELS}")
     try:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; expected a .csv, an .npz or a folder of images")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_engine.artifact.spec import EXPRESSIONS
-from fer_engine.errors import DataError
+from fer_engine.errors import DataError, first_line
 from fer_train.data.dataset import Dataset
 
 ARRAYS = ("images", "labels", "usage")
@@ -50,10 +49,17 @@ def read_arrays(
             found = [name.removesuffix(".npy") for name in archive.namelist()]
             for name in (*names, *(name for name in optional if name in found)):
                 if name not in found:
-                    raise DataError(f"{path}: no array {name!r}, found {', '.join(found) or 'none'}")
+                    raise _lacks(path, name, found)
                 with archive.open(f"{name}.npy") as member:
                     loaded[name] = np.lib.format.read_array(member, allow_pickle=False)
                     member.read()  # zipfile compares the checksum at the end of a member
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise DataError(f"{path}: damaged, or not an .npz file ({error}); get it again") from None
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise anything on damaged bytes
+        reason = first_line(error)
+        raise DataError(f"{path}: damaged, or not an .npz file ({reason}); get it again") from None
     return loaded
+
+
+def _lacks(path: Path, name: str, found: Sequence[str]) -> DataError:
+    return DataError(f"{path}: no array {name!r}, found {', '.join(found) or 'none'}")

@@ -132,3 +132,14 @@ def test_two_sources_of_one_name_do_not_share_a_cache(tmp_path, monkeypatch):
         os.utime(path, ns=(1, 1))
         assert load_dataset(path).images.max() == gray
     assert load_dataset(tmp_path / "1" / "fer.csv").images.max() == 1
+
+
+def test_a_cache_of_which_any_byte_is_damaged_is_made_anew(source):
+    expected = load_dataset(source).fingerprint
+    cache = source.with_name("fer.csv.cache.npz")
+    whole, draw = cache.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        spoiled = bytearray(whole)
+        spoiled[draw.integers(len(whole))] ^= 1 << draw.integers(8)
+        cache.write_bytes(spoiled)
+        assert load_dataset(source).fingerprint == expected

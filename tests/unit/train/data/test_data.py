@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_engine.artifact.spec import EXPRESSIONS
-from fer_engine.errors import DataError
+from fer_engine.errors import ConfigError, DataError
 from fer_train.data import Dataset, load_dataset
 
 N = 30
@@ -229,3 +229,24 @@ def test_the_real_set_has_the_published_counts_and_its_csv_equals_it(tmp_path):
     again = load_dataset(written, cache=False)
     assert again.fingerprint == dataset.fingerprint
     assert again.report().splitlines()[1:] == dataset.report().splitlines()[1:]
+
+
+def test_whatever_byte_of_an_npz_is_damaged_the_error_is_ours(tmp_path, arrays):
+    path = tmp_path / "fer.npz"
+    np.savez(path, **{name: values[:3] for name, values in arrays.items()})
+    content, draw = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(400):
+        spoiled = bytearray(content)
+        # Headers and the directory at the end, where a byte decides what is read.
+        for place in draw.choice([*range(300), *range(len(content) - 700, len(content))], 2):
+            spoiled[place] = draw.integers(256)
+        path.write_bytes(spoiled)
+        try:
+            load_dataset(path)
+        except DataError as error:
+            assert "fer.npz" in str(error)  # noqa: PT017 - some bytes decide nothing
+
+
+def test_more_labels_than_a_byte_holds_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="257 labels were given, expected at most 256"):
+        load_dataset(tmp_path, names=[f"label{index}" for index in range(257)])
