@@ -49,7 +49,8 @@ def read_arrays(
             found = [name.removesuffix(".npy") for name in archive.namelist()]
             for name in (*names, *(name for name in optional if name in found)):
                 if name not in found:
-                    raise _lacks(path, name, found)
+                    held = ", ".join(found) or "none"
+                    raise DataError(f"{path}: no array {name!r}, found {held}")  # noqa: TRY301
                 with archive.open(f"{name}.npy") as member:
                     loaded[name] = np.lib.format.read_array(member, allow_pickle=False)
                     member.read()  # zipfile compares the checksum at the end of a member
@@ -59,7 +60,3 @@ def read_arrays(
         reason = first_line(error)
         raise DataError(f"{path}: damaged, or not an .npz file ({reason}); get it again") from None
     return loaded
-
-
-def _lacks(path: Path, name: str, found: Sequence[str]) -> DataError:
-    return DataError(f"{path}: no array {name!r}, found {', '.join(found) or 'none'}")
