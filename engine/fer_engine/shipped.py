@@ -20,7 +20,7 @@ def shipped_names() -> tuple[str, ...]:
 def shipped_artifact(model: str = MODEL) -> Path:
     """Return the artifact folder of a network that ships, with all precisions.
 
-    Their answers were judged on FER2013's PublicTest, their speed on the machine that exported them.
+    They were judged by their answers on FER2013's PublicTest; no speed of another machine counts here.
 
     Raises:
         ConfigError: no such network ships.
