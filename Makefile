@@ -13,13 +13,14 @@ demo: $(VENV)/demo.done
 
 install: $(VENV)/demo.done
 
-# Two processes at once: more of them would each export the models that they share.
+# Two processes at once: more of them would each export the models that they share. One thread of PyTorch's in
+# each: those of both would wait for each other.
 test: lint
-	$(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # Under a minute on 2 free cores: without whole commands, whole networks, mutations and the browser.
 quick: $(VENV)/dev.done
-	$(BIN)/pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
 # Which lines and branches of the four packages the tests reach, also in the processes that they start.
 coverage: $(VENV)/dev.done
