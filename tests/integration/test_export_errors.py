@@ -23,7 +23,11 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, small, error_of):
     cases = [
         (["--model", "nope"], "unknown model 'nope'; known: "),
         (["--model", "fer_teacher"], "no checkpoint of 'fer_teacher' ships"),
-        (["--checkpoint", tmp_path / "none.pth", "--mean", 0, "--scale", 1], "cannot read"),
+        (
+            ["--checkpoint", tmp_path / "none.pth", "--mean", 0, "--scale", 1],
+            "none.pth: no such file or folder",
+        ),
+        (["--checkpoint", tmp_path / "none"], "none: no such file or folder"),
         (["--checkpoint", tmp_path], "cannot read"),
         (["--data", tmp_path / "none.csv"], "no such file"),
         (["--int8", "--calibration-method", "best"], "unknown calibration method 'best'"),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fer_engine.artifact.artifact import SPEC_NAME
 from fer_engine.artifact.spec import ModelSpec
-from fer_engine.errors import ConfigError, first_line
+from fer_engine.errors import CheckpointError, ConfigError, first_line
 from fer_export.graph.to_onnx import opset, to_onnx
 from fer_export.source.onnx_file import SCORES, last_operator, read_onnx_file, to_logits
 from fer_export.source.reference import OnnxReference
@@ -240,6 +240,10 @@ def load_float_network(
         if spec.name != model:
             raise ConfigError(f"{path} is a checkpoint of {spec.name}, not of {model}")
         return network, spec
+    if not path.exists():
+        raise CheckpointError(
+            f"{path}: no such file or folder; expected a checkpoint folder of fer-train or a bare state dict"
+        )
     if mean is None or scale is None:
         raise ConfigError(
             f"{path} is a bare file and does not say how pixels were normalized in training; "
