@@ -10,22 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Where a Linux container sees its CPU quota (cgroup v2): "<quota> <period>" in microseconds, or "max ...".
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+from fer_engine.system.cpu_quota import quota_cores
 
 
 def usable_cores() -> int:
-    """Return the cores left by the process's affinity mask and, in a container, its CPU quota.
+    """Return the cores left by the process's affinity mask and by the CPU quota of its control groups.
 
     `os.cpu_count()` counts all of the machine, and threads beyond the quota are throttled.
     """
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = map(int, CGROUP_QUOTA.read_text("ascii").split())
-    except (OSError, ValueError):  # no such file, or no limit ("max")
-        return cores
-    return max(1, min(cores, math.ceil(quota / period)))
+    quota = quota_cores()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 CPUINFO = Path("/proc/cpuinfo")
