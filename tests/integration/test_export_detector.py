@@ -51,7 +51,7 @@ def test_every_precision_passes_and_the_engine_runs_it(exported):
     assert list(artifact.files) == ["fp32", "fp16", "int8", "int8-cpu"]
     assert artifact.gate.refusals() == {}
     assert (artifact.gate.answers, artifact.gate.thresholds["agreement_fp16"]) == ("agreement", 0.995)
-    network, spec = checkpoint.load(artifact.checkpoint)
+    network, spec = checkpoint.load(artifact.checkpoint, "tiny_detector:TinyDetector")
     expected = logits(network, spec, pictures(5))
     for precision in artifact.files:
         with Engine.load(exported, precision=precision) as engine:
