@@ -14,17 +14,17 @@ demo: $(VENV)/demo.done
 install: $(VENV)/demo.done
 
 # Two processes at once: more of them would each export the models that they share. One thread of PyTorch's in
-# each: those of both would wait for each other.
+# each: those of both would wait for each other. The one that is done takes over tests of the other.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 # Under a minute on 2 free cores: without whole commands, whole networks, mutations and the browser.
 quick: $(VENV)/dev.done
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 # Which lines and branches of the four packages the tests reach, also in the processes that they start.
 coverage: $(VENV)/dev.done
-	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 # On a machine with an NVIDIA GPU: build plans, hold them against PyTorch and ONNX Runtime, measure them.
 # Speed goes to reports/gpu-*.md. TensorRT for RTX comes with the tests' environment; for TensorRT itself:
