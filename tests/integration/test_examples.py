@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -59,7 +60,13 @@ def covers(box, face):
 
 def test_each_is_short_and_tested():
     lengths = {path.stem: len(path.read_text("utf-8").splitlines()) for path in EXAMPLES.glob("*.py")}
-    assert set(lengths) == {"batch_folder", "camera_loop", "fastapi_app", "gstreamer_callback"}
+    assert set(lengths) == {
+        "analyze_photo",
+        "batch_folder",
+        "camera_loop",
+        "fastapi_app",
+        "gstreamer_callback",
+    }
     assert max(lengths.values()) < 40
 
 
@@ -89,6 +96,18 @@ def test_batch_folder(photo, tmp_path):
             label: float(row[label]) for label in ("angry", "disgust", "fear", "happy", "sad", "surprise")
         }
         assert sum(shares.values()) + float(row["neutral"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_analyze_photo(photo, tmp_path):
+    (tmp_path / "one.png").write_bytes(photo)
+    (tmp_path / "broken.png").write_bytes(photo[:100])
+    done = run("analyze_photo.py", tmp_path / "seen", tmp_path / "broken.png", tmp_path / "one.png")
+    assert done.returncode == 0, done.stderr
+    assert "broken.png" in done.stderr
+    (face,) = json.loads(done.stdout)
+    assert covers(face["box"], FACE)
+    assert face["file"] == str(tmp_path / "one.png")
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["one.jpg"]
 
 
 def test_fastapi_app(photo):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from fer_engine.artifact import files
 from fer_engine.engine import Engine
-from fer_engine.errors import ImageError, InputError
+from fer_engine.errors import ImageError, InputError, first_line
 from fer_engine.shipped import MODEL
 from fer_engine.vision.annotate import annotate
+from fer_engine.vision.detectors import default_detector
 from fer_engine.vision.expressions import find_expressions
 from fer_engine.vision.face import Face, FaceDetector
 from fer_engine.vision.image import Image, read_image
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import PIL.Image
 
 ORDERS = ("bgr", "rgb")
+# Pillow's modes of more than 8 bits: it clips them, and only a file's reader knows how many bits are in use.
+DEEP_MODES = ("I", "F")
 SCHEMES = ("http://", "https://", "ftp://", "rtsp://", "data:")
 
 
@@ -118,10 +122,12 @@ def analyze(
     """Return the faces of a picture and their expressions; of a list or tuple of pictures a list.
 
     Args:
-        given: A path, as text too; the bytes of an image's file; an image of Pillow; an array, uint8
-            [height, width] gray or [height, width, 3]; or a tensor of PyTorch and its like, uint8 or float
-            from 0 to 1, [height, width], [3, height, width] or [height, width, 3]. No address is fetched.
-        engine: Classifies the faces; None for the `fer_tiny` that ships, which each process loads once.
+        given: A path, as text too; the bytes of an image's file; an image of Pillow of 8 bits; an array,
+            uint8 [height, width] gray or [height, width, 3]; or a tensor of PyTorch and its like, uint8
+            or float from 0 to 1, [height, width], [3, height, width] or [height, width, 3]. No address is
+            fetched.
+        engine: Classifies the faces; None for the `fer_tiny` that ships, which each process loads once,
+            also where several threads call at once.
         detector: Finds the faces; None for the finder that ships.
         order: Of the channels of an array or tensor, "bgr" or "rgb"; None for "bgr" in arrays, as OpenCV
             reads them, and "rgb" in tensors, as torchvision does.
@@ -147,9 +153,24 @@ def _analyzed(
     min_confidence: float,
 ) -> ImageResult:
     source, image = _read(given, order)
-    own = engine or _default_engine(os.getpid())
-    faces = find_expressions(own, image, detector, min_confidence=min_confidence)
+    with _LOADING:  # of threads that call at once the first one loads, the others wait for it
+        own = engine or _default_engine(os.getpid())
+        finder = detector or default_detector()
+    faces = find_expressions(own, image, finder, min_confidence=min_confidence)
     return ImageResult(source, image, faces, tuple(own.spec.labels))
+
+
+_LOADING = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Free a forked process of a lock that a thread of its parent held."""
+    global _LOADING  # noqa: PLW0603
+    _LOADING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @functools.cache
@@ -170,7 +191,7 @@ def _read(given: object, order: str | None) -> tuple[str, Image]:
     if isinstance(given, pillow().Image):
         return str(getattr(given, "filename", "") or "image"), _as_bgr(_upright(given), "rgb")
     if hasattr(given, "detach") and hasattr(given, "numpy"):
-        return "tensor", _as_bgr(_pixels_of(given.detach().cpu().numpy()), order or "rgb")
+        return "tensor", _as_bgr(_pixels_of(given), order or "rgb")
     raise InputError(
         f"{type(given).__name__} holds no picture; give a path, bytes, an image of Pillow, an array, a "
         "tensor, or a list of these"
@@ -181,15 +202,28 @@ def _upright(picture: PIL.Image.Image) -> NDArray[np.uint8]:
     """Return an image of Pillow as RGB, turned by its EXIF, and what is transparent in it as white."""
     from PIL import ImageOps
 
-    turned = ImageOps.exif_transpose(picture)
-    if turned.has_transparency_data:
-        white = pillow().new("RGBA", turned.size, "white")
-        turned = pillow().alpha_composite(white, turned.convert("RGBA"))
-    return np.asarray(turned.convert("RGB"))
+    if picture.mode.startswith(DEEP_MODES):
+        raise InputError(
+            f"an image of Pillow must have 8 bits, got mode {picture.mode}; give its file, of which all bits "
+            "are read, or an array that you scaled to uint8"
+        )
+    try:
+        turned = ImageOps.exif_transpose(picture)
+        if turned.has_transparency_data:
+            white = pillow().new("RGBA", turned.size, "white")
+            turned = pillow().alpha_composite(white, turned.convert("RGBA"))
+        return np.asarray(turned.convert("RGB"))
+    except Exception as error:  # Pillow decodes only now, and on damaged bytes raises errors of any type
+        raise ImageError(
+            f"the image of Pillow cannot be decoded: {first_line(error)}; its file is damaged, get it again, "
+            "or its mode has no RGB"
+        ) from error
 
 
-def _pixels_of(values: NDArray[Any]) -> NDArray[Any]:
+def _pixels_of(tensor: Any) -> NDArray[Any]:
     """Return a tensor's values as pixels, [height, width] or [height, width, 3]."""
+    tensor = tensor.detach().cpu()
+    values = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy has no bfloat16
     if values.ndim == 3 and values.shape[0] in (1, 3) and values.shape[2] not in (1, 3):
         values = values.transpose(1, 2, 0)
     if values.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 1:
@@ -208,4 +242,5 @@ def _as_bgr(pixels: NDArray[Any], order: str) -> Image:
         )
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., np.newaxis], 3, axis=2)
-    return np.ascontiguousarray(pixels if order == "bgr" else pixels[..., ::-1])
+    # A copy: the caller's memory may hold another frame by the time that the result is drawn.
+    return np.array(pixels if order == "bgr" else pixels[..., ::-1], order="C")

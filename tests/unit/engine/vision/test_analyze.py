@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import pickle
+import threading
 from pathlib import Path
 
 import cv2
@@ -49,6 +52,7 @@ def forms(path: Path) -> dict[str, object]:
         "array": cv2.imread(str(path)),
         "tensor": torch.from_numpy(rgb.copy()).permute(2, 0, 1),
         "tensor of floats": torch.from_numpy(rgb.copy()).permute(2, 0, 1) / 255,
+        "half": (torch.from_numpy(rgb.copy()).permute(2, 0, 1) / 255).half(),
         "channels last": torch.from_numpy(rgb.copy()),
     }
 
@@ -109,6 +113,40 @@ def test_an_engine_and_a_detector_of_ones_own_are_used(expected):
     np.testing.assert_array_equal(face.probabilities, same.probabilities)
 
 
+def test_a_result_keeps_its_picture_where_the_caller_reuses_the_memory(expected):
+    frame = expected.image.copy()
+    result = analyze(frame)
+    frame[:] = 0
+    np.testing.assert_array_equal(result.image, expected.image)
+
+
+def test_threads_that_call_at_once_share_one_engine(expected, monkeypatch):
+    loaded, load = [], Engine.load
+    module = importlib.import_module("fer_engine.vision.analyze")
+    monkeypatch.setattr(module.Engine, "load", lambda name: (loaded.append(name), load(name))[1])
+    module._default_engine.cache_clear()
+    threads = [threading.Thread(target=analyze, args=(expected.image,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loaded == ["fer_tiny"]
+
+
+def test_a_damaged_image_of_pillow_is_one_of_our_errors():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise).save(file, "PNG")
+    image = PIL.Image.open(io.BytesIO(file.getvalue()[:2000]))  # decoded when it is used
+    with image, pytest.raises(ImageError, match="the image of Pillow cannot be decoded"):
+        analyze(image)
+
+
+def test_a_tensor_of_bfloat16_is_read():
+    gray = torch.full((3, 20, 30), 0.5, dtype=torch.bfloat16)
+    np.testing.assert_array_equal(analyze(gray).image, np.full((20, 30, 3), 128, np.uint8))
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
@@ -120,6 +158,8 @@ def test_an_engine_and_a_detector_of_ones_own_are_used(expected):
         (np.zeros((20, 20, 4), np.uint8), r"got uint8 \[20, 20, 4\]"),
         (np.zeros((20, 20, 3)), "got float64"),
         (torch.full((3, 20, 20), 7.0), "got float32"),
+        (PIL.Image.fromarray(np.full((20, 20), 30000, np.uint16)), "must have 8 bits, got mode I;16"),
+        (PIL.Image.fromarray(np.full((20, 20), 0.5, np.float32)), "must have 8 bits, got mode F"),
         (np.zeros((0, 20, 3), np.uint8), r"got uint8 \[0, 20, 3\]"),
     ],
 )
