@@ -13,6 +13,7 @@ SERVER = (
     "grpc_infer",
     "grpc_messages",
     "grpc_server",
+    "hosts",
     "image_body",
     "image_route",
     "metrics",
